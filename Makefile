@@ -1,0 +1,41 @@
+# Two commands do everything: `make run` starts the page, `make test` runs every test.
+# `make check` is the quick look before a commit: lint, format, import table, fast tests.
+
+# A name may be on the PATH and still not run (a version manager's shim), so each is tried.
+PYTHON := $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -n)
+APT := $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get
+apt_install = { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(1); }
+give_up = { echo "$(1)" >&2; exit 2; }
+BIN := .venv/bin
+
+.PHONY: run test check chromium
+
+run: .venv/run.stamp
+	$(BIN)/python app.py
+
+test: .venv/dev.stamp chromium
+	$(BIN)/python -m pytest -q
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
+
+.venv/run.stamp: requirements.txt constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" || $(call give_up,Python 3.11 or 3.12 is needed; try: apt-get install python3.11 python3.11-venv)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(call apt_install,$(notdir $(PYTHON))-venv) \
+		|| $(call give_up,Python has no venv module; try: apt-get install $(notdir $(PYTHON))-venv)
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Debian's browser; elsewhere the one that playwright brings.
+chromium: .venv/dev.stamp
+	@command -v chromium >/dev/null || $(call apt_install,chromium) || $(BIN)/playwright install chromium \
+		|| $(call give_up,The browser tests need Chromium; try: apt-get install chromium)
