@@ -1,0 +1,95 @@
+"""Builds the `pocket` weights from nothing: `python -m huvidpo.pocket.train STAGE`. Every stage resumes."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from huvidpo.adapters import SHIPPED
+from huvidpo.backbones import POCKET_WEIGHTS
+from huvidpo.pocket.practice_clips import ACTIONS
+from huvidpo.pocket.train_autoencoder import load_autoencoder, reconstruction_psnr, train_autoencoder
+from huvidpo.pocket.train_decoder import train_decoder
+from huvidpo.pocket.train_first_frames import load_first_frames, train_first_frames
+from huvidpo.pocket.train_motion import train_category, train_motion_start
+from huvidpo.pocket.train_preference import train_first_frame_preference
+from huvidpo.training.loop import StepRecord
+
+
+def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
+    """Runs a training loop; prints and logs the mean loss of every `every` steps."""
+    losses: list[float] = []
+    with log.open("a") as lines:
+        for record in records:
+            losses.append(record.loss)
+            if record.step % every == 0 or record.step == record.steps:
+                row = record.to_row() | {"loss": round(sum(losses) / len(losses), 5)}
+                losses.clear()
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+                left = f"{record.seconds_left / 60:.1f} min left"
+                print(f"step {record.step}/{record.steps}  loss {row['loss']:.4f}  {left}", flush=True)
+
+
+def run_autoencoder(work: Path, steps: int, minutes: float | None) -> None:
+    follow(train_autoencoder(work, steps, minutes), work / "autoencoder.jsonl")
+    print(f"PSNR {reconstruction_psnr(load_autoencoder(work), work):.2f} dB")
+
+
+def run_decoder(work: Path, steps: int, minutes: float | None) -> None:
+    follow(train_decoder(load_first_frames(work), work, steps, minutes), work / "decoder.jsonl")
+    print(f"PSNR {reconstruction_psnr(load_autoencoder(work), work):.2f} dB")
+
+
+def run_first_frames(work: Path, steps: int, minutes: float | None) -> None:
+    follow(train_first_frames(work, steps, minutes), work / "first-frames.jsonl")
+
+
+def run_motion_start(work: Path, steps: int, minutes: float | None) -> None:
+    follow(train_motion_start(load_first_frames(work), work, minutes), work / "motion-start.jsonl")
+
+
+def run_motion(work: Path, steps: int, minutes: float | None) -> None:
+    image = load_first_frames(work)
+    for action in ACTIONS:
+        print(action)
+        each = minutes / len(ACTIONS) if minutes else None
+        follow(train_category(image, action, work, SHIPPED, each), work / f"motion-{action}.jsonl")
+
+
+def run_preference(work: Path, steps: int, minutes: float | None) -> None:
+    records = train_first_frame_preference(load_first_frames(work), work, POCKET_WEIGHTS, steps, minutes)
+    follow(records, work / "preference.jsonl")
+
+
+def run_export(work: Path, steps: int, minutes: float | None) -> None:
+    """Writes the image model in half precision, in files of under 10 MB."""
+    load_first_frames(work).to(dtype=torch.float16).save_pretrained(POCKET_WEIGHTS, max_shard_size="9MB")
+
+
+STAGES = {
+    "autoencoder": run_autoencoder,
+    "first-frames": run_first_frames,
+    "motion-start": run_motion_start,
+    "motion": run_motion,
+    "decoder": run_decoder,
+    "preference": run_preference,
+    "export": run_export,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=list(STAGES))
+    parser.add_argument("--work", type=Path, default=Path(".huvidpo/pocket"), help="checkpoints and caches")
+    parser.add_argument("--steps", type=int, default=4000, help="optimizer steps (of the image models)")
+    parser.add_argument("--minutes", type=float, help="end after this much training, with the learning rate decayed")
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    STAGES[arguments.stage](arguments.work, arguments.steps, arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Goes on training the `pocket` decoder alone, on latents as the image model really gives them. Knows no motion.
+
+A sampled latent is never quite what an encoder would give. Half of each batch are the image model's own one-step
+estimates from noisy latents, so that the decoder learns to draw clean shapes from them; the other half are encoded
+frames, so that pictures from elsewhere are still kept. Latents stay what they are: models trained on them still fit.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from huvidpo.pipelines.image_to_video import predicted_clean
+from huvidpo.pipelines.latents import frames_to_tensor
+from huvidpo.pipelines.text import encode_text
+from huvidpo.pocket.practice_data import practice_caption, practice_frames
+from huvidpo.pocket.train_autoencoder import FRAMES, picture_error
+from huvidpo.pocket.train_first_frames import frame_latents
+from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+
+BATCH = 8
+LEARNING_RATE = 2e-4
+MAX_TIMESTEP = 700  # noisier latents say too little about the picture
+
+
+@torch.no_grad()
+def estimated_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds: list[int], step: int) -> Tensor:
+    """The image model's estimate of clean latents from noisy ones, each at its own timestep: (b c h w) -> (b c h w)."""
+    generator = torch.Generator().manual_seed(step)
+    timesteps = torch.randint(0, MAX_TIMESTEP, (len(latents),), generator=generator)
+    noise = torch.randn(latents.shape, generator=generator)
+    noisy = pipeline.scheduler.add_noise(latents, noise, timesteps)
+    prompts = [practice_caption(seed, variant=step) for seed in seeds]
+    text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
+    prediction = pipeline.unet(noisy, timesteps, text).sample
+    return torch.cat(
+        [predicted_clean(pipeline.scheduler, n[None], p[None], t) for n, p, t in zip(noisy, prediction, timesteps)]
+    )
+
+
+def train_decoder(
+    pipeline: StableDiffusionPipeline, work: Path, steps: int, minutes: float | None
+) -> Iterator[StepRecord]:
+    """Trains the decoder of `pipeline.vae` in place and in `work`/autoencoder.pt; yields a record per step."""
+    frames, latents = practice_frames(work, FRAMES), frame_latents(pipeline.vae, work)
+    decoder = torch.nn.ModuleList([pipeline.vae.post_quant_conv, pipeline.vae.decoder]).train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(decoder.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
+    clock = Clock(steps, minutes)
+    for step in range(steps):
+        seeds = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
+        clean = latents[seeds].float()
+        half = BATCH // 2
+        shown = torch.cat([estimated_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
+        images = frames_to_tensor(np.stack([frames[seed] for seed in seeds]))
+        decoded = pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample
+        loss = picture_error(decoded, images)
+        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
+        norm = optimizer_step(optimizer, loss, rate)
+        over = clock.progress(step + 1) >= 1
+        if over or (step + 1) % 100 == 0:
+            state = load_state(work / "autoencoder.pt") | {"model": pipeline.vae.state_dict()}
+            save_atomically(state, work / "autoencoder.pt")
+        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
+        if over:
+            break
+    decoder.requires_grad_(False).eval()

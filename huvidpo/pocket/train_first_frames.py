@@ -1,0 +1,117 @@
+"""Trains the `pocket` text encoder and image UNet together on latents of practice frames. Knows nothing of motion."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import Tensor
+
+from huvidpo.pipelines.text import encode_text
+from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
+from huvidpo.pocket.practice_data import practice_caption, practice_frames
+from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
+from huvidpo.training.diffusion import denoising_target, draw_timesteps
+from huvidpo.training.loop import (
+    Average,
+    Clock,
+    StepRecord,
+    learning_rate_factor,
+    load_state,
+    optimizer_step,
+    save_atomically,
+)
+
+BATCH = 32
+LEARNING_RATE = 8e-4
+CAPTION_DROPOUT = 0.1  # share of empty captions, which classifier-free guidance needs
+
+
+@torch.no_grad()
+def frame_latents(autoencoder: AutoencoderKL, work: Path) -> Tensor:
+    """Scaled latents of all practice frames, (n 8 16 16) in fp16; encoded once and kept in `work`."""
+    path = work / "latents.pt"
+    if (state := load_state(path)) is None:
+        frames, encoded = practice_frames(work, FRAMES), []
+        for start in range(0, len(frames), 32):
+            images = torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
+            encoded.append(autoencoder.encode(images).latent_dist.mode().half())
+        state = {"latents": torch.cat(encoded) * autoencoder.config.scaling_factor}
+        save_atomically(state, path)
+    return state["latents"]
+
+
+def untrained_pipeline(work: Path) -> StableDiffusionPipeline:
+    """The whole first-frame model around the trained autoencoder, its text encoder and UNet still random."""
+    torch.manual_seed(1)
+    tokenizer = new_tokenizer(work / "tokenizer")
+    return StableDiffusionPipeline(
+        vae=load_autoencoder(work),
+        text_encoder=new_text_encoder(tokenizer),
+        tokenizer=tokenizer,
+        unet=new_unet(),
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def batch_loss(pipeline: StableDiffusionPipeline, latents: Tensor, step: int) -> Tensor:
+    """Mean squared error on a random batch of latents (n 8 16 16); everything random follows from `step`."""
+    rng, generator = Random(f"batch {step}"), torch.Generator().manual_seed(step)
+    seeds = [rng.randrange(len(latents)) for _ in range(BATCH)]
+    prompts = ["" if rng.random() < CAPTION_DROPOUT else practice_caption(s, rng.randrange(999)) for s in seeds]
+    clean = latents[seeds].float()
+    noise = torch.randn(clean.shape, generator=generator)
+    timesteps = draw_timesteps(pipeline.scheduler, BATCH, generator)
+    noisy = pipeline.scheduler.add_noise(clean, noise, timesteps)
+    text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
+    prediction = pipeline.unet(noisy, timesteps, text).sample
+    return (prediction - denoising_target(pipeline.scheduler, clean, noise, timesteps)).square().mean()
+
+
+def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
+    """Trains into `work`/first-frames.pt and continues from there; yields a record per step."""
+    checkpoint = work / "first-frames.pt"
+    pipeline = untrained_pipeline(work)
+    latents = frame_latents(pipeline.vae, work)
+    trained = torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet}).train()
+    optimizer = torch.optim.AdamW(trained.parameters(), weight_decay=1e-2, betas=(0.9, 0.99))
+    average = Average(trained.parameters())
+    first, clock = 0, Clock(steps, minutes)
+    if state := load_state(checkpoint):
+        trained.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.values, average.updates = state["average"], state["step"]
+        first, clock.spent = state["step"], state["seconds"]
+    for step in range(first, steps):
+        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
+        loss = batch_loss(pipeline, latents, step)
+        norm = optimizer_step(optimizer, loss, rate)
+        average.update()
+        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
+        over = clock.progress(step + 1) >= 1
+        if over or (step + 1) % 100 == 0:
+            state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
+            save_atomically(state | {"step": step + 1, "seconds": clock.seconds()}, checkpoint)
+        if over:
+            break
+
+
+def load_first_frames(work: Path) -> StableDiffusionPipeline:
+    """The trained first-frame model with averaged weights.
+
+    Raises ValueError when `train_first_frames` has not run in `work`.
+    """
+    state = load_state(work / "first-frames.pt")
+    if state is None:
+        raise ValueError(f"There is no trained first-frame model in {work}: run its stage first.")
+    pipeline = untrained_pipeline(work)
+    trained = torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet})
+    for parameter, value in zip(trained.parameters(), state["average"], strict=True):
+        parameter.data.copy_(value)
+    trained.eval().requires_grad_(False)
+    return pipeline

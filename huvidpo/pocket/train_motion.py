@@ -1,0 +1,81 @@
+"""Trains `pocket`'s motion weights from 16 practice clips of each action. Knows not how stage 1 works."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from huvidpo.adapters import save_motion_adapter
+from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
+from huvidpo.models.video_unet import VideoUNet
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.pocket.practice_clips import ACTIONS, caption, render_clip, sample_scene
+from huvidpo.training.clips import TrainingClip
+from huvidpo.training.loop import StepRecord
+from huvidpo.training.motion import MotionSettings, train_motion
+
+CLIPS = 16  # per action, as in the paper
+FIRST_SEED = 500_000  # of the few-shot clips
+START = MotionSettings(steps=4000, learning_rate=1e-3, average_decay=0.995)
+CATEGORY = MotionSettings(steps=400, learning_rate=5e-4, average_decay=0.99)
+
+
+def few_shot_clips(action: str, count: int = CLIPS) -> list[TrainingClip]:
+    """The first `count` of the action's own clips; always the same ones."""
+    clips = []
+    for i in range(count):
+        scene = sample_scene(FIRST_SEED + 1000 * ACTIONS.index(action) + i, action=action)
+        clips.append(TrainingClip(f"{action}-{i}", render_clip(scene), caption(scene, variant=i)))
+    return clips
+
+
+def video_pipeline(image: StableDiffusionPipeline) -> ImageToVideoPipeline:
+    """The video model that has the image model's weights and does not move yet."""
+    return ImageToVideoPipeline(
+        vae=image.vae,
+        text_encoder=image.text_encoder,
+        tokenizer=image.tokenizer,
+        unet=VideoUNet.from_unet2d(image.unet),
+        scheduler=image.scheduler,
+    )
+
+
+def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: float | None) -> Iterator[StepRecord]:
+    """What all actions share (going on from the first frame, keeping it sharp), from the clips of all of them.
+
+    Eight short runs from here reach further in the same time than eight long ones from an image model.
+    """
+    clips = list(itertools.chain.from_iterable(few_shot_clips(action) for action in ACTIONS))
+    pipeline = video_pipeline(image)
+    yield from train_motion(pipeline, clips, replace(START, minutes=minutes), work / "motion-start")
+    state = {name: value.contiguous() for name, value in motion_state_dict(pipeline.unet).items()}
+    save_file(state, work / "motion-start.safetensors")
+
+
+def train_category(
+    image: StableDiffusionPipeline, action: str, work: Path, adapters: Path, minutes: float | None
+) -> Iterator[StepRecord]:
+    """Trains an action's own motion weights from the shared start and saves them as its default adapter."""
+    pipeline = video_pipeline(image)
+    load_motion_state_dict(pipeline.unet, load_file(work / "motion-start.safetensors"))
+    settings = replace(CATEGORY, minutes=minutes)
+    record = None
+    for record in train_motion(pipeline, few_shot_clips(action), settings, work / f"motion-{action}"):
+        yield record
+    card = {
+        "backbone": "pocket",
+        "category": action,
+        "status": "default",
+        "clips": CLIPS,
+        "clip_seeds": [FIRST_SEED + 1000 * ACTIONS.index(action), CLIPS],
+        "start": "motion parts trained on the clips of all eight actions together",
+        "steps": record.step if record else settings.steps,
+        "learning_rate": settings.learning_rate,
+        "seed": settings.seed,
+        "final_loss": round(record.loss, 5) if record else None,
+        "licence": "Apache-2.0",
+    }
+    save_motion_adapter(pipeline.unet, adapters / "pocket" / action / "motion", card)

@@ -1,0 +1,77 @@
+"""A folder of clips -> latents ready for training. Knows files and a VAE, nothing of losses or optimizers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from huvidpo.pipelines.latents import encode_frames, fit_image, frames_to_tensor
+from huvidpo.video import read_frames
+
+CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".gif", ".webp")
+MAX_CAPTION = 1000  # characters
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """One clip at the backbone's size."""
+
+    name: str
+    frames: np.ndarray  # uint8 (f h w 3), at least as many frames as the model makes
+    prompt: str
+
+
+@dataclass(frozen=True)
+class EncodedClip:
+    """A clip's latents, as it is and mirrored: (f c h/8 w/8) each; and its text (n d)."""
+
+    latents: Tensor
+    mirrored: Tensor
+    text: Tensor
+
+    def window(self, frames: int, generator: torch.Generator, mirror: bool) -> Tensor:
+        """`frames` consecutive frames from a random start, mirrored half of the time if asked for: (c f h w)."""
+        start = int(torch.randint(0, len(self.latents) - frames + 1, (1,), generator=generator))
+        flip = mirror and bool(torch.rand(1, generator=generator) < 0.5)
+        source = self.mirrored if flip else self.latents
+        return rearrange(source[start : start + frames], "f c h w -> c f h w")
+
+
+def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: int) -> list[TrainingClip]:
+    """All clips of a folder (mp4, mov, webm, mkv, gif, webp or folders of frames), cropped to width x height.
+
+    A text file beside a clip (`run.txt` for `run.mp4`) is its prompt, else `prompt`. Raises ValueError, naming the
+    clip, when one cannot be read or has fewer than `num_frames` frames, and when there is none.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder of clips at {folder}.")
+    paths = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES)
+    if not paths:
+        raise ValueError(f"{folder} holds no clips: put mp4, mov, webm, gif files or folders of frames into it.")
+    clips = []
+    for path in paths:
+        frames, _ = read_frames(path)
+        if len(frames) < num_frames:
+            raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
+        fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
+        caption = path.with_suffix(".txt")
+        text = caption.read_text(errors="replace")[:MAX_CAPTION].strip() if caption.is_file() else ""
+        clips.append(TrainingClip(path.name, np.stack(fitted), text or prompt))
+    return clips
+
+
+@torch.no_grad()
+def encode_clip(vae: AutoencoderKL, clip: TrainingClip, text: Tensor) -> EncodedClip:
+    """Encodes a clip once, mirrored too, frame by frame to bound memory; kept on the CPU in half precision.
+
+    The posterior's mode stands for the sample that the published code draws anew at each step: the difference is
+    far below the noise that training adds.
+    """
+    images = frames_to_tensor(clip.frames)
+    both = [torch.cat([encode_frames(vae, part) for part in x.split(8)]) for x in (images, images.flip(-1))]
+    return EncodedClip(both[0].half().cpu(), both[1].half().cpu(), text.cpu())

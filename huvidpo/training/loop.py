@@ -1,0 +1,114 @@
+"""What every training loop here shares: atomic checkpoints, learning rate, step records. Knows no model."""
+
+import math
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimizer step as the caller logs, plots or prints it."""
+
+    step: int  # 1-based
+    steps: int
+    loss: float
+    gradient_norm: float  # before clipping
+    learning_rate: float
+    seconds_left: float
+
+    def to_row(self) -> dict[str, float]:
+        """Plain numbers for a line of JSON."""
+        return {name: round(value, 6) for name, value in asdict(self).items()}
+
+
+@dataclass
+class Clock:
+    """How far a run is: by steps or, when `minutes` is given, by time, whichever is further.
+
+    With `minutes` a run ends on time on a machine of any speed, and its learning rate still decays to zero.
+    """
+
+    steps: int
+    minutes: float | None = None
+    spent: float = 0.0  # seconds spent in earlier, interrupted runs
+
+    def __post_init__(self) -> None:
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Seconds of training so far, interrupted runs included."""
+        return self.spent + time.monotonic() - self._start
+
+    def progress(self, step: int) -> float:
+        """0 at the start, 1 when the run is over."""
+        by_time = self.seconds() / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max(step / self.steps, by_time))
+
+    def seconds_left(self, step: int) -> float:
+        """Time to the end at the pace so far."""
+        progress = self.progress(step)
+        return self.seconds() * (1 - progress) / max(progress, 1e-6)
+
+
+def learning_rate_factor(progress: float, warmup: float = 0.02, decay: float = 0.4) -> float:
+    """Linear warm-up, plateau, cosine decay to 2 %, as a function of progress in 0..1."""
+    if progress < warmup:
+        return max(progress / warmup, 0.02)
+    if progress < 1 - decay:
+        return 1.0
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 1 + decay) / decay))
+
+
+def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float = 1.0) -> float:
+    """Backward, clip the gradient's norm at `clip`, one step at `learning_rate`; gives the norm before clipping."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()
+    return float(norm)
+
+
+class Average:
+    """Exponential moving average of parameters, with a horizon that grows with the number of updates."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], decay: float = 0.999):
+        self.parameters = list(parameters)
+        self.values = [p.detach().clone() for p in self.parameters]
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Takes in the parameters as they are now."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchanges average and parameters; a second call puts them back."""
+        for value, parameter in zip(self.values, self.parameters, strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(value)
+            value.copy_(kept)
+
+
+def save_atomically(state: dict, path: Path) -> None:
+    """Writes tensors and plain data so that `path` holds either the old state or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load_state(path: Path) -> dict | None:
+    """What `save_atomically` wrote, or None when there is nothing yet."""
+    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None

@@ -1,0 +1,170 @@
+"""Stage 1: a category's motion from a few clips, as in LAMP (arXiv 2310.10769). Knows no files but its own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import DDIMInverseScheduler, DDIMScheduler
+from torch import Tensor
+
+from huvidpo.models.motion import motion_parameters
+from huvidpo.models.video_unet import VideoUNet
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.pipelines.latents import with_first_frame
+from huvidpo.pipelines.text import encode_text
+from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
+from huvidpo.training.diffusion import denoising_target, draw_timesteps
+from huvidpo.training.loop import (
+    Average,
+    Clock,
+    StepRecord,
+    learning_rate_factor,
+    load_state,
+    optimizer_step,
+    save_atomically,
+)
+
+CHECKPOINT_EVERY = 100  # steps
+
+
+@dataclass(frozen=True)
+class MotionSettings:
+    """How motion is trained. The defaults are the published ones for SD 1.4."""
+
+    steps: int = 25_000
+    learning_rate: float = 3e-5
+    clips_per_step: int = 1
+    num_frames: int = 16
+    mirror: bool = True  # show half of the clips mirrored
+    inverted_latents: bool = False  # noise clips with their DDIM inversion instead of random noise (the paper's text)
+    caption_dropout: float = 0.1  # share of empty captions, which keeps classifier-free guidance alive
+    average_decay: float = 0.99
+    seed: int = 33
+    minutes: float | None = None  # end after this much training, the learning rate decayed
+
+
+def motion_loss(
+    unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor, text: Tensor
+) -> Tensor:
+    """Stage-1 loss, latents and noise (b c f h w), one timestep per clip (b,), text (b n d) -> ().
+
+    Frame 0 stays clean, as it will when sampling, and is left out of the mean squared error.
+    """
+    noisy = with_first_frame(scheduler.add_noise(latents, noise, timesteps), latents[:, :, 0])
+    prediction = unet(noisy, timesteps, text).sample
+    target = denoising_target(scheduler, latents, noise, timesteps)
+    return (prediction - target)[:, :, 1:].float().square().mean()
+
+
+@torch.no_grad()
+def invert(unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, text: Tensor, steps: int = 50) -> Tensor:
+    """The noise that DDIM would make `latents` (b c f h w) from, with frame 0 clean; text (b n d) without guidance."""
+    inverse = DDIMInverseScheduler.from_config(scheduler.config)
+    inverse.set_timesteps(steps)
+    noise = latents
+    for timestep in inverse.timesteps:
+        prediction = unet(with_first_frame(noise, latents[:, :, 0]), timestep, text).sample
+        noise = inverse.step(prediction, timestep, noise).prev_sample
+    return noise
+
+
+def train_motion(
+    pipeline: ImageToVideoPipeline, clips: list[TrainingClip], settings: MotionSettings, work: Path
+) -> Iterator[StepRecord]:
+    """Trains the motion parts of `pipeline.unet` in place, from what they are now; yields a record per step.
+
+    Checkpoints go to `work`; a run that finds one there continues it, and ends with the same weights as a run that
+    was never interrupted (but for `minutes`). At the end the UNet holds the averaged weights.
+    """
+    unet, device = pipeline.unet, pipeline.device
+    trained = prepare(unet)
+    encoded = encode_clips(pipeline, clips)
+    empty = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""]).detach()[0].cpu()
+    optimizer = torch.optim.AdamW(trained.values(), weight_decay=1e-2)
+    average = Average(trained.values(), settings.average_decay)
+    first, clock = resume(work / "training.pt", trained, optimizer, average, settings)
+    for step in range(first, settings.steps):
+        latents, noise, timesteps, text = draw_batch(pipeline, encoded, empty, settings, step)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
+        rate = settings.learning_rate * learning_rate_factor(clock.progress(step))
+        norm = optimizer_step(optimizer, loss, rate)
+        average.update()
+        over = clock.progress(step + 1) >= 1
+        if over or (step + 1) % CHECKPOINT_EVERY == 0:
+            checkpoint(work / "training.pt", trained, optimizer, average, step + 1, clock.seconds())
+        yield StepRecord(step + 1, settings.steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
+        if over:
+            break
+    average.swap()
+    unet.requires_grad_(False).eval()
+
+
+def prepare(unet: VideoUNet) -> dict[str, torch.nn.Parameter]:
+    """Freezes the UNet but for its motion parts, which go to single precision; gives those by name."""
+    unet.requires_grad_(False).train()
+    trained = motion_parameters(unet)
+    for parameter in trained.values():
+        parameter.data = parameter.data.float()
+        parameter.requires_grad_(True)
+    if unet.device.type == "cuda":
+        unet.enable_gradient_checkpointing()
+    return trained
+
+
+def encode_clips(pipeline: ImageToVideoPipeline, clips: list[TrainingClip]) -> list[EncodedClip]:
+    """Latents and text of every clip, computed once."""
+    prompts = [clip.prompt for clip in clips]
+    with torch.no_grad():
+        texts = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
+    return [encode_clip(pipeline.vae, clip, text) for clip, text in zip(clips, texts, strict=True)]
+
+
+def draw_batch(
+    pipeline: ImageToVideoPipeline, encoded: list[EncodedClip], empty: Tensor, settings: MotionSettings, step: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Latents and noise (b c f h w), timesteps (b,) and text (b n d) of a step; its number decides all of them."""
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    order = torch.randint(0, len(encoded), (settings.clips_per_step,), generator=generator)
+    chosen = [encoded[i] for i in order]
+    latents = torch.stack([clip.window(settings.num_frames, generator, settings.mirror) for clip in chosen]).float()
+    dropped = torch.rand(len(chosen), generator=generator) < settings.caption_dropout
+    text = torch.stack([empty if drop else clip.text for clip, drop in zip(chosen, dropped, strict=True)])
+    timesteps = draw_timesteps(pipeline.scheduler, len(chosen), generator)
+    noise = torch.randn(latents.shape, generator=generator)
+    device = pipeline.device
+    latents, noise, timesteps, text = (x.to(device) for x in (latents, noise, timesteps, text))
+    if settings.inverted_latents:
+        noise = invert(pipeline.unet, pipeline.scheduler, latents, empty.to(device).expand_as(text), steps=10)
+    return latents, noise, timesteps, text
+
+
+def checkpoint(
+    path: Path, trained: dict, optimizer: torch.optim.Optimizer, average: Average, step: int, seconds: float
+) -> None:
+    """Everything that continuing needs; randomness needs nothing, it follows from the step's number."""
+    weights = {name: parameter.detach() for name, parameter in trained.items()}
+    state = {"weights": weights, "optimizer": optimizer.state_dict(), "average": average.values}
+    save_atomically(state | {"step": step, "seconds": seconds}, path)
+
+
+def resume(
+    path: Path, trained: dict, optimizer: torch.optim.Optimizer, average: Average, settings: MotionSettings
+) -> tuple[int, Clock]:
+    """Puts a checkpoint back, where there is one; gives the next step and the clock.
+
+    Raises ValueError when the checkpoint is of another network.
+    """
+    clock = Clock(settings.steps, settings.minutes)
+    if (state := load_state(path)) is None:
+        return 0, clock
+    if state["weights"].keys() != trained.keys():
+        raise ValueError(f"{path} is the checkpoint of another network; give another output folder.")
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(state["weights"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    average.values = [value.to(next(iter(trained.values())).device) for value in state["average"]]
+    average.updates, clock.spent = state["step"], state["seconds"]
+    return state["step"], clock

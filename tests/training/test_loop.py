@@ -1,0 +1,60 @@
+"""The parts that every training loop shares."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from huvidpo.training.loop import (
+    Average,
+    Clock,
+    learning_rate_factor,
+    load_state,
+    optimizer_step,
+    save_atomically,
+)
+
+
+def test_learning_rate_rises_stays_and_falls() -> None:
+    """2 % warm-up and 40 % decay: 0.5 at half the warm-up, 1 on the plateau, 0.02 + 0.98 / 2 at half the decay."""
+    assert learning_rate_factor(0.01) == pytest.approx(0.5)
+    assert learning_rate_factor(0.3) == 1
+    assert learning_rate_factor(0.8) == pytest.approx(0.51)
+    assert learning_rate_factor(1.0) == pytest.approx(0.02)
+
+
+def test_clock_goes_by_whichever_is_further() -> None:
+    assert Clock(steps=100, minutes=1, spent=30).progress(10) == pytest.approx(0.5, abs=1e-2)
+    assert Clock(steps=100, minutes=1, spent=30).progress(80) == pytest.approx(0.8)
+    assert Clock(steps=100).progress(250) == 1
+
+
+def test_gradient_is_clipped_and_the_norm_reported_as_it_was() -> None:
+    """loss = 3a + 4b has the gradient (3, 4) of norm 5; clipped to norm 1, SGD at rate 0.5 moves by (0.3, 0.4)."""
+    parameter = nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([parameter], lr=9)
+    norm = optimizer_step(optimizer, (parameter * torch.tensor([3.0, 4.0])).sum(), learning_rate=0.5)
+    assert norm == pytest.approx(5)
+    torch.testing.assert_close(parameter.detach(), torch.tensor([-0.3, -0.4]), atol=1e-5, rtol=1e-5)
+
+
+def test_average_follows_and_swaps_back() -> None:
+    """First update: decay (1 + 1) / (10 + 1), so 0 moves to 1 - 2 / 11 = 9 / 11 of the new value 1."""
+    parameter = nn.Parameter(torch.zeros(1))
+    average = Average([parameter])
+    parameter.data.fill_(1)
+    average.update()
+    average.swap()
+    assert parameter.item() == pytest.approx(9 / 11)
+    average.swap()
+    assert parameter.item() == 1
+
+
+def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    assert load_state(path) is None
+    save_atomically({"step": 1}, path)
+    with pytest.raises(Exception, match="pickle"):
+        save_atomically({"step": lambda: 2}, path)
+    assert load_state(path) == {"step": 1}

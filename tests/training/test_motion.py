@@ -1,0 +1,137 @@
+"""Stage 1: the published loss, what it trains, that it learns, and that stopping and resuming changes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler
+
+from huvidpo.models.motion import is_motion_parameter, motion_state_dict
+from huvidpo.models.video_unet import VideoUNet
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.pocket.autoencoder import PatchAutoencoderKL
+from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer
+from huvidpo.training.clips import TrainingClip
+from huvidpo.training.motion import MotionSettings, invert, motion_loss, train_motion
+from tests.goldens import load_golden_unet
+
+SETTINGS = MotionSettings(steps=6, learning_rate=1e-3, num_frames=4, seed=1)
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> ImageToVideoPipeline:
+    """Real classes, tiny: 32x32 pixels, 4x4 latents of 4 channels."""
+    torch.manual_seed(0)
+    tokenizer = new_tokenizer(tmp_path / "tokenizer")
+    unet = VideoUNet(
+        sample_size=4,
+        block_out_channels=(16, 32),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
+        layers_per_block=1,
+        cross_attention_dim=160,
+        attention_head_dim=2,
+        norm_num_groups=8,
+    )
+    return ImageToVideoPipeline(
+        vae=PatchAutoencoderKL(width=32, latent_channels=4).eval(),
+        text_encoder=new_text_encoder(tokenizer).eval(),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=new_scheduler(),
+    )
+
+
+def moving_clips() -> list[TrainingClip]:
+    """Two clips of six frames: a bright column that walks right, and one that walks down."""
+    frames = np.zeros((2, 6, 32, 32, 3), np.uint8)
+    for frame in range(6):
+        frames[0, frame, :, 4 * frame : 4 * frame + 8] = 255
+        frames[1, frame, 4 * frame : 4 * frame + 8] = 255
+    return [TrainingClip("right", frames[0], "a red horse runs"), TrainingClip("down", frames[1], "rain falls")]
+
+
+@pytest.mark.parametrize("variant", ["lamp", "huvidpo"])
+def test_loss_is_the_published_one(variant: str) -> None:
+    unet, golden = load_golden_unet(variant, "train")
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
+    with torch.no_grad():
+        loss = motion_loss(
+            unet, scheduler, golden["in.latents"], golden["in.noise"], golden["in.timestep"], golden["in.text"]
+        )
+    torch.testing.assert_close(loss, golden["out.loss"], atol=1e-5, rtol=0)
+
+
+def test_loss_leaves_the_first_frame_out() -> None:
+    """Noise of frame 0 neither enters the network (frame 0 is clean) nor the error."""
+    unet, golden = load_golden_unet("huvidpo", "train")
+    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
+    other_noise = golden["in.noise"].clone()
+    other_noise[:, :, 0] += 5
+    with torch.no_grad():
+        losses = [
+            motion_loss(unet, scheduler, golden["in.latents"], noise, golden["in.timestep"], golden["in.text"])
+            for noise in (golden["in.noise"], other_noise)
+        ]
+    assert torch.equal(*losses)
+
+
+def test_only_motion_parts_change(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
+    records = list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "run"))
+    assert [record.step for record in records] == [1, 2, 3, 4, 5, 6]
+    changed = {name for name, value in pipeline.unet.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(is_motion_parameter(name) for name in changed)
+    for part in ("conv1d", "attn_temp.to_out", "norm_temp", "attn1.to_q"):
+        assert any(part in name for name in changed), part
+    assert not any(parameter.requires_grad for parameter in pipeline.unet.parameters())
+
+
+def test_it_learns(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
+    settings = MotionSettings(steps=60, learning_rate=3e-3, num_frames=4, clips_per_step=2, seed=2)
+    losses = [record.loss for record in train_motion(pipeline, moving_clips(), settings, tmp_path / "run")]
+    assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    pipeline: ImageToVideoPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
+    monkeypatch.setattr("huvidpo.training.motion.CHECKPOINT_EVERY", 2)
+    list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "whole"))
+    whole = {name: value.clone() for name, value in motion_state_dict(pipeline.unet).items()}
+
+    pipeline.unet.load_state_dict(start)
+    interrupted = train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "parts")
+    for _ in range(5):  # its last checkpoint is of step 4: step 5 is done again
+        next(interrupted)
+    interrupted.close()
+    pipeline.unet.load_state_dict(start)
+    rest = list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "parts"))
+    assert [record.step for record in rest] == [5, 6]
+    for name, value in motion_state_dict(pipeline.unet).items():
+        assert torch.equal(value, whole[name]), name
+
+
+def test_inversion_gives_the_noise_that_sampling_turns_back_into_the_clip(pipeline: ImageToVideoPipeline) -> None:
+    """DDIM from the inverted noise lands near the clip; from other noise it does not."""
+    unet, golden = load_golden_unet("huvidpo", "train")
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False
+    )
+    latents, text = golden["in.latents"], golden["in.text"]
+    noise = invert(unet, scheduler, latents, text, steps=200)
+    scheduler.set_timesteps(200)
+
+    def sample(start: torch.Tensor) -> torch.Tensor:
+        clip = torch.cat([latents[:, :, :1], start[:, :, 1:]], dim=2)
+        for timestep in scheduler.timesteps:
+            prediction = unet(clip, timestep, text).sample
+            stepped = scheduler.step(prediction, timestep, clip).prev_sample
+            clip = torch.cat([latents[:, :, :1], stepped[:, :, 1:]], dim=2)
+        return clip
+
+    with torch.no_grad():
+        back, elsewhere = sample(noise), sample(torch.randn_like(noise))
+    assert (back - latents).abs().mean() < 0.25 * (elsewhere - latents).abs().mean()
