@@ -1,3 +1,3 @@
-"""HuViDPO Space: first-frame-conditioned clips of eight actions, and adapters that learn from which clip people pick."""
+"""HuViDPO Space: clips of eight actions from a first frame, and adapters that learn from the clips that people pick."""
 
 __version__ = "0.1.0"

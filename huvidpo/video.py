@@ -47,7 +47,7 @@ def write_mp4(frames: np.ndarray, path: str | Path, fps: float, metadata: Metada
     tags = "colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     command += ["-vf", f"scale=out_color_matrix=bt709:out_range=tv,setparams={tags}"]
     command += ["-metadata", f"comment={_to_json(metadata)}", "-movflags", "+faststart", "-f", "mp4"]
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         command.append(f"file:{temporary}")
         done = subprocess.run(command, input=frames.tobytes(), capture_output=True, check=False)
         if done.returncode:
@@ -69,7 +69,7 @@ def write_gif(frames: np.ndarray, path: str | Path, fps: float, metadata: Metada
     delays = [10 * (end - start) for start, end in pairwise(ends)]
     palette = _common_palette(frames)
     images = [Image.fromarray(frame).quantize(palette=palette) for frame in frames]
-    with _replacing(Path(path)) as temporary:
+    with replacing(Path(path)) as temporary:
         images[0].save(
             temporary,
             format="GIF",
@@ -149,7 +149,7 @@ def _common_palette(frames: np.ndarray) -> Image.Image:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """A temporary neighbour that takes the place of `path` when the block ends well, and is gone when it does not."""
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:

@@ -1,7 +1,7 @@
 """The video UNet: diffusers' image UNet with time; knows latents and text embeddings, nothing of sampling or loss."""
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ModelMixin, UNet2DConditionModel  # noqa: F401 - a pipeline's from_pretrained looks for it here
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.resnet import Downsample2D, ResnetBlock2D, Upsample2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel

@@ -28,7 +28,7 @@ MAX_TIMESTEP = 700  # noisier latents say too little about the picture
 
 @torch.no_grad()
 def estimated_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds: list[int], step: int) -> Tensor:
-    """The image model's estimate of clean latents from noisy ones, each at its own timestep: (b c h w) -> (b c h w)."""
+    """The image model's estimates of clean latents, each from noise of its own timestep: (b c h w) -> (b c h w)."""
     generator = torch.Generator().manual_seed(step)
     timesteps = torch.randint(0, MAX_TIMESTEP, (len(latents),), generator=generator)
     noise = torch.randn(latents.shape, generator=generator)
@@ -36,9 +36,8 @@ def estimated_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds:
     prompts = [practice_caption(seed, variant=step) for seed in seeds]
     text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
     prediction = pipeline.unet(noisy, timesteps, text).sample
-    return torch.cat(
-        [predicted_clean(pipeline.scheduler, n[None], p[None], t) for n, p, t in zip(noisy, prediction, timesteps)]
-    )
+    each = zip(noisy.split(1), prediction.split(1), timesteps, strict=True)
+    return torch.cat([predicted_clean(pipeline.scheduler, sample, v, t) for sample, v, t in each])
 
 
 def train_decoder(
