@@ -1,0 +1,175 @@
+"""The folders of adapters: listing, putting one onto the video UNet, saving. Knows no prompts, no training."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from huvidpo import __version__
+from huvidpo.home import home
+from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
+from huvidpo.models.video_unet import VideoUNet
+
+SHIPPED = Path(__file__).parents[1] / "lora_weights"
+MOTION_FILE = "motion.safetensors"
+PREFERENCE_FILE = "preference_lora.safetensors"
+PREFERENCE = "preference"  # the name of the preference adapter inside the UNet
+MAX_CARD_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A category's motion weights, with or without a preference adapter on top."""
+
+    name: str
+    category: str
+    backbone: str
+    folder: Path
+    status: str  # "default" or "candidate"
+    card: dict[str, object]
+
+    def motion_file(self) -> Path | None:
+        """Stage-1 weights: the adapter's own, or those of the parent beside it; None where there are none."""
+        parent = str(self.card.get("parent") or "")
+        beside = [self.folder.parent / parent] if is_plain_name(parent) else []
+        for folder in (self.folder, *beside):
+            if (folder / MOTION_FILE).is_file():
+                return folder / MOTION_FILE
+        return None
+
+    def revision(self) -> str:
+        """First 16 hex digits of the sha256 of its weight files: equal exactly when they are."""
+        digest = hashlib.sha256()
+        for path in (self.motion_file(), self.folder / PREFERENCE_FILE):
+            if path and path.is_file():
+                digest.update(path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` is one step down from a folder: a card may come from anyone and must not point elsewhere."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
+def adapter_folders() -> list[Path]:
+    """Where adapters are looked for: the shipped ones, then this deployment's own."""
+    return [SHIPPED, home() / "adapters"]
+
+
+def list_adapters(backbone: str, category: str | None = None) -> list[Adapter]:
+    """All adapters of a backbone (and category), defaults first, then by name.
+
+    Left out are cards that cannot be read, or that say another backbone or category than the folders they lie in.
+    """
+    pattern = f"{backbone}/{category or '*'}/*/card.json"
+    cards = [card for root in adapter_folders() for card in sorted(root.glob(pattern))]
+    found = [
+        adapter
+        for card in cards
+        if (adapter := read_adapter(card.parent))
+        and (adapter.backbone, adapter.category) == (backbone, card.parent.parent.name)
+    ]
+    return sorted(found, key=lambda adapter: (adapter.category, adapter.status != "default", adapter.name))
+
+
+def read_adapter(folder: Path) -> Adapter | None:
+    """The adapter in a folder; None when its card is missing, too large or not a card."""
+    try:
+        if (folder / "card.json").stat().st_size > MAX_CARD_BYTES:
+            return None
+        card = json.loads((folder / "card.json").read_text())
+        return Adapter(
+            name=folder.name,
+            category=str(card["category"]),
+            backbone=str(card["backbone"]),
+            folder=folder,
+            status=str(card.get("status", "candidate")),
+            card=card,
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
+    """The adapter called `name` or in the folder `name`; "" is the category's default, "none" is None.
+
+    Raises ValueError when there is no such adapter, or it was made for another backbone.
+    """
+    if name == "none":
+        return None
+    adapters = list_adapters(backbone, category)
+    if not name:
+        return adapters[0] if adapters and adapters[0].status == "default" else None
+    by_folder = read_adapter(Path(name).resolve()) if os.sep in name else None
+    chosen = by_folder or next((adapter for adapter in adapters if adapter.name == name), None)
+    if chosen is None:
+        known = ", ".join(["none", *(adapter.name for adapter in adapters)])
+        raise ValueError(f"There is no adapter {name!r} for {category}; choose one of: {known}, or give its folder.")
+    if chosen.backbone != backbone:
+        raise ValueError(f"The adapter {chosen.name!r} was made for the backbone {chosen.backbone}, not {backbone}.")
+    return chosen
+
+
+def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[str, torch.Tensor]) -> None:
+    """Puts exactly this adapter onto the UNet, whatever was on it; None leaves `still_motion`, which does not move.
+
+    Raises ValueError when its files do not fit the UNet; the UNet is then without any adapter.
+    """
+    take_adapter_off(unet, still_motion)
+    if adapter is None:
+        return
+    try:
+        if motion_file := adapter.motion_file():
+            load_motion_state_dict(unet, load_file(motion_file))
+        if (adapter.folder / PREFERENCE_FILE).is_file():
+            unet.load_lora_adapter(adapter.folder, weight_name=PREFERENCE_FILE, adapter_name=PREFERENCE, prefix=None)
+    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
+        take_adapter_off(unet, still_motion)
+        raise ValueError(f"The adapter {adapter.name!r} could not be loaded: {error}") from error
+
+
+def take_adapter_off(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
+    """The UNet as it was before any adapter."""
+    if PREFERENCE in getattr(unet, "peft_config", {}):
+        unet.delete_adapters(PREFERENCE)
+    load_motion_state_dict(unet, still_motion)
+
+
+def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
+    """Writes the UNet's motion weights (half precision) with their card and a model card for the Hub.
+
+    `card` needs `backbone` and `category`; what made the weights (clips, steps, seed ...) goes along unchanged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: value.half().contiguous().cpu() for name, value in motion_state_dict(unet).items()}
+    save_file(state, folder / MOTION_FILE, metadata={"format": "pt"})  # with a second key the bytes are not repeatable
+    card = {
+        "schema_version": 1,
+        "kind": "motion",
+        "status": "candidate",
+        "code_version": __version__,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **card,
+    }
+    (folder / "README.md").write_text(model_card(folder.name, card))
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")  # last: a folder with a card is complete
+    return read_adapter(folder)
+
+
+def model_card(name: str, card: dict[str, object]) -> str:
+    """A Hub-ready README.md with everything that the card says."""
+    rows = "\n".join(f"| {key} | {value} |" for key, value in sorted(card.items()))
+    return (
+        "---\nlibrary_name: diffusers\ntags: [image-to-video, huvidpo, motion]\n---\n\n"
+        f"# {name}: {card['category']} for the backbone {card['backbone']}\n\n"
+        "Motion weights (stage 1) of a HuViDPO video model. They go onto the backbone's video UNet:\n\n"
+        f"```\npython -m huvidpo video --category {card['category']} --adapter {name} "
+        "--prompt ... --out clip.mp4\n```\n\n"
+        f"| | |\n|---|---|\n{rows}\n"
+    )

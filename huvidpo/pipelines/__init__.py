@@ -1,0 +1,1 @@
+"""Sampling: a prompt becomes a first frame, a first frame becomes a clip."""

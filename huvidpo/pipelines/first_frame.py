@@ -1,0 +1,59 @@
+"""Prompt -> first frame with a diffusers text-to-image pipeline, as a generator. Knows no files and no categories."""
+
+from collections.abc import Iterator
+from queue import SimpleQueue
+from threading import Thread
+
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from PIL import Image
+
+
+def stream_first_frame(
+    pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline,
+    prompt: str,
+    negative_prompt: str,
+    seed: int,
+    steps: int,
+    guidance: float,  # unconditional + guidance * (text - unconditional)
+    width: int,  # pixels
+    height: int,
+) -> Iterator[int | Image.Image]:
+    """Yields the number of each finished step, at last the image; closing the generator ends the work.
+
+    diffusers reports steps through a callback only, so it runs on a thread of its own and a queue turns it around.
+    Whatever it raises is raised here. The noise comes from the CPU: a seed gives the same image on every device.
+    """
+    events: SimpleQueue[int | Image.Image | BaseException] = SimpleQueue()
+
+    def after_step(running, step: int, timestep, tensors: dict) -> dict:
+        events.put(step + 1)
+        return tensors
+
+    def run() -> None:
+        try:
+            image = pipeline(
+                prompt=prompt,
+                negative_prompt=negative_prompt,
+                generator=torch.Generator().manual_seed(seed),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                width=width,
+                height=height,
+                callback_on_step_end=after_step,
+            ).images[0]
+            events.put(image)
+        except BaseException as error:
+            events.put(error)
+
+    worker = Thread(target=run, daemon=True)
+    worker.start()
+    try:
+        while isinstance(event := events.get(), int):
+            yield event
+        if isinstance(event, BaseException):
+            raise event
+        yield event
+    finally:
+        pipeline._interrupt = True  # diffusers' own switch: the remaining steps are skipped
+        worker.join()

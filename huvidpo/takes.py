@@ -1,0 +1,249 @@
+"""One take: what was asked, the way it is made, what is written into its file. Knows no page and no command line."""
+
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import torch
+from PIL import Image
+
+from huvidpo import __version__
+from huvidpo.adapters import Adapter, apply_adapter, find_adapter
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
+from huvidpo.models.attention import ATTENTION_VARIANTS
+from huvidpo.pipelines.first_frame import stream_first_frame
+from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep
+from huvidpo.pipelines.latents import fit_image
+from huvidpo.video import write_gif, write_mp4
+
+MAX_SEED = 2**31 - 1
+MAX_STEPS = 200
+MAX_GUIDANCE = 50.0
+
+
+@dataclass(frozen=True)
+class FirstFrameRequest:
+    """What a first frame is made from; None takes the backbone's default."""
+
+    prompt: str
+    style: str = "any"
+    negative_prompt: str = ""
+    model: str = "dpo"  # or "base"
+    seed: int = 0
+    steps: int | None = None
+    guidance: float | None = None
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """What a clip is made from, beside its first frame; None takes the recipe's default."""
+
+    prompt: str
+    category: str
+    style: str = "any"
+    negative_prompt: str = ""
+    adapter: str = ""  # "" the category's default, "none" without, else a name or a folder
+    seed: int = 0
+    recipe: str = "default"
+    steps: int | None = None
+    guidance: float | None = None
+    attention: str = "first-previous"
+    fit: str = "crop"  # or "pad": how an image of another shape becomes the first frame
+    first_frame_model: str = "upload"  # where the first frame came from: dpo, base or upload
+    first_frame_seed: int = -1  # -1 for an uploaded one
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step of sampling, for a progress bar and a preview."""
+
+    step: int
+    total: int
+    preview: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """A finished first frame."""
+
+    image: Image.Image
+    request: FirstFrameRequest
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A finished clip with everything needed to make it again."""
+
+    frames: np.ndarray  # uint8 (f h w 3)
+    fps: int
+    metadata: dict[str, str | int | float]
+
+
+def draw_seed() -> int:
+    """A random seed, 0 .. MAX_SEED."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> Iterator[Progress | FirstFrame]:
+    """Yields progress, at last the first frame in the size of the backbone's clips.
+
+    Raises ValueError for a request that makes no sense. Closing the generator ends the work.
+    """
+    check_request(request)
+    preset, steps = backbone.preset, request.steps or backbone.preset.first_frame_steps
+    with backbone.lock:
+        events = stream_first_frame(
+            backbone.first_frame_pipeline(request.model),
+            styled_prompt(check_prompt(request.prompt), request.style),
+            request.negative_prompt,
+            request.seed,
+            steps,
+            preset.first_frame_guidance if request.guidance is None else request.guidance,
+            preset.first_frame_width,
+            preset.first_frame_height,
+        )
+        with closing(events):  # before the lock is free: the pipeline must have stopped by then
+            for event in events:
+                if isinstance(event, int):
+                    yield Progress(event, steps)
+                else:
+                    yield FirstFrame(fit_image(event, preset.width, preset.height, "crop"), request)
+
+
+def make_clip(backbone: LoadedBackbone, image: Image.Image, request: ClipRequest) -> Iterator[Progress | Clip]:
+    """Yields progress with previews, at last the clip that continues `image` (any size and mode).
+
+    Raises ValueError for a request that makes no sense. Closing the generator ends the work.
+    """
+    check_request(request)
+    preset, category = backbone.preset, find_category(request.category)
+    recipe = chosen_recipe(request)
+    adapter = find_adapter(preset.name, category.name, request.adapter)
+    prompt = styled_prompt(check_prompt(request.prompt), request.style)
+    first_frame = fit_image(image, preset.width, preset.height, request.fit)
+    with backbone.lock:
+        apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
+        backbone.video.unet.set_attention(request.attention)
+        steps = backbone.video.stream(
+            [prompt], [first_frame], [request.seed], recipe, preset.num_frames, preset.width, preset.height,
+            negative_prompts=[request.negative_prompt],
+        )  # fmt: skip
+        for event in steps:
+            if isinstance(event, SamplingStep):
+                preview = None if event.preview is None else Image.fromarray(event.preview)
+                yield Progress(event.step, event.total, preview)
+            else:
+                metadata = clip_metadata(backbone, request, recipe, adapter, first_frame)
+                yield Clip(event.frames[0], preset.fps, metadata)
+
+
+def chosen_recipe(request: ClipRequest) -> Recipe:
+    """The named recipe with the request's own steps and guidance, where it has them."""
+    changes = {"steps": request.steps, "guidance": request.guidance}
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(RECIPES[request.recipe], **given)
+
+
+def check_request(request: FirstFrameRequest | ClipRequest) -> None:
+    """ValueError with one sentence for the first thing that is out of range."""
+    check_prompt(request.prompt)
+    if len(request.negative_prompt) > 1000:
+        raise ValueError("The negative prompt is too long: write at most 1000 characters.")
+    if not 0 <= request.seed <= MAX_SEED:
+        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {request.seed}.")
+    if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
+        raise ValueError(f"The number of steps must be from 1 to {MAX_STEPS}, not {request.steps}.")
+    if request.guidance is not None and not 0 <= request.guidance <= MAX_GUIDANCE:
+        raise ValueError(f"The guidance must be from 0 to {MAX_GUIDANCE:g}, not {request.guidance:g}.")
+    check_choice("style", request.style, STYLES)
+    if isinstance(request, ClipRequest):
+        check_choice("recipe", request.recipe, RECIPES)
+        check_choice("attention", request.attention, ATTENTION_VARIANTS)
+        check_choice("way to fit the first frame", request.fit, ("crop", "pad"))
+
+
+def check_choice(what: str, value: str, choices: tuple[str, ...] | dict) -> None:
+    """ValueError that lists the choices when `value` is none of them."""
+    if value not in choices:
+        raise ValueError(f"There is no {what} {value!r}; choose one of: {', '.join(choices)}.")
+
+
+def clip_metadata(
+    backbone: LoadedBackbone, request: ClipRequest, recipe: Recipe, adapter: Adapter | None, first_frame: Image.Image
+) -> dict[str, str | int | float]:
+    """Everything needed to make the clip again, as it is written into its file."""
+    return (
+        dataclasses.asdict(request)
+        | versions(backbone)
+        | {
+            "adapter": adapter.name if adapter else "none",
+            "adapter_revision": adapter.revision() if adapter else "",
+            "steps": recipe.steps,
+            "guidance": recipe.guidance,
+            "first_frame_sha256": hashlib.sha256(first_frame.tobytes()).hexdigest(),
+        }
+    )
+
+
+def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -> dict[str, str | int | float]:
+    """Everything needed to make the first frame again."""
+    preset = backbone.preset
+    return (
+        dataclasses.asdict(request)
+        | versions(backbone)
+        | {
+            "steps": request.steps or preset.first_frame_steps,
+            "guidance": preset.first_frame_guidance if request.guidance is None else request.guidance,
+        }
+    )
+
+
+def versions(backbone: LoadedBackbone) -> dict[str, str]:
+    """What a result depends on beside its request."""
+    return {
+        "huvidpo": __version__,
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "backbone": backbone.preset.name,
+    }
+
+
+def save_clip(clip: Clip, path: Path) -> Path:
+    """Writes the clip as .mp4 or .gif, its metadata inside. ValueError for another suffix or an unwritable place."""
+    writers = {".mp4": write_mp4, ".gif": write_gif}
+    if path.suffix.lower() not in writers:
+        raise ValueError(f"A clip is written as .mp4 or .gif, not {path.suffix or 'without a suffix'}.")
+    return writers[path.suffix.lower()](clip.frames, path, clip.fps, clip.metadata)
+
+
+def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameRequest, ClipRequest]:
+    """The two requests behind a clip from the metadata in its file.
+
+    Raises ValueError when the file is not one of ours or its settings are out of range.
+    """
+    if not isinstance(metadata.get("huvidpo"), str) or not isinstance(metadata.get("prompt"), str):
+        raise ValueError("This file holds no settings: it was not made by this program, or it was re-encoded.")
+    kinds = {"seed": int, "first_frame_seed": int, "steps": int, "guidance": float}
+    values = {}
+    for field in dataclasses.fields(ClipRequest):
+        if field.name in metadata:
+            try:
+                values[field.name] = kinds.get(field.name, str)(metadata[field.name])
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ValueError(f"The settings in this file are damaged: {field.name} cannot be read.") from error
+    clip = ClipRequest(**{"category": "", **values})
+    check_request(clip)
+    find_category(clip.category)
+    model = clip.first_frame_model if clip.first_frame_model in ("dpo", "base") else "dpo"
+    first_frame = FirstFrameRequest(
+        clip.prompt, clip.style, clip.negative_prompt, model, max(clip.first_frame_seed, 0)
+    )
+    check_request(first_frame)
+    return first_frame, clip
