@@ -36,6 +36,12 @@ class PatchAutoencoderKL(AutoencoderKL):
         # The parent derives 1 from its single level; StableDiffusionPipeline reads this list's length.
         self.register_to_config(block_out_channels=(width,) * patch.bit_length())
 
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict, **kwargs) -> tuple[dict, dict, dict]:
+        """Reads our own settings only: those that the parent registered and saved follow from them."""
+        own = {k: v for k, v in config_dict.items() if k.startswith("_") or k in cls._get_init_keys(cls)}
+        return super().extract_init_dict(own, **kwargs)
+
 
 def principal_components(images: Tensor, patch: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (d,), components (d, d) in rows by falling variance, and deviations (d,) of patches of (n 3 h w)."""

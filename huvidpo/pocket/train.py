@@ -8,11 +8,16 @@ from pathlib import Path
 import torch
 
 from huvidpo.adapters import SHIPPED
-from huvidpo.backbones import POCKET_WEIGHTS
+from huvidpo.backbones import POCKET_WEIGHTS, load_pocket
 from huvidpo.pocket.practice_clips import ACTIONS
-from huvidpo.pocket.train_autoencoder import load_autoencoder, reconstruction_psnr, train_autoencoder
+from huvidpo.pocket.train_autoencoder import (
+    adopt_autoencoder,
+    load_autoencoder,
+    reconstruction_psnr,
+    train_autoencoder,
+)
 from huvidpo.pocket.train_decoder import train_decoder
-from huvidpo.pocket.train_first_frames import load_first_frames, train_first_frames
+from huvidpo.pocket.train_first_frames import adopt_first_frames, load_first_frames, train_first_frames
 from huvidpo.pocket.train_motion import train_category, train_motion_start
 from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
@@ -69,7 +74,15 @@ def run_export(work: Path, steps: int, minutes: float | None) -> None:
     load_first_frames(work).to(dtype=torch.float16).save_pretrained(POCKET_WEIGHTS, max_shard_size="9MB")
 
 
+def run_adopt(work: Path, steps: int, minutes: float | None) -> None:
+    """Makes the shipped weights the checkpoints of `work`, so that training goes on from them."""
+    pipeline = load_pocket("cpu")
+    adopt_autoencoder(pipeline.vae, work)
+    adopt_first_frames(pipeline, work)
+
+
 STAGES = {
+    "adopt": run_adopt,
     "autoencoder": run_autoencoder,
     "first-frames": run_first_frames,
     "motion-start": run_motion_start,

@@ -56,7 +56,7 @@ def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> I
     checkpoint = work / "autoencoder.pt"
     frames = practice_frames(work, FRAMES)
     model = untrained_autoencoder(frames)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
+    optimizer = new_optimizer(model)
     first, clock = 0, Clock(steps, minutes)
     if state := load_state(checkpoint):
         model.load_state_dict(state["model"])
@@ -81,6 +81,16 @@ def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> I
             )
         if over:
             break
+
+
+def new_optimizer(model: AutoencoderKL) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
+
+
+def adopt_autoencoder(model: AutoencoderKL, work: Path) -> None:
+    """Makes a trained autoencoder the checkpoint of `work`."""
+    state = {"model": model.state_dict(), "optimizer": new_optimizer(model).state_dict(), "step": 0, "seconds": 0.0}
+    save_atomically(state, work / "autoencoder.pt")
 
 
 def load_autoencoder(work: Path) -> AutoencoderKL:

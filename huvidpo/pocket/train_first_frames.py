@@ -78,8 +78,8 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
     checkpoint = work / "first-frames.pt"
     pipeline = untrained_pipeline(work)
     latents = frame_latents(pipeline.vae, work)
-    trained = torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet}).train()
-    optimizer = torch.optim.AdamW(trained.parameters(), weight_decay=1e-2, betas=(0.9, 0.99))
+    trained = trained_parts(pipeline).train()
+    optimizer = new_optimizer(trained)
     average = Average(trained.parameters())
     first, clock = 0, Clock(steps, minutes)
     if state := load_state(checkpoint):
@@ -101,6 +101,27 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
             break
 
 
+def trained_parts(pipeline: StableDiffusionPipeline) -> torch.nn.ModuleDict:
+    """What this stage trains."""
+    return torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet})
+
+
+def new_optimizer(trained: torch.nn.ModuleDict) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(trained.parameters(), weight_decay=1e-2, betas=(0.9, 0.99))
+
+
+def adopt_first_frames(pipeline: StableDiffusionPipeline, work: Path) -> None:
+    """Makes a trained first-frame model the checkpoint of `work`."""
+    trained = trained_parts(pipeline)
+    state = {
+        "model": trained.state_dict(),
+        "optimizer": new_optimizer(trained).state_dict(),
+        "step": 0,
+        "seconds": 0.0,
+    }
+    save_atomically(state | {"average": [p.detach() for p in trained.parameters()]}, work / "first-frames.pt")
+
+
 def load_first_frames(work: Path) -> StableDiffusionPipeline:
     """The trained first-frame model with averaged weights.
 
@@ -110,7 +131,7 @@ def load_first_frames(work: Path) -> StableDiffusionPipeline:
     if state is None:
         raise ValueError(f"There is no trained first-frame model in {work}: run its stage first.")
     pipeline = untrained_pipeline(work)
-    trained = torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet})
+    trained = trained_parts(pipeline)
     for parameter, value in zip(trained.parameters(), state["average"], strict=True):
         parameter.data.copy_(value)
     trained.eval().requires_grad_(False)
