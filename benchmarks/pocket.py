@@ -34,7 +34,7 @@ def measure_takes(repeats: int) -> dict[str, float]:
     for i in range(repeats + 1):
         category, prompt = list(PROMPTS.items())[i % len(PROMPTS)]
         begin = time.perf_counter()
-        *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, model="base", seed=i))
+        *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=i))
         middle = time.perf_counter()
         for _ in make_clip(backbone, frame.image, ClipRequest(prompt, category, seed=i)):
             pass

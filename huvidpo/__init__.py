@@ -1,3 +1,3 @@
-"""HuViDPO Space: clips of eight actions from a first frame, and adapters that learn from the clips that people pick."""
+"""HuViDPO Space: clips of eight actions from a first frame, and adapters that learn from what people pick."""
 
 __version__ = "0.1.0"

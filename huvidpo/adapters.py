@@ -136,8 +136,7 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
 
 def take_adapter_off(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
     """The UNet as it was before any adapter."""
-    if PREFERENCE in getattr(unet, "peft_config", {}):
-        unet.delete_adapters(PREFERENCE)
+    unet.unload_lora()  # layers and all, so that names are Stable Diffusion's again: `delete_adapters` leaves wrappers
     load_motion_state_dict(unet, still_motion)
 
 

@@ -5,7 +5,7 @@ HUVIDPO_POCKET_WEIGHTS names another folder to load `pocket` from, in the layout
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
@@ -146,6 +146,8 @@ def load_backbone(name: str | None = None) -> LoadedBackbone:
     first_frames = {}
     if preset.name == "pocket":
         first_frames["base"] = with_dpo_lora(image_pipeline)
+        if "dpo" not in getattr(image_pipeline.unet, "peft_config", {}):
+            preset = replace(preset, first_frame_models=("base",))
     return LoadedBackbone(preset, device, video, still, first_frames)
 
 

@@ -35,7 +35,7 @@ class FirstFrameRequest:
     prompt: str
     style: str = "any"
     negative_prompt: str = ""
-    model: str = "dpo"  # or "base"
+    model: str = ""  # "dpo" or "base"; "" is the best that the backbone has
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
@@ -98,6 +98,7 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
     """
     check_request(request)
     preset, steps = backbone.preset, request.steps or backbone.preset.first_frame_steps
+    request = dataclasses.replace(request, model=request.model or preset.first_frame_models[0])
     with backbone.lock:
         events = stream_first_frame(
             backbone.first_frame_pipeline(request.model),
@@ -241,7 +242,7 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     clip = ClipRequest(**{"category": "", **values})
     check_request(clip)
     find_category(clip.category)
-    model = clip.first_frame_model if clip.first_frame_model in ("dpo", "base") else "dpo"
+    model = clip.first_frame_model if clip.first_frame_model in ("dpo", "base") else ""
     first_frame = FirstFrameRequest(
         clip.prompt, clip.style, clip.negative_prompt, model, max(clip.first_frame_seed, 0)
     )

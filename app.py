@@ -1,0 +1,115 @@
+"""The Space: loads the backbone, builds the page, queues, launches. Knows nothing of what the tabs do."""
+
+import spaces  # isort: skip  (first: on ZeroGPU it must come before everything that touches CUDA)
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
+from huvidpo.ui.create import CreateTab
+from huvidpo.ui.endpoints import Endpoints
+from huvidpo.ui.history import EXAMPLES, takes_folder
+from huvidpo.ui.making import Run
+from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
+from huvidpo.ui.toasts import toasts
+
+ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
+WAITING = 24  # visitors in the queue; more are told to come back
+UPLOAD = "20mb"
+GPU_EVENTS = {"concurrency_id": "gpu", "concurrency_limit": 4 if ZERO_GPU else 1}
+
+
+def gpu_runner(backbone: LoadedBackbone) -> Run:
+    """The one function that computes: ZeroGPU keeps a worker with all weights for every decorated one."""
+
+    def seconds(operation: str, payload: Any) -> int:
+        """Asked of ZeroGPU for one call: the estimate, 40 % more, and the start of a worker."""
+        if operation == "first_frame":
+            steps = payload.steps or backbone.preset.first_frame_steps
+        else:
+            steps = chosen_recipe(payload[1]).steps
+        return round(10 + 1.4 * seconds_for(backbone.preset, backbone.device, operation, steps))
+
+    @spaces.GPU(duration=seconds)
+    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
+        """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
+        with toasts():
+            if operation == "first_frame":
+                yield from make_first_frame(backbone, payload)
+            else:
+                yield from make_clip(backbone, *payload)
+
+    return gpu_run
+
+
+def build(backbone: LoadedBackbone) -> gr.Blocks:
+    """The page for a loaded backbone; a further tab is one more line."""
+    run = gpu_runner(backbone)
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(HERO)
+        with gr.Tabs():
+            CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
+        gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
+        Endpoints(backbone, run, GPU_EVENTS)
+    return page.queue(max_size=WAITING, default_concurrency_limit=4)
+
+
+def serve(host: str | None = None, port: int | None = None) -> None:
+    """Starts the page and stays until it is stopped. None takes GRADIO_SERVER_NAME and the first free port from 7860.
+
+    Raises ValueError when the port is in use or the weights are missing.
+    """
+    if port is not None:
+        check_port(host or "127.0.0.1", port)
+    build(load_backbone()).launch(
+        server_name=host,
+        server_port=port,
+        theme=theme(),
+        css_paths=CSS,
+        head=head(),
+        ssr_mode=False,
+        run_history=False,
+        footer_links=["api", "settings"],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES)],
+        max_file_size=UPLOAD,
+        show_error=True,
+    )
+
+
+def check_port(host: str, port: int) -> None:
+    """ValueError when nothing can listen there; asked before the weights are loaded."""
+    if not 0 < port < 65536:
+        raise ValueError(f"The port must be from 1 to 65535, not {port}.")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = f"Port {port} on {host} cannot be used ({reason}); choose another with --port."
+            raise ValueError(message) from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Starts the page.")
+    parser.add_argument("--host", help="address to listen on; 0.0.0.0 is the whole network (default: this machine)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    arguments = parser.parse_args()
+    try:
+        serve(arguments.host, arguments.port)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The page: one file per tab, and what the tabs share. Knows nothing of tensors."""

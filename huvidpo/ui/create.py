@@ -1,0 +1,224 @@
+"""What each control of the tab Create does. Knows nothing of how a frame or a clip is made, nor of the layout."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from huvidpo.backbones import LoadedBackbone, known_words, unknown_words
+from huvidpo.categories import CATEGORIES
+from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.takes import FirstFrame
+from huvidpo.ui.create_layout import START, CreateLayout
+from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
+from huvidpo.ui.making import Form, Run, View, compare_models, draw_first_frame, estimate, make_take
+from huvidpo.ui.settings import form_values
+from huvidpo.ui.toasts import toasts
+from huvidpo.ui.widgets import meter_value, picked, wall_value
+
+Changes = dict[Any, Any]  # component -> its new value or settings
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
+
+
+class CreateTab:
+    """The tab, working. Every handler returns or yields the components that it changes."""
+
+    def __init__(self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+        self.backbone, self.run = backbone, run
+        self.examples = examples()
+        self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples])
+        self._wire(page, gpu_events)
+
+    def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
+        ui, form = self.ui, self.ui.form
+        asked = [form[field.name] for field in fields(Form)]
+        shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
+        shown += [ui.cancel, ui.names, ui.history, *ui.chips, ui.comparison, ui.slider, ui.compared]
+        gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
+        runs = [
+            ui.make.click(self.on_make, [ui.names, *asked], shown, **gpu),
+            gr.on([ui.draw.click, form["prompt"].submit], self.on_first_frame, asked, shown, **gpu),
+            ui.reroll.click(self.on_reroll, asked, shown, **gpu),
+            ui.compare.click(self.on_compare, asked, shown, **gpu),
+        ]
+        for event in runs:
+            event.failure(self.at_rest, None, shown, **QUIET)
+        ui.cancel.click(self.on_cancel, None, shown, cancels=runs, **QUIET)
+        for button, handler in zip(ui.keep, (self.on_keep_base, self.on_keep_dpo), strict=True):
+            button.click(handler, ui.compared, shown, **QUIET)
+        form["picture"].upload(self.on_upload, None, shown, **QUIET)
+        form["picture"].clear(self.on_clear, None, shown, **QUIET)
+        form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
+        form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
+        for chip in ui.chips:
+            chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
+        spoken = {
+            **QUIET,
+            "show_progress": "minimal",
+            "show_progress_on": ui.meter,
+        }  # hidden progress hides toasts too
+        ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **spoken)
+        ui.history.pick(self.on_history, ui.names, shown, **spoken)
+        ui.wall.pick(self.on_example, None, shown, **spoken)
+        latest = {**QUIET, "trigger_mode": "always_last"}
+        gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **latest)
+        form["prompt"].change(self.on_words, form["prompt"], ui.unknown, **latest)
+        page.load(self.on_load, [ui.names, *asked], [*shown, ui.estimate], **QUIET)
+
+    # Making
+
+    def on_make(self, names: object, *values: Any) -> Iterator[Changes]:
+        with toasts():
+            for view in make_take(self.run, Form(*values)):
+                yield self.show(view) | (self.remember(view.take, names) if view.take else {})
+
+    def on_first_frame(self, *values: Any) -> Iterator[Changes]:
+        with toasts():
+            yield from map(self.show, draw_first_frame(self.run, Form(*values)))
+
+    def on_reroll(self, *values: Any) -> Iterator[Changes]:
+        with toasts():
+            yield from map(self.show, draw_first_frame(self.run, Form(*values), fresh=True))
+
+    def on_compare(self, *values: Any) -> Iterator[Changes]:
+        frames: list[FirstFrame] = []
+        with toasts():
+            for view in compare_models(self.run, Form(*values)):
+                frames += [view.first_frame] if view.first_frame else []
+                yield self.progress(view)
+        yield {
+            self.ui.comparison: gr.Column(visible=True),
+            self.ui.slider: tuple(frame.image for frame in frames),
+            self.ui.compared: frames,
+        }
+
+    def on_keep_base(self, frames: list[FirstFrame]) -> Changes:
+        return self.keep(frames[0])
+
+    def on_keep_dpo(self, frames: list[FirstFrame]) -> Changes:
+        return self.keep(frames[1])
+
+    def keep(self, frame: FirstFrame) -> Changes:
+        view = View("This first frame is kept.", busy=False, first_frame=frame)
+        return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
+
+    def on_cancel(self) -> Changes:
+        return self.at_rest("Cancelled.")
+
+    def at_rest(self, text: str = "") -> Changes:
+        return self.progress(View(text, busy=False))
+
+    # Showing
+
+    def show(self, view: View) -> Changes:
+        """Everything that a view changes on the page."""
+        ui, changes = self.ui, self.progress(view)
+        if view.seed is not None:
+            changes[ui.form["seed"]] = view.seed
+        if view.first_frame:
+            changes[ui.form["picture"]] = view.first_frame.image
+            changes[ui.form["made"]] = view.first_frame.request
+            changes[ui.form["fit"]] = gr.Radio(visible=False)
+            changes[ui.comparison] = gr.Column(visible=False)
+        return changes | (self.play(open_take(view.take)) if view.take else {})
+
+    def progress(self, view: View) -> Changes:
+        ui = self.ui
+        buttons = (ui.make, ui.draw, ui.reroll, ui.compare)
+        return {button: gr.Button(interactive=not view.busy) for button in buttons} | {
+            ui.meter: meter_value(view.text, view.step, view.total),
+            ui.cancel: gr.Button(visible=view.busy),
+            ui.preview: gr.Image(view.preview, visible=view.preview is not None),
+        }
+
+    def play(self, take: SavedTake, note: str = "") -> Changes:
+        ui, request = self.ui, take.request
+        own = request.first_frame_model == "upload"
+        made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
+        origin = "your first frame" if own else made
+        gif = take.gif.is_file()
+        return {
+            ui.video: str(take.clip),
+            ui.meter: meter_value(f"Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
+            ui.mp4: gr.DownloadButton(value=take.clip, visible=True),
+            ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
+        }
+
+    def remember(self, name: str, names: object) -> Changes:
+        """Puts a new take before those that this visitor made earlier."""
+        found = open_takes([name, *open_takes(names)][:REMEMBERED])
+        return {self.ui.names: [*found], self.ui.history: wall_value(take.card for take in found.values())}
+
+    # The form
+
+    def on_upload(self) -> Changes:
+        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=True)}
+
+    def on_clear(self) -> Changes:
+        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}
+
+    def on_category(self, category: str, prompt: str) -> Changes:
+        """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
+        ui, prompts = self.ui, CATEGORIES[category].example_prompts
+        every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
+        changes = dict(zip(ui.chips, prompts, strict=True))
+        changes[ui.form["adapter"]] = gr.Dropdown(ui.adapter_choices(category), value="")
+        if not prompt.strip() or prompt in every_example:
+            changes[ui.form["prompt"]] = prompts[0]
+        return changes
+
+    def on_recipe(self, recipe: str) -> tuple[Any, Any]:
+        own = RECIPES[recipe]
+        return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
+
+    def on_words(self, prompt: str) -> str:
+        strange = unknown_words(self.backbone, prompt)
+        if not strange:
+            return ""
+        name, known = self.backbone.preset.title, ", ".join(known_words(self.backbone))
+        return f"{name} does not know: {', '.join(strange)}. It knows only these words: {known}."
+
+    def on_estimate(self, *values: Any) -> str:
+        return estimate(self.backbone, Form(*values))
+
+    # Settings of finished clips
+
+    def on_file(self, file: str) -> Changes:
+        with toasts():
+            return self.load(read_take(Path(file))) | {self.ui.file: None}
+
+    def on_history(self, names: object, event: gr.EventData) -> Changes:
+        with toasts():
+            takes = [*open_takes(names).values()]
+            return self.load(takes[picked(event, len(takes))])
+
+    def on_example(self, event: gr.EventData) -> Changes:
+        with toasts():
+            return self.load(self.examples[picked(event, len(self.examples))])
+
+    def load(self, take: SavedTake) -> Changes:
+        """Brings all settings of a take back onto the page, and plays it."""
+        ui, values = self.ui, form_values(take)
+        choices = ui.adapter_choices(values["category"])
+        here = any(values["adapter"] == name for _, name in choices)
+        note = "" if here else f" · its adapter {values['adapter']} is not here"
+        adapter = gr.Dropdown(choices, value=values["adapter"] if here else "")
+        changes = self.on_category(values["category"], values["prompt"])
+        changes |= {ui.form[name]: value for name, value in values.items()}
+        changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}
+        own = take.request.first_frame_model == "upload"
+        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note)
+
+    def on_load(self, names: object, *values: Any) -> Changes:
+        """An example to look at, and the clips that this browser remembers."""
+        found = open_takes(names)
+        start = [take for take in self.examples if take.request.category == START]
+        changes = self.load(start[0]) | {self.ui.form["random_seed"]: True} if start else {}
+        return changes | {
+            self.ui.names: [*found],
+            self.ui.history: wall_value(take.card for take in found.values()),
+            self.ui.estimate: self.on_estimate(*values),
+        }

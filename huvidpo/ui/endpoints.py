@@ -1,0 +1,111 @@
+"""What programs may call: /first_frame, /video and /adapters, with the words of the command line. Knows no page."""
+
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from huvidpo.adapters import list_adapters
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.models.attention import ATTENTION_VARIANTS
+from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.takes import ClipRequest, FirstFrameRequest, draw_seed
+from huvidpo.ui.history import open_take, save_take
+from huvidpo.ui.making import Run
+from huvidpo.ui.toasts import toasts
+
+
+class Endpoints:
+    """Declares the public endpoints inside an open `gr.Blocks`; everything else on the page is private to it."""
+
+    def __init__(self, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+        self.backbone, self.run = backbone, run
+        models = list(backbone.preset.first_frame_models)
+        with gr.Row(visible=False):
+            prompt = gr.Textbox(label="Prompt, at most 1000 characters")
+            style = gr.Radio(list(STYLES), value="any", label="Style")
+            model = gr.Radio(models, value=models[0], label="First-frame model")
+            category = gr.Radio(list(CATEGORIES), value="horse", label="Action")
+            adapter = gr.Textbox("", label='Adapter: "" the best for the action, "none", or a name from /adapters')
+            negative = gr.Textbox("", label="Negative prompt")
+            seed = gr.Number(-1, precision=0, label="Seed; -1 draws one")
+            steps = gr.Number(None, precision=0, label="Steps; empty for the default")
+            guidance = gr.Number(None, label="Guidance; empty for the default")
+            first_frame = gr.Image(type="pil", format="png", label="First frame; empty to have one made")
+            fit = gr.Radio(["crop", "pad"], value="crop", label="How an uploaded first frame is fitted")
+            recipe = gr.Radio(list(RECIPES), value="default", label="Recipe")
+            attention = gr.Radio(list(ATTENTION_VARIANTS), value="first-previous", label="What each frame looks at")
+            image, clip = gr.Image(format="png", label="First frame"), gr.Video(label="Clip")
+            used, settings, found = gr.JSON(label="Settings"), gr.JSON(label="Settings"), gr.JSON(label="Adapters")
+        call = gr.Button(visible=False)
+        frame_inputs = [prompt, style, model, seed, steps, guidance, negative]
+        call.click(self.first_frame, frame_inputs, [image, used], api_name="first_frame", **gpu_events)
+        clip_inputs = [prompt, category, first_frame, style, adapter, seed, steps, guidance]
+        clip_inputs += [negative, recipe, attention, fit, model]
+        call.click(self.video, clip_inputs, [clip, settings], api_name="video", **gpu_events)
+        call.click(self.adapters, [category], [found], api_name="adapters")
+
+    def first_frame(
+        self,
+        prompt: str,
+        style: str = "any",
+        model: str = "",
+        seed: int = -1,
+        steps: int | None = None,
+        guidance: float | None = None,
+        negative_prompt: str = "",
+    ) -> tuple[Image.Image, dict[str, Any]]:
+        """Draws the first frame of a clip from a prompt; returns the picture and the settings that made it."""
+        request = FirstFrameRequest(prompt, style, negative_prompt, model, _seed(seed), steps, guidance)
+        frame = self._last("first_frame", request)
+        return frame.image, vars(frame.request)
+
+    def video(
+        self,
+        prompt: str,
+        category: str,
+        first_frame: Image.Image | None = None,
+        style: str = "any",
+        adapter: str = "",
+        seed: int = -1,
+        steps: int | None = None,
+        guidance: float | None = None,
+        negative_prompt: str = "",
+        recipe: str = "default",
+        attention: str = "first-previous",
+        fit: str = "crop",
+        first_frame_model: str = "",
+    ) -> tuple[str, dict[str, Any]]:
+        """Makes a 16-frame clip of one of the eight actions, from a given first frame or from one drawn first.
+
+        Returns the mp4, which carries all settings, and the settings that made it.
+        """
+        with toasts():
+            if adapter not in ("", "none", *(item["name"] for item in self.adapters(category))):
+                raise ValueError(f"There is no adapter of that name for {category}; /adapters lists them.")
+            seed = _seed(seed)
+            origin, picture = ("upload", -1), first_frame
+            if picture is None:
+                request = FirstFrameRequest(prompt, style, negative_prompt, first_frame_model, seed)
+                frame = self._last("first_frame", request)
+                origin, picture = (frame.request.model, seed), frame.image
+            words = (prompt, category, style, negative_prompt, adapter, seed, recipe, steps, guidance, attention, fit)
+            clip = self._last("clip", (picture, ClipRequest(*words, *origin)))
+            return str(open_take(save_take(clip, picture)).clip), clip.metadata
+
+    def adapters(self, category: str) -> list[dict[str, str]]:
+        """Lists the adapters of an action, best first."""
+        found = list_adapters(self.backbone.preset.name, category)
+        return [{"name": item.name, "category": item.category, "status": item.status} for item in found]
+
+    def _last(self, operation: str, payload: Any) -> Any:
+        with closing(self.run(operation, payload)) as steps:
+            for item in steps:  # noqa: B007
+                pass
+        return item
+
+
+def _seed(seed: int) -> int:
+    return draw_seed() if seed == -1 else int(seed)

@@ -1,0 +1,92 @@
+"""Finished clips on disk and the settings inside them. Knows neither how clips are made nor how they are shown."""
+
+import re
+import uuid
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from huvidpo.categories import CATEGORIES, find_category
+from huvidpo.home import home
+from huvidpo.images import write_png
+from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, request_from_metadata, save_clip
+from huvidpo.ui.widgets import Card
+from huvidpo.video import read_metadata
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "clips"
+REMEMBERED = 24  # clips of one visitor
+
+
+@dataclass(frozen=True)
+class SavedTake:
+    """One clip with its settings. `gif` and `picture`, its first frame, lie beside a clip that this page made."""
+
+    clip: Path
+    first_frame: FirstFrameRequest
+    request: ClipRequest
+
+    @property
+    def gif(self) -> Path:
+        return self.clip.with_suffix(".gif")
+
+    @property
+    def picture(self) -> Path:
+        return self.clip.with_suffix(".png")
+
+    @property
+    def card(self) -> Card:
+        category = find_category(self.request.category)
+        return Card(self.clip, f"{category.emoji} {category.title}", self.request.prompt)
+
+
+def takes_folder() -> Path:
+    """Where clips made on the page are kept; it is made when it is missing."""
+    folder = home() / "takes"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def save_take(clip: Clip, first_frame: Image.Image) -> str:
+    """Writes clip (mp4 and GIF) and first frame under a name that cannot be guessed; returns that name.
+
+    Raises ValueError when they cannot be written; then nothing stays behind.
+    """
+    name = f"{find_category(clip.metadata['category']).name}-{uuid.uuid4().hex}"
+    mp4 = takes_folder() / f"{name}.mp4"
+    try:
+        write_png(first_frame, mp4.with_suffix(".png"), {})
+        save_clip(clip, mp4.with_suffix(".gif"))
+        save_clip(clip, mp4)  # last: a take exists once its mp4 does
+    except BaseException:
+        for suffix in (".png", ".gif", ".mp4"):
+            mp4.with_suffix(suffix).unlink(missing_ok=True)
+        raise
+    return name
+
+
+def open_take(name: str) -> SavedTake | None:
+    """The take of a name that `save_take` gave; None when it is gone. The name may come from anyone."""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z]+-[0-9a-f]{32}", name):
+        return None
+    clip = takes_folder() / f"{name}.mp4"
+    return read_take(clip) if clip.is_file() else None
+
+
+def open_takes(names: object) -> dict[str, SavedTake]:
+    """Name -> take, for those of the first 24 names that are still there; what is no list of names counts as none."""
+    found = [(name, open_take(name)) for name in names[:REMEMBERED]] if isinstance(names, list) else []
+    return {name: take for name, take in found if take}
+
+
+@lru_cache(maxsize=1024)
+def read_take(clip: Path) -> SavedTake:
+    """A clip file with the settings inside it. Raises ValueError when they are missing: the file is not ours."""
+    return SavedTake(clip, *request_from_metadata(read_metadata(clip)))
+
+
+def examples() -> list[SavedTake]:
+    """The clips that ship with the page, one for each category that has one, in the categories' order."""
+    files = [EXAMPLES / f"{category}.mp4" for category in CATEGORIES]
+    return [read_take(file) for file in files if file.is_file()]

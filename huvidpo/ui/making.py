@@ -1,0 +1,168 @@
+"""From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from huvidpo.backbones import LoadedBackbone, seconds_for
+from huvidpo.categories import check_prompt
+from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed
+from huvidpo.ui.history import save_take
+
+# Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
+Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Everything the visitor can set, as the components send it; a component is named like its field here."""
+
+    prompt: str
+    category: str
+    style: str
+    adapter: str
+    seed: float | None
+    random_seed: bool
+    frame_model: str
+    frame_seed: float | None  # None: the same as `seed`
+    frame_steps: float | None  # None: the backbone's own
+    frame_guidance: float | None
+    negative_prompt: str
+    recipe: str
+    steps: float | None  # None: the recipe's own
+    guidance: float | None
+    attention: str
+    fit: str
+    picture: Image.Image | None
+    made: FirstFrameRequest | None  # how `picture` was made; None for a picture of the visitor's own
+
+    def first_frame_request(self, seed: int) -> FirstFrameRequest:
+        """The first frame that the form asks for."""
+        return FirstFrameRequest(
+            prompt=check_prompt(self.prompt),
+            style=self.style,
+            negative_prompt=self.negative_prompt,
+            model=self.frame_model,
+            seed=seed,
+            steps=_whole(self.frame_steps),
+            guidance=self.frame_guidance,
+        )
+
+    def clip_request(self, seed: int, made: FirstFrameRequest | None) -> ClipRequest:
+        """The clip that the form asks for, from a first frame that `made` describes."""
+        return ClipRequest(
+            prompt=check_prompt(self.prompt),
+            category=self.category,
+            style=self.style,
+            negative_prompt=self.negative_prompt,
+            adapter=self.adapter,
+            seed=seed,
+            recipe=self.recipe,
+            steps=_whole(self.steps),
+            guidance=self.guidance,
+            attention=self.attention,
+            fit=self.fit,
+            first_frame_model=made.model if made else "upload",
+            first_frame_seed=made.seed if made else -1,
+        )
+
+    def next_seed(self) -> int:
+        """The seed of the next run: a new one, or the one in the form."""
+        return draw_seed() if self.random_seed or self.seed is None else int(self.seed)
+
+    def keeps_picture(self) -> bool:
+        """Whether a clip can start from the picture on the page: it is the first frame that the form asks for."""
+        if self.picture is None or self.made is None:
+            return self.picture is not None
+        seed = self.made.seed if self.frame_seed is None else int(self.frame_seed)
+        wanted = self.first_frame_request(seed)
+        return wanted == self.made
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows next. None leaves a part as it is."""
+
+    text: str = ""
+    step: int = 0
+    total: int = 0
+    busy: bool = True
+    preview: Image.Image | None = None  # shown on the stage while busy
+    first_frame: FirstFrame | None = None
+    take: str | None = None  # a finished clip's name
+    seed: int | None = None  # that was used
+
+
+def draw_first_frame(run: Run, form: Form, fresh: bool = False) -> Iterator[View]:
+    """Makes the first frame of the form; `fresh` takes a new seed whatever the form says."""
+    seed = draw_seed() if fresh else form.next_seed()
+    if form.frame_seed is not None and not fresh:
+        seed = int(form.frame_seed)
+    yield View("Waiting for the model …")
+    frame = yield from _first_frame(run, form.first_frame_request(seed), "First frame")
+    yield View(f"First frame with seed {seed}. Make the clip, or roll again.", busy=False, first_frame=frame)
+
+
+def make_take(run: Run, form: Form) -> Iterator[View]:
+    """Makes a clip from the first frame on the page, or from a new one where that does not fit what is asked."""
+    seed = form.next_seed()
+    picture, made = form.picture, form.made
+    if not form.keeps_picture():
+        yield View("Waiting for the model …", seed=seed)
+        frame_seed = seed if form.frame_seed is None else int(form.frame_seed)
+        frame = yield from _first_frame(run, form.first_frame_request(frame_seed), "First frame")
+        yield View("The first frame is there; the clip follows …", first_frame=frame, seed=seed)
+        picture, made = frame.image, frame.request
+    request = form.clip_request(seed, made)
+    yield View("Waiting for the model …", preview=picture, seed=seed)
+    with closing(run("clip", (picture, request))) as steps:
+        for item in steps:
+            if isinstance(item, Progress):
+                yield View(f"Clip: step {item.step} of {item.total}", item.step, item.total, preview=item.preview)
+    yield View(busy=False, take=save_take(item, picture), seed=seed)
+
+
+def compare_models(run: Run, form: Form) -> Iterator[View]:
+    """Makes the same first frame, with one seed, by the base and the DPO model; each comes in a view of its own."""
+    seed = form.made.seed if form.made else form.next_seed()
+    yield View("Waiting for the model …")
+    for model in ("base", "dpo"):
+        request = replace(form.first_frame_request(seed), model=model)
+        frame = yield from _first_frame(run, request, f"First frame, {model}")
+        yield View(f"{model} is done", first_frame=frame)
+    yield View(f"Both first frames start from seed {seed}.", busy=False)
+
+
+def _first_frame(run: Run, request: FirstFrameRequest, name: str) -> Iterator[View]:
+    with closing(run("first_frame", request)) as steps:
+        for item in steps:
+            if isinstance(item, Progress):
+                yield View(f"{name}: step {item.step} of {item.total}", item.step, item.total, preview=item.preview)
+    return item
+
+
+def estimate(backbone: LoadedBackbone, form: Form) -> str:
+    """What the main button is about to do and how long that takes, in one line."""
+    preset, device = backbone.preset, backbone.device
+    place = "GPU" if device.startswith("cuda") else "CPU"
+    clip_steps = _whole(form.steps) or RECIPES[form.recipe].steps
+    clip = seconds_for(preset, device, "clip", clip_steps)
+    if form.prompt.strip() and form.keeps_picture():
+        return f"Starts from the first frame shown: about {duration(clip)} on this {place}."
+    frame = seconds_for(preset, device, "first_frame", _whole(form.frame_steps) or preset.first_frame_steps)
+    return f"A first frame, then the clip: about {duration(frame + clip)} on this {place}."
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, roughly: "8 s", "3 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)

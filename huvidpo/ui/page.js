@@ -1,0 +1,36 @@
+// What Gradio has no setting for: keys, clips inside the page on phones, and bringing the stage into view there.
+
+// Ctrl+Enter in the prompt presses the main button. Enter alone asks for a first frame, so this comes before it.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || !event.target.closest?.('#prompt')) return;
+  event.preventDefault();
+  event.stopPropagation();
+  document.querySelector('#make').click();
+}, true);
+
+// Arrow keys move through a row of choices; each of Gradio's radio buttons is a group of its own to the browser.
+document.addEventListener('keydown', (event) => {
+  const ways = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  const way = ways[event.key];
+  if (!way || event.target.type !== 'radio') return;
+  const choices = [...event.target.closest('fieldset').querySelectorAll('input[type=radio]')];
+  const next = choices[(choices.indexOf(event.target) + way + choices.length) % choices.length];
+  event.preventDefault();
+  next.focus();
+  next.click();
+});
+
+// Without these an iPhone plays a clip in full screen or not at all.
+document.addEventListener('loadstart', ({ target }) => {
+  if (target.tagName === 'VIDEO') Object.assign(target, { muted: true, playsInline: true });
+}, true);
+
+// On a phone the stage lies below the button that was pressed.
+document.addEventListener('click', (event) => {
+  if (!event.target.closest?.('#make, #first-frame, #examples, #history')) return;
+  const stage = document.querySelector('#stage');
+  const { top, bottom } = stage.getBoundingClientRect();
+  if (top < innerHeight * 0.6 && bottom > 200) return;
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
+});

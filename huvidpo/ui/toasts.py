@@ -1,0 +1,23 @@
+"""What went wrong, as a toast on the page. Knows nothing of what was tried."""
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+
+
+@contextmanager
+def toasts() -> Iterator[None]:
+    """Turns what a person can act on (ValueError, a full disk) into a toast; anything else stays an error of ours.
+
+    Gradio shows the text of a toast as HTML, and messages quote what people typed: so it is escaped.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
+    except OSError as error:
+        reason = html.escape(error.strerror or str(error))
+        message = f"A file could not be read or written: {reason}."
+        raise gr.Error(message, title="That did not work", print_exception=False) from error

@@ -1,0 +1,102 @@
+"""Three small components that Gradio lacks. Their templates are constant; text enters the page only as text.
+
+They are instances of `gr.HTML` and no subclasses, for which Gradio would write stub files into the package.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
+
+
+def text_line(elem_id: str) -> gr.HTML:
+    """A line of plain text, read aloud by screen readers when it changes. Its value is a string."""
+    return gr.HTML(
+        "",
+        html_template='<p class="line" role="status"></p>',
+        js_on_load="""
+            const show = () => { element.querySelector('.line').textContent = props.value ?? '' };
+            watch('value', show);
+            show();
+        """,
+        elem_id=elem_id,
+        elem_classes="text-line",
+    )
+
+
+def meter(elem_id: str) -> gr.HTML:
+    """A progress bar with a sentence below it. Its value comes from `meter_value`."""
+    return gr.HTML(
+        meter_value(""),
+        html_template="""
+            <div class="bar" role="progressbar" aria-label="Progress" hidden><i></i></div>
+            <p class="line" role="status"></p>
+        """,
+        js_on_load="""
+            const show = () => {
+                const { text, step, total } = props.value;
+                const bar = element.querySelector('.bar');
+                bar.hidden = !total;
+                bar.setAttribute('aria-valuemax', total);
+                bar.setAttribute('aria-valuenow', step);
+                bar.firstElementChild.style.width = `${total ? 100 * step / total : 0}%`;
+                element.querySelector('.line').textContent = text;
+            };
+            watch('value', show);
+            show();
+        """,
+        elem_id=elem_id,
+        elem_classes="meter",
+    )
+
+
+def meter_value(text: str, step: int = 0, total: int = 0) -> dict[str, Any]:
+    """What a `meter` shows; without a total there is no bar."""
+    return {"text": text, "step": step, "total": total}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One clip on a wall."""
+
+    clip: Path  # an mp4 below a folder that the page may serve
+    title: str
+    prompt: str
+
+
+def clip_wall(cards: Sequence[Card], empty: str, elem_id: str) -> gr.HTML:
+    """Looping silent clips, each a button; `empty` is said where there are none. Its value comes from `wall_value`.
+
+    Its event `pick` carries the place of the chosen card: see `picked`.
+    """
+    return gr.HTML(
+        wall_value(cards),
+        html_template='<ul class="wall"></ul><p class="empty"></p>',
+        js_on_load=WALL_SCRIPT.read_text(encoding="utf-8"),
+        elem_id=elem_id,
+        empty=empty,
+    )
+
+
+def wall_value(cards: Iterable[Card]) -> list[dict[str, Any]]:
+    """What a `clip_wall` shows. Gradio finds the files by their mark and gives each an address."""
+    return [
+        {
+            "clip": {"path": str(card.clip), "meta": {"_type": "gradio.FileData"}},
+            "title": card.title,
+            "prompt": card.prompt,
+        }
+        for card in cards
+    ]
+
+
+def picked(event: gr.EventData, count: int) -> int:
+    """The place that a `pick` names among `count` cards; ValueError for anything else, since a browser sent it."""
+    place = event._data.get("place") if isinstance(event._data, dict) else None
+    if not isinstance(place, int) or not 0 <= place < count:
+        raise ValueError("This clip is no longer here; reload the page.")
+    return place

@@ -1,0 +1,269 @@
+"""The commands as a user or a script meets them: stdout, stderr, exit code, files. A small real `pocket`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from huvidpo.categories import CATEGORIES
+from huvidpo.cli import main
+from huvidpo.pocket.practice_clips import render_clip, sample_scene
+from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
+
+PROMPT = ("--prompt", "a red horse runs on the beach")
+FRAME = ("first-frame", *PROMPT, "--steps", "2")
+VIDEO = ("video", *PROMPT, "--category", "horse", "--steps", "2")
+
+
+@pytest.fixture
+def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    frame = render_clip(sample_scene(3, action="horse"), num_frames=1)[0]
+    Image.fromarray(frame).resize((300, 200)).save(tmp_path / "picture.png")
+    return str(tmp_path / "picture.png")
+
+
+def files_here() -> list[str]:
+    return sorted(path.name for path in Path.cwd().iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ((), "required: COMMAND"),
+        (("dance",), "invalid choice: 'dance'"),
+        (("video", *PROMPT), "required: --category, --out"),
+        ((*FRAME, "--out", "x.png", "--seeed", "1"), "Unrecognized arguments: --seeed"),
+        ((*FRAME, "--out", "x.png", "--seed", "many"), "invalid int value: 'many'"),
+        ((*FRAME, "--out", "x.png", "--seed", "-1"), "The seed must be a whole number from 0 to"),
+        ((*FRAME, "--out", "x.png", "--steps", "0"), "The number of steps must be from 1 to 200, not 0."),
+        ((*FRAME, "--out", "x.png", "--guidance", "nan"), "The guidance must be from 0 to 50"),
+        ((*FRAME, "--out", "x.png", "--prompt", " "), "The prompt is empty"),
+        ((*FRAME, "--out", "x.png", "--prompt", "x" * 10_000), "The prompt has 10000 characters"),
+        ((*FRAME, "--out", "x.png", "--style", "oil"), "invalid choice: 'oil'"),
+        ((*FRAME, "--out", "x.png", "--category", "swim"), "There is no category 'swim'"),
+        ((*FRAME, "--out", "x.png", "--backbone", "huge"), "There is no backbone 'huge'"),
+        ((*FRAME, "--out", "x.jpg"), "--out must end in .png, not 'x.jpg'"),
+        ((*FRAME, "--out", "no/x.png"), "there is no folder no"),
+        ((*FRAME, "--out", "../picture.png/x.png"), "there is no folder"),
+        ((*VIDEO, "--out", "x.avi"), "--out must end in .mp4 or .gif, not 'x.avi'"),
+        ((*VIDEO, "--out", "x.mp4", "--category", "swim"), "There is no category 'swim'"),
+        ((*VIDEO, "--out", "x.mp4", "--adapter", "lost"), "There is no adapter 'lost' for horse"),
+        ((*VIDEO, "--out", "x.mp4", "--adapter", "./lost"), "There is no adapter './lost' for horse"),
+        ((*VIDEO, "--out", "x.mp4", "--recipe", "fast"), "There is no recipe 'fast'"),
+        ((*VIDEO, "--out", "x.mp4", "--attention", "all"), "There is no attention 'all'"),
+        ((*VIDEO, "--out", "x.mp4", "--first-frame", "lost.png"), "There is no picture at lost.png"),
+        ((*VIDEO, "--out", "x.mp4", "--first-frame", __file__), "is not a readable picture"),
+        ((*VIDEO, "--out", "x.mp4", "--first-frame-seed", "-3"), "The seed must be a whole number"),
+        (("adapters", "--category", "../.."), "There is no category '../..'"),
+        (("train-motion", "--category", "horse", "--clips", "lost", "--out", "o"), "no folder of clips at lost"),
+        (("train-motion", "--category", "horse", "--clips", ".", "--out", "o"), "holds no clips"),
+        (("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--steps", "0"), "at least 1, not 0"),
+        (("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--resume"), "no run to continue in o"),
+        (("train-motion", "--category", "horse", "--clips", ".", "--out", "../picture.png"), "it is not a folder"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_bad_input_is_one_sentence_and_2(
+    run, picture: str, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sentence: str, as_json: bool
+) -> None:
+    """All of it before any weights are loaded: there are none here."""
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "nowhere")
+    code, out, err = run(*arguments, *["--json"] * as_json)
+    assert (code, out) == (2, "")
+    assert sentence in err and err.count("\n") == 1 and "Traceback" not in err
+    assert files_here() == []
+
+
+def test_a_folder_in_the_way_is_refused(run) -> None:
+    Path("x.png").mkdir()
+    code, out, err = run(*FRAME, "--out", "x.png")
+    assert (code, out, err) == (2, "", "Could not write x.png: it is a folder.\n")
+
+
+def test_missing_weights_are_one_sentence(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "nowhere")
+    code, out, err = run(*FRAME, "--out", "x.png")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "weights are missing from nowhere" in err
+
+
+def test_help_and_bad_arguments_do_not_wait_for_torch() -> None:
+    program = """
+import contextlib, sys
+from huvidpo.cli import main
+with contextlib.suppress(SystemExit):
+    main(["video", "--help"])
+assert main(["first-frame", "--prompt", "", "--out", "x.png"]) == 2
+assert main(["video", "--prompt", "rain", "--category", "rain", "--out", "no/x.mp4"]) == 2
+assert not {"torch", "diffusers", "gradio"} & sys.modules.keys()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: huvidpo video") and done.stderr.count("\n") == 2
+
+
+def test_a_process_of_its_own_prints_its_answer_and_nothing_else(own_home: Path, tmp_path: Path) -> None:
+    """Nothing is imported or configured by the tests here: what a user sees."""
+    command = [sys.executable, "-m", "huvidpo", *FRAME, "--seed", "7", "--json", "--out", str(tmp_path / "x.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and json.loads(done.stdout)["seed"] == 7
+    done = subprocess.run([*command, "--steps", "0"], capture_output=True, text=True, check=False)
+    expected = "The number of steps must be from 1 to 200, not 0.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+def test_lists_in_words_and_as_json(run, moving_adapter) -> None:
+    code, out, err = run("categories", "--json")
+    assert (code, err) == (0, "") and [row["name"] for row in json.loads(out)["categories"]] == list(CATEGORIES)
+    code, out, _ = run("--json", "backbones")
+    rows = {row["name"]: row for row in json.loads(out)["backbones"]}
+    assert code == 0 and rows["pocket"]["default"] and not rows["sd14"]["default"] and rows["sd14"]["width"] == 512
+    code, out, _ = run("adapters", "--json", "--category", "horse")
+    (row,) = json.loads(out)["adapters"]
+    assert row == {
+        "name": "gallop",
+        "category": "horse",
+        "status": "candidate",
+        "revision": moving_adapter.revision(),
+    }
+    assert json.loads(run("adapters", "--category", "rain", "--json")[1])["adapters"] == []
+    assert json.loads(run("adapters", "--backbone", "sd14", "--json")[1]) == {"backbone": "sd14", "adapters": []}
+    for command, word in (
+        ("categories", "horse run"),
+        ("backbones", "pocket (default)"),
+        ("adapters", "horse/gallop"),
+    ):
+        code, out, err = run(command)
+        assert (code, err) == (0, "") and word in out
+
+
+def test_first_frame_with_its_settings_inside(run) -> None:
+    code, out, err = run(*FRAME, "--out", "x.png", "--seed", "7", "--category", "horse", "--json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    with Image.open("x.png") as image:
+        assert image.size == (128, 128) and json.loads(image.text["Comment"]) == result["settings"]
+        assert result["settings"].items() >= {"seed": 7, "steps": 2, "guidance": 4.0, "backbone": "pocket"}.items()
+        pixels = np.asarray(image)
+    assert (result["out"], result["seed"], result["warnings"]) == ("x.png", 7, [])
+    assert run(*FRAME, "--out", "y.png", "--seed", "7")[:2] == (0, "y.png (seed 7)\n")
+    assert np.array_equal(Image.open("y.png"), pixels) and files_here() == ["x.png", "y.png"]
+
+
+def test_a_random_seed_is_told_and_makes_the_clip_again(run, picture: str) -> None:
+    code, out, err = run(*VIDEO, "--first-frame", picture, "--out", "x.gif", "--json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    assert result["settings"] == read_metadata("x.gif") and result["settings"]["first_frame_model"] == "upload"
+    frames, fps = read_frames("x.gif")
+    assert frames.shape == (16, 128, 128, 3) and fps == pytest.approx(8)
+    assert run(*VIDEO, "--first-frame", picture, "--out", "y.gif", "--seed", str(result["seed"]))[0] == 0
+    assert Path("x.gif").read_bytes() == Path("y.gif").read_bytes()
+
+
+def test_a_first_frame_is_made_when_none_is_given(run, moving_adapter) -> None:
+    own = ("--seed", "5", "--first-frame-seed", "9", "--first-frame-model", "base", "--adapter")
+    code, out, _ = run(*VIDEO, *own, "gallop", "--out", "x.mp4", "--json")
+    settings = json.loads(out)["settings"]
+    assert code == 0 and settings == read_metadata("x.mp4")
+    expected = {"seed": 5, "first_frame_seed": 9, "first_frame_model": "base", "adapter": "gallop"}
+    assert settings.items() >= expected.items()
+    code, out, _ = run(*VIDEO, *own, str(moving_adapter.folder), "--out", "y.mp4", "--json")
+    assert code == 0 and json.loads(out)["settings"] == settings
+
+
+def test_unknown_words_are_named(run) -> None:
+    prompt = ("first-frame", "--prompt", "a red zebra on the Moon", "--steps", "1", "--out")
+    code, out, err = run(*prompt, "x.png", "--json")
+    (warning,) = json.loads(out)["warnings"]
+    assert code == 0 and err == f"Warning: {warning}\n"
+    assert "does not know these words: zebra, moon; it knows: a, " in warning and " horse" in warning
+
+
+def test_ctrl_c_is_130_and_leaves_nothing(run, picture: str) -> None:
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    code, out, err = run(*VIDEO, "--first-frame", picture, "--steps", "200", "--out", "x.mp4")
+    assert (code, out) == (130, "") and "Traceback" not in err
+    assert files_here() == []
+
+
+def test_a_broken_adapter_is_one_sentence(run, moving_adapter, picture: str) -> None:
+    (moving_adapter.folder / "motion.safetensors").write_bytes(b"broken")
+    code, out, err = run(*VIDEO, "--first-frame", picture, "--adapter", "gallop", "--out", "x.mp4")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "'gallop' could not be loaded" in err
+    assert files_here() == []
+
+
+def test_motion_learned_from_clips_becomes_an_adapter(run, picture: str) -> None:
+    Path("clips").mkdir()
+    for seed in range(2):
+        write_mp4(render_clip(sample_scene(seed, action="horse"), 16), f"clips/{seed}.mp4", 8)
+    Path("clips/0.txt").write_text("a blue horse runs")
+    train = ("train-motion", "--category", "horse", "--clips", "clips", "--learning-rate", "0.001", "--out", "learned")
+    code, out, err = run(*train, "--steps", "2", "--seed", "3", "--json")
+    assert (code, err) == (0, "")
+    card = json.loads(Path("learned/card.json").read_text())
+    assert card == json.loads(out)["card"]
+    expected = {"backbone": "pocket", "category": "horse", "steps": 2, "seed": 3, "clips": ["0.mp4", "1.mp4"]}
+    assert card.items() >= expected.items() and card["start"] == "none"
+    video = (*VIDEO, "--first-frame", picture, "--seed", "1", "--json", "--out")
+    moved = json.loads(run(*video, "x.gif", "--adapter", "./learned")[1])["settings"]
+    assert run(*video, "y.gif", "--adapter", "none")[0] == 0
+    assert moved["adapter"] == "learned" and Path("x.gif").read_bytes() != Path("y.gif").read_bytes()
+
+    code, out, err = run(*train, "--steps", "2")
+    assert (code, out) == (2, "") and "learned holds a run already: add --resume" in err
+    code, out, _ = run(*train, "--steps", "3", "--resume", "--json")
+    assert code == 0 and json.loads(out)["card"]["steps"] == 3
+
+
+def test_a_clip_that_cannot_teach_is_named(run) -> None:
+    Path("clips").mkdir()
+    write_gif(render_clip(sample_scene(0), 5), "clips/short.gif", 8)
+    code, out, err = run("train-motion", "--category", "horse", "--clips", "clips", "--out", "learned")
+    assert (code, out) == (2, "")
+    assert err == "The clip short.gif has 5 frames; training needs 16 or more.\n" and files_here() == ["clips"]
+
+
+@pytest.mark.slow
+def test_the_page_passes_its_exit_code_on(own_home: Path) -> None:
+    command = [sys.executable, "-m", "huvidpo", "serve", "--port", "99999", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The port must be from 1 to 65535, not 99999." in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_page_tells_its_address_and_ends_with_the_command(own_home: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "huvidpo", "serve", "--port", str(port), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as serving:
+        assert json.loads(serving.stdout.readline()) == {"url": f"http://127.0.0.1:{port}"}
+        socket.create_connection(("127.0.0.1", port)).close()
+        serving.terminate()
+        assert serving.stdout.read() == ""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))

@@ -1,0 +1,127 @@
+"""The real page, started as people start it, and a browser to look at it with."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from huvidpo.backbones import LoadedBackbone
+
+ROOT = Path(__file__).parents[2]
+MINUTES = 60_000  # milliseconds; a page on a busy machine of two cores is slow, and nothing here measures time
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def pocket(shared_backbone: LoadedBackbone) -> LoadedBackbone:
+    """The small untrained one: what a tab does with it does not depend on what it has learned."""
+    return shared_backbone
+
+
+@pytest.fixture(scope="session")
+def page_url(tmp_path_factory) -> Iterator[str]:
+    """`python app.py` on a free port, with a home of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("page")
+    environment = os.environ | {"HUVIDPO_HOME": str(folder / "home"), "HUVIDPO_BACKBONE": "pocket"}
+    environment["GRADIO_TEMP_DIR"] = str(folder / "gradio")
+    with (folder / "log").open("w") as log:
+        command = [sys.executable, "app.py", "--port", str(port)]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert server.poll() is None, (folder / "log").read_text()
+            try:
+                urllib.request.urlopen(url, timeout=60).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium: the system's, or the one that playwright brought."""
+    from playwright.sync_api import sync_playwright
+
+    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    flags += " --disable-component-update --disable-sync"
+    with sync_playwright() as playwright:
+        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        program = program or playwright.chromium.executable_path
+        if not Path(program).exists():
+            message = "no Chromium here: apt-get install chromium, or playwright install chromium"
+            pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+        chromium = playwright.chromium.launch(executable_path=program, args=flags.split())
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A fresh visitor's open page, with what a test does again and again."""
+
+    def __init__(self, browser, url: str, **context):
+        self.context = browser.new_context(**{"viewport": {"width": 1366, "height": 900}, **context})
+        self.context.set_default_timeout(3 * MINUTES)
+        self.complaints: list[str] = []
+        self.page = self.context.new_page()
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        self.settled()
+
+    def settled(self) -> None:
+        """Waits until the page has asked the server for its start, and has the answer."""
+        self.page.wait_for_selector("#make")
+        self.page.wait_for_function("document.querySelector('#estimate').textContent.includes('about')")
+
+    def few_steps(self) -> None:
+        """Opens the advanced settings and asks for one step of each kind."""
+        self.page.click("#advanced > button")
+        for field in ("#steps input", "#frame-steps input"):
+            self.page.fill(field, "1")
+            self.page.press(field, "Tab")
+
+    def new_seed_each_time(self, wanted: bool) -> None:
+        self.page.set_checked("#dice input", wanted)
+
+    def wait_for_clip(self) -> None:
+        """Until a clip has been made, is shown and can be played."""
+        self.page.wait_for_selector("#cancel", state="visible")
+        self.page.wait_for_selector("#cancel", state="hidden")
+        self.page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
+
+    def said(self) -> str:
+        return self.page.inner_text("#meter")
+
+
+@pytest.fixture
+def visit(browser, page_url) -> Iterator:
+    """Opens visits; at the end, no page may have complained to its console."""
+    visits: list[Visit] = []
+
+    def start(**context) -> Visit:
+        visits.append(Visit(browser, page_url, **context))
+        return visits[-1]
+
+    yield start
+    for visit in visits:
+        visit.context.close()
+    assert [visit.complaints for visit in visits] == [[] for _ in visits]

@@ -1,0 +1,202 @@
+"""What the tab Create does on the server: the form, the takes on disk, what comes back from them, what is refused."""
+
+import shutil
+import socket
+from dataclasses import fields, replace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+import app
+from huvidpo.takes import Clip, FirstFrameRequest
+from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
+from huvidpo.ui.making import Form, compare_models, draw_first_frame, duration, make_take
+from huvidpo.ui.settings import form_values
+from huvidpo.ui.toasts import toasts
+from huvidpo.ui.widgets import picked
+from huvidpo.video import read_frames, read_metadata
+
+FORM = Form(
+    prompt="a red horse runs on the beach",
+    category="horse",
+    style="any",
+    adapter="none",
+    seed=7,
+    random_seed=False,
+    frame_model="base",
+    frame_seed=None,
+    frame_steps=1,
+    frame_guidance=None,
+    negative_prompt="",
+    recipe="default",
+    steps=1,
+    guidance=None,
+    attention="first-previous",
+    fit="crop",
+    picture=None,
+    made=None,
+)
+PICTURE = Image.fromarray(np.arange(128 * 128 * 3, dtype=np.uint8).reshape(128, 128, 3))
+SETTINGS = {"huvidpo": "test", "prompt": "a red horse", "category": "horse", "seed": 3, "steps": 1, "guidance": 1.0}
+CLIP = Clip(np.zeros((16, 32, 32, 3), np.uint8), 8, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def run(pocket):
+    return app.gpu_runner(pocket)
+
+
+def filled(form: Form, values: dict) -> Form:
+    """The form after `values` were put into it, as the page does."""
+    return replace(form, **values)
+
+
+def test_one_button_makes_first_frame_and_clip_and_shows_every_step(run):
+    views = list(make_take(run, FORM))
+    assert all(view.busy for view in views[:-1]) and not views[-1].busy
+    (first,) = [view.first_frame for view in views if view.first_frame]
+    assert first.request == FirstFrameRequest(FORM.prompt, model="base", seed=7, steps=1)
+    assert [(view.step, view.total) for view in views if view.total] == [(1, 1), (1, 1)]
+    take = open_take(views[-1].take)
+    assert take.request.seed == 7 and take.request.first_frame_seed == 7 and take.request.first_frame_model == "base"
+    assert {file.suffix for file in takes_folder().iterdir()} == {".mp4", ".gif", ".png"}
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["made here", "dropped file"])
+def test_the_settings_of_a_take_make_it_again(run, tmp_path, beside):
+    """Frame and clip have different seeds, and the form is full of other things when the settings come back."""
+    asked = replace(FORM, frame_seed=3, style="cartoon", guidance=2.5, attention="first", frame_steps=None)
+    take = open_take(list(make_take(run, asked))[-1].take)
+    if not beside:
+        take = read_take(shutil.copy(take.clip, tmp_path / "dropped.mp4"))
+    other = replace(FORM, prompt="pink birds", category="birds", style="any", seed=1, random_seed=True, frame_seed=9)
+    values = form_values(take)
+    assert set(values) <= {field.name for field in fields(Form)}
+    assert (values["picture"] is None) == (not beside), "a dropped clip's first frame is drawn again, exactly"
+    again = open_take(list(make_take(run, filled(other, values)))[-1].take)
+    assert read_metadata(again.clip) == read_metadata(take.clip)
+    np.testing.assert_array_equal(read_frames(again.clip)[0], read_frames(take.clip)[0])
+
+
+def test_an_own_picture_comes_back_from_the_clip_itself(run, tmp_path):
+    take = open_take(list(make_take(run, replace(FORM, picture=PICTURE)))[-1].take)
+    assert take.request.first_frame_model == "upload"
+    values = form_values(read_take(shutil.copy(take.clip, tmp_path / "dropped.mp4")))
+    assert values["made"] is None and "frame_model" not in values
+    np.testing.assert_array_equal(np.asarray(values["picture"]), read_frames(take.clip)[0][0])
+
+
+MADE = FirstFrameRequest(FORM.prompt, model="base", seed=5, steps=1)
+
+
+@pytest.mark.parametrize(
+    "changes, kept",
+    [
+        ({}, True),
+        ({"seed": 99, "random_seed": True}, True),  # another clip from the same picture
+        ({"category": "birds", "guidance": 3.0, "attention": "first"}, True),
+        ({"prompt": f"  {FORM.prompt} "}, True),
+        ({"prompt": "a blue horse"}, False),
+        ({"style": "cartoon"}, False),
+        ({"frame_model": "dpo"}, False),
+        ({"frame_seed": 6}, False),
+        ({"frame_steps": 2}, False),
+        ({"picture": None}, False),
+        ({"made": None, "prompt": "a blue horse"}, True),  # a picture of the visitor's own goes with every prompt
+    ],
+)
+def test_a_clip_starts_from_the_picture_shown_only_when_it_is_what_is_asked(changes, kept):
+    assert replace(FORM, **({"picture": PICTURE, "made": MADE} | changes)).keeps_picture() == kept
+
+
+def test_rolling_again_takes_a_new_seed_and_the_plain_button_the_one_in_the_form(run):
+    drawn = [list(draw_first_frame(run, FORM))[-1].first_frame for _ in range(2)]
+    assert drawn[0].request.seed == drawn[1].request.seed == 7
+    assert drawn[0].image.tobytes() == drawn[1].image.tobytes()
+    rolled = list(draw_first_frame(run, FORM, fresh=True))[-1].first_frame
+    assert rolled.request.seed != 7 and rolled.image.tobytes() != drawn[0].image.tobytes()
+
+
+def test_base_and_dpo_are_compared_at_one_seed(run):
+    frames = [view.first_frame for view in compare_models(run, FORM) if view.first_frame]
+    assert [(frame.request.model, frame.request.seed) for frame in frames] == [("base", 7), ("dpo", 7)]
+
+
+def test_leaving_in_the_middle_frees_the_model(run, pocket):
+    views = make_take(run, replace(FORM, steps=50))
+    while next(views).text != "Clip: step 1 of 50":
+        pass
+    assert pocket.lock.locked()
+    views.close()
+    assert not pocket.lock.locked() and [*takes_folder().iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["../horse", "horse-" + "0" * 31, "horse-" + "g" * 32, 7, None, {"clip": "x"}])
+def test_only_names_that_were_given_out_open_a_take(name):
+    assert open_take(name) is None
+
+
+def test_history_keeps_order_forgets_what_is_gone_and_believes_nothing():
+    names = [save_take(CLIP, PICTURE) for _ in range(3)]
+    assert len(set(names)) == 3 and all(name.startswith("horse-") for name in names)
+    open_take(names[1]).clip.unlink()
+    assert [*open_takes([*names, "../secret", 7])] == [names[0], names[2]]
+    assert open_takes("horse") == open_takes(None) == open_takes({"a": 1}) == {}
+
+
+def test_a_take_that_cannot_be_saved_leaves_nothing_behind():
+    with pytest.raises(ValueError, match="frames per second"):
+        save_take(replace(CLIP, fps=60), PICTURE)  # too fast for the GIF
+    assert [*takes_folder().iterdir()] == []
+
+
+def test_a_foreign_file_is_refused_with_a_sentence(tmp_path):
+    foreign = tmp_path / "foreign.mp4"
+    foreign.write_bytes(b"not a clip")
+    with pytest.raises(ValueError, match="holds no settings"):
+        read_take(foreign)
+
+
+@pytest.mark.parametrize("place", [3, -1, "0", None, 1.0, [0]])
+def test_only_a_place_on_the_wall_can_be_picked(place):
+    with pytest.raises(ValueError, match="no longer here"):
+        picked(gr.EventData(None, {"place": place}), 3)
+    assert picked(gr.EventData(None, {"place": 2}), 3) == 2
+
+
+def test_what_people_typed_is_escaped_in_toasts():
+    with pytest.raises(gr.Error) as caught, toasts():
+        raise ValueError('unknown category "<img src=x onerror=alert(1)>"')
+    assert "<" not in caught.value.message and "&lt;img" in caught.value.message
+    with pytest.raises(gr.Error, match="No space left on device") as caught, toasts():
+        raise OSError(28, "No space left on device", "/secret/place")
+    assert "secret" not in caught.value.message
+    with pytest.raises(KeyError), toasts():
+        raise KeyError("a mistake of ours stays one")
+
+
+def test_a_request_that_makes_no_sense_is_a_toast_before_anything_is_drawn(run):
+    for changes in ({"prompt": " "}, {"prompt": "x" * 10_000}, {"seed": -1}, {"frame_steps": 0}, {"steps": 201}):
+        with pytest.raises((gr.Error, ValueError)):
+            list(make_take(run, replace(FORM, **changes)))
+    assert [*takes_folder().iterdir()] == []
+
+
+def test_a_port_in_use_is_one_sentence_and_exit_code_2(monkeypatch, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("sys.argv", ["app.py", "--port", str(port)])
+        assert app.main() == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and f"Port {port} on 127.0.0.1 cannot be used" in message
+    monkeypatch.setattr("sys.argv", ["app.py", "--port", "70000"])
+    assert app.main() == 2
+
+
+def test_durations_are_said_roughly():
+    """89 s stay seconds; 90 s are 1.5 min, said as 2; 5400 s are 1.5 h."""
+    assert [duration(seconds) for seconds in (0.2, 8.4, 89, 90, 5400)] == ["1 s", "8 s", "89 s", "2 min", "1.5 h"]

@@ -1,0 +1,178 @@
+"""The tab Create as a visitor meets it: the real page, the real model, a real browser."""
+
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from huvidpo.video import read_frames, read_metadata, write_mp4
+
+pytestmark = pytest.mark.browser
+
+PROMPT = "a blue horse runs in the desert"
+
+
+def downloaded(visit, button: str, path):
+    """The file behind a download button."""
+    with visit.page.expect_download() as download:
+        visit.page.click(button)
+    download.value.save_as(path)
+    return path
+
+
+def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
+    here = visit()
+    page = here.page
+    page.focus("#advanced > button")
+    page.keyboard.press("Enter")
+    for field in ("#steps input", "#frame-steps input"):
+        page.focus(field)
+        page.keyboard.type("1")
+        page.keyboard.press("Tab")
+    page.focus("#prompt textarea")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(PROMPT)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#picture img")
+    page.wait_for_selector("#cancel", state="hidden")
+    assert "First frame with seed" in here.said()
+    assert page.locator("#history li").count() == 0
+    page.focus("#prompt textarea")
+    page.keyboard.press("Control+Enter")
+    here.wait_for_clip()
+
+    frames, fps = read_frames(downloaded(here, "#mp4", tmp_path / "clip.mp4"))
+    settings = read_metadata(tmp_path / "clip.mp4")
+    assert frames.shape == (16, 128, 128, 3) and fps == 8
+    assert settings["prompt"] == PROMPT and settings["category"] == "horse" and settings["steps"] == 1
+    assert f"Seed {settings['seed']} " in here.said()
+    assert page.input_value("#seed input") == str(settings["seed"])
+    assert read_metadata(downloaded(here, "#gif", tmp_path / "clip.gif")) == settings
+    assert page.evaluate("document.querySelector('#clip video').videoWidth") == 128
+
+
+def test_arrow_keys_move_through_the_actions(visit):
+    page = visit().page
+    page.focus("#actions input:checked")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'white birds fly over the beach'")
+    assert page.evaluate("document.querySelector('#actions input:checked').value") == "birds"
+    page.fill("#prompt textarea", "my own birds")
+    page.keyboard.press("Shift+Tab")
+    page.focus("#actions input:checked")
+    page.keyboard.press("ArrowRight")  # past the last comes the first
+    page.wait_for_function("document.querySelector('.chip').textContent.includes('waterfall')")
+    assert page.input_value("#prompt textarea") == "my own birds"
+
+
+def test_markup_stays_text_and_strange_words_are_named(visit):
+    here = visit()
+    page = here.page
+    hostile = """red <img src=x onerror="window.hacked=1"> ${window.hacked=1} {{window.hacked=1}}"""
+    here.few_steps()
+    page.fill("#prompt textarea", hostile)
+    page.wait_for_function("document.querySelector('#unknown').textContent.includes('hacked')")
+    assert page.is_visible("#unknown .line")
+    warning = page.inner_text("#unknown")
+    unknown, known = warning.split("It knows")
+    assert "onerror" in unknown and "red" not in unknown.split(":")[1].replace(",", "").split() and " red," in known
+    page.click("#make")
+    here.wait_for_clip()
+    card = page.locator("#history li")
+    assert card.locator("span").inner_text() == hostile
+    assert page.locator("#history img, #unknown img, #meter img").count() == 0
+    assert page.evaluate("window.hacked") is None
+
+
+def test_settings_come_back_from_history_after_a_reload_and_from_a_dropped_file(visit, tmp_path):
+    here = visit()
+    page = here.page
+    here.few_steps()
+    here.new_seed_each_time(False)
+    page.fill("#seed input", "77")
+    page.fill("#prompt textarea", PROMPT)
+    page.click("#styles label:has-text('Cartoon')")
+    page.click("#make")
+    here.wait_for_clip()
+    clip = downloaded(here, "#mp4", tmp_path / "clip.mp4")
+
+    def came_back() -> None:
+        page.wait_for_function(f"document.querySelector('#prompt textarea').value === '{PROMPT}'")
+        page.wait_for_function("document.querySelector('#seed input').value === '77'")
+        assert page.evaluate("document.querySelector('#styles input:checked').value") == "cartoon"
+        assert not page.is_checked("#dice input")
+
+    page.reload()
+    here.settled()
+    assert page.input_value("#prompt textarea") != PROMPT
+    page.click("#history button")
+    came_back()
+
+    page.fill("#prompt textarea", "something else")
+    page.fill("#seed input", "5")
+    page.set_input_files("#settings-file input[type=file]", clip)
+    came_back()
+
+    foreign = write_mp4(np.zeros((16, 32, 32, 3), np.uint8), tmp_path / "foreign.mp4", 8)
+    page.set_input_files("#settings-file input[type=file]", foreign)
+    page.wait_for_selector("text=This file holds no settings")
+    here.complaints.clear()  # the browser reports the refused request
+
+
+def test_an_own_picture_becomes_the_first_frame(visit, tmp_path):
+    here = visit()
+    page = here.page
+    here.few_steps()
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (300, 100), (20, 160, 60)).save(wide)
+    assert not page.is_visible("#fit")
+    page.set_input_files("#picture input[type=file]", wide)
+    page.wait_for_selector("#fit", state="visible")
+    page.wait_for_selector("text=Starts from the first frame shown")
+    page.click("#fit label:has-text('bars')")
+    page.click("#make")
+    here.wait_for_clip()
+    assert "your first frame" in here.said()
+    settings = read_metadata(downloaded(here, "#mp4", tmp_path / "clip.mp4"))
+    assert settings["first_frame_model"] == "upload" and settings["fit"] == "pad"
+
+
+def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
+    here = visit()
+    page = here.page
+    page.fill("#prompt textarea", "   ")
+    page.click("#make")
+    page.wait_for_selector("text=the prompt is empty", state="visible")
+    page.wait_for_selector("#make:enabled")
+    here.complaints.clear()  # the browser reports the refused request
+    page.fill("#prompt textarea", PROMPT)
+    page.click("#advanced > button")
+    page.fill("#steps input", "200")
+    page.fill("#frame-steps input", "200")
+    page.click("#make")
+    page.click("#cancel")
+    page.wait_for_selector("text=Cancelled.")
+    assert page.is_enabled("#make") and page.locator("#history li").count() == 0
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_a_phone_needs_no_sideways_scrolling(visit, colours):
+    size = {"width": 390, "height": 844}
+    page = visit(viewport=size, is_mobile=True, has_touch=True, color_scheme=colours).page
+    page.tap("#advanced > button")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for control in page.locator("#make, #first-frame, #actions label").all():
+        assert control.bounding_box()["height"] >= 44, "a finger needs 44 pixels"
+    assert page.evaluate("document.body.classList.contains('dark')") == (colours == "dark")
+
+
+def test_everything_comes_from_this_server(visit, page_url):
+    here = visit()
+    asked: list[str] = []
+    here.page.on("request", lambda request: asked.append(request.url))
+    here.page.reload()
+    here.settled()
+    own = (page_url, "data:", "blob:")
+    assert asked and [url for url in asked if not url.startswith(own)] == []
+    assert b"<title>HuViDPO</title>" in urlopen(page_url).read()
