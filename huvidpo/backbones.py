@@ -170,7 +170,10 @@ def with_dpo_lora(pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
     """Adds the preference-trained LoRA of pocket's first frames, where it is shipped."""
     folder = pocket_weights() / "dpo"
     if folder.exists():
-        pipeline.unet.load_lora_adapter(folder, adapter_name="dpo", prefix=None)
+        name = "pytorch_lora_weights.safetensors"
+        pipeline.unet.load_lora_adapter(
+            folder, weight_name=name, use_safetensors=True, adapter_name="dpo", prefix=None
+        )
     return pipeline
 
 

@@ -55,11 +55,8 @@ class CreateTab:
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
-        spoken = {
-            **QUIET,
-            "show_progress": "minimal",
-            "show_progress_on": ui.meter,
-        }  # hidden progress hides toasts too
+        # Gradio shows toasts of queued events only.
+        spoken = {**QUIET, "queue": True, "concurrency_limit": None}
         ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **spoken)
         ui.history.pick(self.on_history, ui.names, shown, **spoken)
         ui.wall.pick(self.on_example, None, shown, **spoken)
@@ -86,7 +83,7 @@ class CreateTab:
     def on_compare(self, *values: Any) -> Iterator[Changes]:
         frames: list[FirstFrame] = []
         with toasts():
-            for view in compare_models(self.run, Form(*values)):
+            for view in compare_models(self.run, Form(*values), ("base", "dpo")):
                 frames += [view.first_frame] if view.first_frame else []
                 yield self.progress(view)
         yield {
@@ -203,9 +200,12 @@ class CreateTab:
         """Brings all settings of a take back onto the page, and plays it."""
         ui, values = self.ui, form_values(take)
         choices = ui.adapter_choices(values["category"])
-        here = any(values["adapter"] == name for _, name in choices)
-        note = "" if here else f" · its adapter {values['adapter']} is not here"
-        adapter = gr.Dropdown(choices, value=values["adapter"] if here else "")
+        adapter, model = values["adapter"], values.get("frame_model", "")
+        note = "" if adapter in dict(choices).values() else f" · its adapter {adapter} is not here"
+        adapter = gr.Dropdown(choices, value="" if note else adapter)
+        if model and model not in self.backbone.preset.first_frame_models:
+            note += f" · its first-frame model {model} is not here"
+            del values["frame_model"]
         changes = self.on_category(values["category"], values["prompt"])
         changes |= {ui.form[name]: value for name, value in values.items()}
         changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}

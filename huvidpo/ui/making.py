@@ -126,11 +126,11 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     yield View(busy=False, take=save_take(item, picture), seed=seed)
 
 
-def compare_models(run: Run, form: Form) -> Iterator[View]:
-    """Makes the same first frame, with one seed, by the base and the DPO model; each comes in a view of its own."""
+def compare_models(run: Run, form: Form, models: tuple[str, ...]) -> Iterator[View]:
+    """Makes the same first frame, with one seed, by each model; each comes in a view of its own."""
     seed = form.made.seed if form.made else form.next_seed()
     yield View("Waiting for the model …")
-    for model in ("base", "dpo"):
+    for model in models:
         request = replace(form.first_frame_request(seed), model=model)
         frame = yield from _first_frame(run, request, f"First frame, {model}")
         yield View(f"{model} is done", first_frame=frame)

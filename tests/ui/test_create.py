@@ -119,9 +119,10 @@ def test_rolling_again_takes_a_new_seed_and_the_plain_button_the_one_in_the_form
     assert rolled.request.seed != 7 and rolled.image.tobytes() != drawn[0].image.tobytes()
 
 
-def test_base_and_dpo_are_compared_at_one_seed(run):
-    frames = [view.first_frame for view in compare_models(run, FORM) if view.first_frame]
-    assert [(frame.request.model, frame.request.seed) for frame in frames] == [("base", 7), ("dpo", 7)]
+def test_models_are_compared_at_one_seed(run, pocket):
+    models = pocket.preset.first_frame_models
+    frames = [view.first_frame for view in compare_models(run, FORM, models) if view.first_frame]
+    assert [(frame.request.model, frame.request.seed) for frame in frames] == [(model, 7) for model in models]
 
 
 def test_leaving_in_the_middle_frees_the_model(run, pocket):
