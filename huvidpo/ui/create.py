@@ -45,8 +45,8 @@ class CreateTab:
             ui.compare.click(self.on_compare, asked, shown, **gpu),
         ]
         for event in runs:
-            event.failure(self.at_rest, None, shown, **QUIET)
-        ui.cancel.click(self.on_cancel, None, shown, cancels=runs, **QUIET)
+            event.failure(self.on_stop, None, shown, **QUIET)
+        ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
         for button, handler in zip(ui.keep, (self.on_keep_base, self.on_keep_dpo), strict=True):
             button.click(handler, ui.compared, shown, **QUIET)
         form["picture"].upload(self.on_upload, None, shown, **QUIET)
@@ -102,11 +102,9 @@ class CreateTab:
         view = View("This first frame is kept.", busy=False, first_frame=frame)
         return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
 
-    def on_cancel(self) -> Changes:
-        return self.at_rest("Cancelled.")
-
-    def at_rest(self, text: str = "") -> Changes:
-        return self.progress(View(text, busy=False))
+    def on_stop(self) -> Changes:
+        """After a toast has said why, or after Cancel; Gradio takes a cancelled run for a failed one as well."""
+        return self.progress(View("Stopped.", busy=False))
 
     # Showing
 

@@ -63,7 +63,7 @@ class CreateLayout:
 
     def _advanced(self) -> None:
         form, preset, recipe = self.form, self.preset, RECIPES["default"]
-        form["negative_prompt"] = gr.Textbox(label="Negative prompt", placeholder="what should not be there")
+        form["negative_prompt"] = gr.Textbox("", label="Negative prompt", placeholder="what should not be there")
         with gr.Row():
             form["recipe"] = gr.Radio(list(RECIPES), value=recipe.name, label="Recipe", elem_id="recipe")
             form["attention"] = gr.Radio(ATTENTIONS, value="first-previous", label="Each frame looks at")
