@@ -48,10 +48,12 @@ def contact_sheet(clips: list[np.ndarray], columns: int = 4) -> np.ndarray:
 def main() -> None:
     backbone = load_backbone("pocket")
     (ROOT / "examples" / "clips").mkdir(parents=True, exist_ok=True)
-    clips = {action: make(backbone, action) for action in PROMPTS}
-    for action, clip in clips.items():
-        save_clip(clip, ROOT / "examples" / "clips" / f"{action}.mp4")
-    sheet = contact_sheet([clip.frames for clip in clips.values()])
+    made = []
+    for action in PROMPTS:
+        clip = make(backbone, action)
+        made.append(clip.frames)
+        print(save_clip(clip, ROOT / "examples" / "clips" / f"{action}.mp4"))
+    sheet = contact_sheet(made)
     (ROOT / "docs" / "images").mkdir(parents=True, exist_ok=True)
     write_gif(sheet, ROOT / "docs" / "images" / "contact_sheet.gif", fps=8)
 
