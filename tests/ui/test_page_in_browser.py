@@ -26,6 +26,7 @@ def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
     page.keyboard.press("Enter")
     for field in ("#steps input", "#frame-steps input"):
         page.focus(field)
+        page.keyboard.press("Control+A")
         page.keyboard.type("1")
         page.keyboard.press("Tab")
     page.focus("#prompt textarea")
