@@ -1,7 +1,6 @@
 """Makes the clips that the page and the README show: `python examples/make_clips.py`.
 
-One clip per action from prompts that the practice clips never were given as a whole, with the shipped weights and
-default settings: examples/clips/ACTION.mp4, and all of them side by side in docs/images/contact_sheet.gif.
+One clip per action with the shipped weights and default settings: examples/clips/ACTION.mp4, and all of them side by side in docs/images/contact_sheet.gif.
 """
 
 from pathlib import Path
