@@ -1,6 +1,7 @@
 """Makes the clips that the page and the README show: `python examples/make_clips.py`.
 
-One clip per action with the shipped weights and default settings: examples/clips/ACTION.mp4, and all of them side by side in docs/images/contact_sheet.gif.
+One clip per action with the shipped weights and default settings: examples/clips/ACTION.mp4,
+and all of them side by side in docs/images/contact_sheet.gif.
 """
 
 from pathlib import Path

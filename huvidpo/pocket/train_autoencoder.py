@@ -17,9 +17,7 @@ from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_
 
 FRAMES = 8192
 BATCH = 8
-LEARNING_RATE = (
-    1e-4  # small: the network starts as a good linear code, which 1e-3 destroys
-)
+LEARNING_RATE = 1e-4  # small: the network starts as a good linear code, which 1e-3 destroys
 LATENT_WEIGHT = 1e-4  # keeps latents near the deviation of 1 that they start with
 
 
