@@ -15,8 +15,9 @@ SILU_BIAS = 6.0  # SiLU(6 + x) is 6 + x to 0.02 for the |x| < 2 that mostly occu
 class PatchAutoencoderKL(AutoencoderKL):
     """An AutoencoderKL that reads and writes patches of `patch` x `patch` pixels by one strided convolution each.
 
-    All its layers work at the size of the latents, which makes it fast on a CPU; encode, decode, slicing and saving
-    are the parent's.
+    All its layers work at the size of the latents, which makes it fast on a CPU. The convolutions reach half a patch
+    over each border, so that neighbours can agree there and no grid is seen. Encode, decode, slicing and saving are
+    the parent's.
     """
 
     @register_to_config
@@ -31,8 +32,8 @@ class PatchAutoencoderKL(AutoencoderKL):
             mid_block_add_attention=False,
             scaling_factor=scaling_factor,
         )
-        self.encoder.conv_in = nn.Conv2d(3, width, patch, stride=patch)
-        self.decoder.conv_out = nn.ConvTranspose2d(width, 3, patch, stride=patch)
+        self.encoder.conv_in = nn.Conv2d(3, width, 2 * patch, stride=patch, padding=patch // 2)
+        self.decoder.conv_out = nn.ConvTranspose2d(width, 3, 2 * patch, stride=patch, padding=patch // 2)
         # The parent derives 1 from its single level; StableDiffusionPipeline reads this list's length.
         self.register_to_config(block_out_channels=(width,) * patch.bit_length())
 
@@ -73,7 +74,7 @@ def start_from_principal_components(model: PatchAutoencoderKL, images: Tensor) -
     encode = components[:kept] / spread[:, None] * DATA_STD
     nn.init.zeros_(encoder.conv_in.weight)
     encoder.conv_in.bias.copy_(constants)
-    encoder.conv_in.weight[data] = encode.view(kept, 3, patch, patch)
+    encoder.conv_in.weight[data] = centred(encode.view(kept, 3, patch, patch))
     encoder.conv_in.bias[data] = -encode @ mean
     gain = CONSTANT * (2 * 8 / width) ** 0.5 / DATA_STD  # undoes what normalisation and DATA_STD did
     for norm in (encoder.conv_norm_out, decoder.conv_norm_out):
@@ -90,11 +91,16 @@ def start_from_principal_components(model: PatchAutoencoderKL, images: Tensor) -
     decoder.conv_in.weight[data[:latent], torch.arange(latent), 1, 1] = DATA_STD / code
     decode = components[:kept] * spread[:, None]
     nn.init.zeros_(decoder.conv_out.weight)
-    decoder.conv_out.weight[data] = decode.view(kept, 3, patch, patch)
+    decoder.conv_out.weight[data] = centred(decode.view(kept, 3, patch, patch))
     # A channel that is SILU_BIAS everywhere carries the mean patch, less what SILU_BIAS adds to all the others.
     carrier = int((constants != 0).nonzero()[0])
-    decoder.conv_out.weight[carrier] = (mean / SILU_BIAS - decode.sum(dim=0)).view(3, patch, patch)
+    decoder.conv_out.weight[carrier] = centred((mean / SILU_BIAS - decode.sum(dim=0)).view(3, patch, patch))
     nn.init.zeros_(decoder.conv_out.bias)
+
+
+def centred(patches: Tensor) -> Tensor:
+    """Patches (... p p) amid zeros, (... 2p 2p): the start of a kernel that also reaches over the borders."""
+    return nn.functional.pad(patches, (patches.shape[-1] // 2,) * 4)
 
 
 def select_linear(conv: nn.Conv2d, channels: Tensor, scale: Tensor, offset: float) -> None:

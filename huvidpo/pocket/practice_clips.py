@@ -4,6 +4,7 @@ They teach the `pocket` backbone. Every clip's future follows from its first fra
 the backdrop stand still, and the way things face shows where they go.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -132,6 +133,18 @@ def sample_scene(
         drawn.append(value or choice)
     subjects = SUBJECTS[drawn[0]]
     return Scene(*drawn, seed=seed, subject=subjects[int(rng.random() * len(subjects))])
+
+
+@lru_cache(maxsize=1)
+def held_out_combinations() -> frozenset[tuple[str, str, str, str]]:
+    """Combinations (action, colour, place, style) that no model trains on: those that the first 8192 seeds lack."""
+    drawn = {combination(sample_scene(seed)) for seed in range(8192)}
+    return frozenset(itertools.product(ACTIONS, COLOURS, PLACES, STYLES)) - drawn
+
+
+def combination(scene: Scene) -> tuple[str, str, str, str]:
+    """What a report asks of a scene: (action, colour, place, style)."""
+    return scene.action, scene.colour, scene.place, scene.style
 
 
 def caption(scene: Scene, variant: int = 0) -> str:

@@ -1,16 +1,27 @@
 """Practice clips as arrays on disk: frames for the image models, rendered once by all cores. Knows no model.
 
-Seeds below TRAINING_SEEDS train; the ones from there on are kept for tests and reports and no training ever sees them.
+Seeds below TRAINING_SEEDS train, apart from those of held-out combinations; the ones from there on are kept for tests
+and reports and no training ever sees them.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from random import Random
 
 import numpy as np
 
-from huvidpo.pocket.practice_clips import VARIANTS, caption, render_frame, sample_scene
+from huvidpo.pocket.practice_clips import (
+    VARIANTS,
+    caption,
+    combination,
+    held_out_combinations,
+    render_frame,
+    sample_scene,
+)
 
 TRAINING_SEEDS = 1_000_000
 FIRST_FRAME_SHARE = 0.6  # of the practice frames; the rest come from later in their clips
@@ -28,16 +39,25 @@ def practice_caption(seed: int, variant: int) -> str:
     return caption(sample_scene(seed), variant % VARIANTS)
 
 
-def practice_frames(folder: Path, count: int, first_seed: int = 0) -> np.ndarray:
-    """`count` practice frames as a read-only memory map, uint8 (n 128 128 3); rendered when the file is not there."""
-    path = folder / f"frames-{first_seed}-{count}.npy"
+@lru_cache(maxsize=4)
+def training_seeds(count: int) -> list[int]:
+    """The first `count` seeds whose combination of action, colour, place and style is not held out of training."""
+    allowed = (s for s in range(TRAINING_SEEDS) if combination(sample_scene(s)) not in held_out_combinations())
+    return list(islice(allowed, count))
+
+
+def practice_frames(folder: Path, seeds: Sequence[int]) -> np.ndarray:
+    """The practice frames of `seeds` as a read-only memory map, uint8 (n 128 128 3); rendered if not in `folder` yet.
+
+    The file is named by the first seed and the number of seeds: it suits `training_seeds` and ranges.
+    """
+    path = folder / f"frames-{seeds[0]}-{len(seeds)}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(count, 128, 128, 3))
+        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(seeds), 128, 128, 3))
         with ProcessPoolExecutor(os.cpu_count()) as pool:
-            rendered = pool.map(practice_frame, range(first_seed, first_seed + count), chunksize=64)
-            for i, frame in enumerate(rendered):
+            for i, frame in enumerate(pool.map(practice_frame, seeds, chunksize=64)):
                 frames[i] = frame
         frames.flush()
         os.replace(partial, path)

@@ -12,12 +12,12 @@ from torch import Tensor
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL, start_from_principal_components
 from huvidpo.pocket.components import LATENT_CHANNELS
-from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frames
+from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frames, training_seeds
 from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
 
-FRAMES = 8192
+FRAMES = 16_384
 BATCH = 8
-LEARNING_RATE = 1e-4  # small: the network starts as a good linear code, which 1e-3 destroys
+LEARNING_RATE = 2e-4  # small: the network starts as a good linear code, which 1e-3 destroys
 LATENT_WEIGHT = 1e-4  # keeps latents near the deviation of 1 that they start with
 
 
@@ -52,7 +52,7 @@ def untrained_autoencoder(frames: np.ndarray) -> PatchAutoencoderKL:
 def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
     """Trains into `work`/autoencoder.pt and continues from there; yields a record per step."""
     checkpoint = work / "autoencoder.pt"
-    frames = practice_frames(work, FRAMES)
+    frames = practice_frames(work, training_seeds(FRAMES))
     model = untrained_autoencoder(frames)
     optimizer = new_optimizer(model)
     first, clock = 0, Clock(steps, minutes)
@@ -99,7 +99,7 @@ def load_autoencoder(work: Path) -> AutoencoderKL:
     state = load_state(work / "autoencoder.pt")
     if state is None:
         raise ValueError(f"There is no trained autoencoder in {work}: run its stage first.")
-    frames = practice_frames(work, FRAMES)
+    frames = practice_frames(work, training_seeds(FRAMES))
     model = untrained_autoencoder(frames)
     model.load_state_dict(state["model"])
     model.eval().requires_grad_(False)
@@ -112,7 +112,7 @@ def load_autoencoder(work: Path) -> AutoencoderKL:
 @torch.no_grad()
 def reconstruction_psnr(autoencoder: AutoencoderKL, work: Path, count: int = 64) -> float:
     """Mean PSNR in dB on practice frames that no training sees."""
-    images = frames_to_tensor(practice_frames(work, count, first_seed=TRAINING_SEEDS))
+    images = frames_to_tensor(practice_frames(work, range(TRAINING_SEEDS, TRAINING_SEEDS + count)))
     decoded = autoencoder.decode(autoencoder.encode(images).latent_dist.mode()).sample.clamp(-1, 1)
     error = F.mse_loss(decoded, images, reduction="none").mean(dim=(1, 2, 3))
     return float((10 * torch.log10(4 / error)).mean())

@@ -16,7 +16,7 @@ from torch import Tensor
 from huvidpo.pipelines.image_to_video import predicted_clean
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pipelines.text import encode_text
-from huvidpo.pocket.practice_data import practice_caption, practice_frames
+from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, picture_error
 from huvidpo.pocket.train_first_frames import frame_latents
 from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
@@ -44,16 +44,17 @@ def train_decoder(
     pipeline: StableDiffusionPipeline, work: Path, steps: int, minutes: float | None
 ) -> Iterator[StepRecord]:
     """Trains the decoder of `pipeline.vae` in place and in `work`/autoencoder.pt; yields a record per step."""
-    frames, latents = practice_frames(work, FRAMES), frame_latents(pipeline.vae, work)
+    frames, latents = practice_frames(work, training_seeds(FRAMES)), frame_latents(pipeline.vae, work)
     decoder = torch.nn.ModuleList([pipeline.vae.post_quant_conv, pipeline.vae.decoder]).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(decoder.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
     clock = Clock(steps, minutes)
     for step in range(steps):
-        seeds = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
-        clean = latents[seeds].float()
+        rows = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
+        seeds = [training_seeds(len(latents))[row] for row in rows]
+        clean = latents[rows].float()
         half = BATCH // 2
         shown = torch.cat([estimated_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
-        images = frames_to_tensor(np.stack([frames[seed] for seed in seeds]))
+        images = frames_to_tensor(np.stack([frames[row] for row in rows]))
         decoded = pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample
         loss = picture_error(decoded, images)
         rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))

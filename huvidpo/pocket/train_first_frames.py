@@ -11,7 +11,7 @@ from torch import Tensor
 
 from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
-from huvidpo.pocket.practice_data import practice_caption, practice_frames
+from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import (
@@ -34,7 +34,7 @@ def frame_latents(autoencoder: AutoencoderKL, work: Path) -> Tensor:
     """Scaled latents of all practice frames, (n 8 16 16) in fp16; encoded once and kept in `work`."""
     path = work / "latents.pt"
     if (state := load_state(path)) is None:
-        frames, encoded = practice_frames(work, FRAMES), []
+        frames, encoded = practice_frames(work, training_seeds(FRAMES)), []
         for start in range(0, len(frames), 32):
             images = torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
             encoded.append(autoencoder.encode(images).latent_dist.mode().half())
@@ -62,9 +62,10 @@ def untrained_pipeline(work: Path) -> StableDiffusionPipeline:
 def batch_loss(pipeline: StableDiffusionPipeline, latents: Tensor, step: int) -> Tensor:
     """Mean squared error on a random batch of latents (n 8 16 16); everything random follows from `step`."""
     rng, generator = Random(f"batch {step}"), torch.Generator().manual_seed(step)
-    seeds = [rng.randrange(len(latents)) for _ in range(BATCH)]
+    rows = [rng.randrange(len(latents)) for _ in range(BATCH)]
+    seeds = [training_seeds(len(latents))[row] for row in rows]
     prompts = ["" if rng.random() < CAPTION_DROPOUT else practice_caption(s, rng.randrange(999)) for s in seeds]
-    clean = latents[seeds].float()
+    clean = latents[rows].float()
     noise = torch.randn(clean.shape, generator=generator)
     timesteps = draw_timesteps(pipeline.scheduler, BATCH, generator)
     noisy = pipeline.scheduler.add_noise(clean, noise, timesteps)

@@ -13,7 +13,8 @@ from peft import LoraConfig
 from torch import Tensor
 
 from huvidpo.pipelines.text import encode_text
-from huvidpo.pocket.practice_data import practice_caption
+from huvidpo.pocket.practice_data import practice_caption, training_seeds
+from huvidpo.pocket.train_autoencoder import FRAMES
 from huvidpo.pocket.train_first_frames import frame_latents
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
@@ -40,14 +41,18 @@ def own_attempts(pipeline: StableDiffusionPipeline, prompts: list[str], first_se
     ).images
 
 
+def pair_prompts() -> list[str]:
+    """A caption of each pair's practice frame."""
+    return [practice_caption(seed, variant=seed) for seed in training_seeds(FRAMES)[:PAIRS]]
+
+
 def preference_pairs(pipeline: StableDiffusionPipeline, work: Path) -> dict[str, Tensor]:
-    """Latents of winners (drawn) and losers (the model's), (n c h w) each, for the captions of seeds 0..n-1."""
+    """Latents of winners (drawn) and losers (the model's), (n c h w) each, for the first n training captions."""
     path = work / "preference-pairs.pt"
     if (pairs := load_state(path)) is None:
-        losers = []
+        prompts, losers = pair_prompts(), []
         for start in range(0, PAIRS, 32):
-            prompts = [practice_caption(seed, variant=seed) for seed in range(start, start + 32)]
-            losers.append(own_attempts(pipeline, prompts, first_seed=start))
+            losers.append(own_attempts(pipeline, prompts[start : start + 32], first_seed=start))
         pairs = {"winners": frame_latents(pipeline.vae, work)[:PAIRS].float(), "losers": torch.cat(losers).float()}
         save_atomically(pairs, path)
     return pairs
@@ -57,7 +62,7 @@ def train_first_frame_preference(
     pipeline: StableDiffusionPipeline, work: Path, weights: Path, steps: int, minutes: float | None
 ) -> Iterator[StepRecord]:
     """Trains a LoRA called "dpo" on the pipeline's UNet and writes it to `weights`/dpo; yields a record per step."""
-    pairs = preference_pairs(pipeline, work)
+    pairs, prompts = preference_pairs(pipeline, work), pair_prompts()
     unet, scheduler = pipeline.unet, pipeline.scheduler
     torch.manual_seed(2)
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), "dpo")
@@ -66,11 +71,11 @@ def train_first_frame_preference(
     clock = Clock(steps, minutes)
     for step in range(steps):
         rng, generator = Random(f"pair {step}"), torch.Generator().manual_seed(step)
-        seeds = rng.sample(range(PAIRS), BATCH)
+        rows = rng.sample(range(PAIRS), BATCH)
         with torch.no_grad():
-            prompts = [practice_caption(seed, variant=seed) for seed in seeds]
-            text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts).repeat(2, 1, 1)
-        clean = torch.cat([pairs["winners"][seeds], pairs["losers"][seeds]])
+            drawn = [prompts[row] for row in rows]
+            text = encode_text(pipeline.text_encoder, pipeline.tokenizer, drawn).repeat(2, 1, 1)
+        clean = torch.cat([pairs["winners"][rows], pairs["losers"][rows]])
         # One timestep and one noise for both members of a pair: the margin must come from their content alone.
         noise = torch.randn(clean[:BATCH].shape, generator=generator).repeat(2, 1, 1, 1)
         timesteps = draw_timesteps(scheduler, BATCH, generator).repeat(2)
