@@ -102,10 +102,8 @@ def phrases(attribute: str, choice: str) -> tuple[str, ...]:
     if attribute == "style":
         return f"{choice} style", f"in {choice} style", choice
     if attribute == "place":
-        first = {action: Scene(action, "red", choice, STYLES[0], 0, SUBJECTS[action][0]) for action in ACTIONS}
-        plain = {action: caption(scene, VARIANTS - 1) for action, scene in first.items()}
-        return tuple(dict.fromkeys(re.search(rf"(on|in|over|at) (the )?(night )?({choice}|sky)$", text)[0]
-                                   for text in plain.values()))  # fmt: skip
+        over = caption(Scene("birds", "red", choice, STYLES[0], 0, "birds"), VARIANTS - 1)
+        return PLACES[choice], over.removeprefix("a flock of red birds ")
     actions = (choice,) if attribute == "action" else ACTIONS
     colour = choice if attribute == "colour" else "red"
     found = []
@@ -114,7 +112,7 @@ def phrases(attribute: str, choice: str) -> tuple[str, ...]:
             scene = Scene(action, colour, "mars", STYLES[0], 0, subject)
             found += [re.sub(r" (on|over) mars$", "", caption(scene, variant)) for variant in unstyled_variants()]
     if attribute == "action":
-        found = [re.sub(r"\bred ", "", text) for text in found]
+        found = [re.sub(r"\ba (?=[aeiou])", "an ", text.replace("red ", "")) for text in found]
     return tuple(found)
 
 

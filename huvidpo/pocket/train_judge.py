@@ -32,23 +32,18 @@ from huvidpo.pocket.judge import (
     phrases,
     text_embeddings,
 )
-from huvidpo.pocket.practice_clips import (
-    VARIANTS,
-    Scene,
-    caption,
-    render_clip,
-    sample_scene,
-)
+from huvidpo.pocket.practice_clips import VARIANTS, Scene, caption, render_clip, sample_scene
 from huvidpo.pocket.practice_data import practice_frames
 from huvidpo.pocket.train_autoencoder import load_autoencoder
 from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+from huvidpo.training.muon import MuonAdamW
 
 # Generators train on seeds below 1,000,000 and reports ask them for scenes of seeds from there on.
 FRAME_SEEDS = range(2_000_000, 2_012_288)
 CLIP_SEEDS = range(2_100_000, 2_101_600)
-BATCH = 48  # frames of a step
+BATCH = 32  # frames of a step
 CLIP_BATCH = 32
-SOFTENED = 3072  # frames that are also there as an imperfect generator would paint them
+SOFTENED = 1024  # frames that are also there as an imperfect generator would paint them
 LEARNING_RATE = 1e-3
 STILL_SHARE = 1 / 6  # of the clips that the motion classifier sees
 STILL_KINDS = ("held", "flickering", "shaken", "panned", "faded")
@@ -62,13 +57,14 @@ def train_dual_encoder(work: Path, steps: int, minutes: float | None = None) -> 
 
     def loss(step: int) -> Tensor:
         rng = Random(f"judge {step}")
-        rows = [rng.randrange(len(frames)) for _ in range(BATCH)]
-        images = np.stack([soft[row % SOFTENED] if i % 4 == 0 else frames[row] for i, row in enumerate(rows)])
-        seeds = [FRAME_SEEDS[row % SOFTENED if i % 4 == 0 else row] for i, row in enumerate(rows)]
-        disturbed = disturb_images(frames_to_tensor(images), torch.Generator().manual_seed(step))
-        return dual_encoder_loss(clip, tokenizer, disturbed, [sample_scene(seed) for seed in seeds], rng)
+        softened = [i % 4 == 0 for i in range(BATCH)]
+        rows = [rng.randrange(SOFTENED if is_soft else len(frames)) for is_soft in softened]
+        images = [soft[row] if is_soft else frames[row] for row, is_soft in zip(rows, softened, strict=True)]
+        disturbed = disturb_images(frames_to_tensor(np.stack(images)), torch.Generator().manual_seed(step))
+        return dual_encoder_loss(clip, tokenizer, disturbed, [sample_scene(FRAME_SEEDS[row]) for row in rows], rng)
 
-    yield from train(clip, loss, work / "judge-clip.pt", steps, minutes)
+    optimizer = MuonAdamW(clip.named_parameters(), weight_decay=0.05)
+    yield from train(clip, optimizer, loss, work / "judge-clip.pt", steps, minutes)
 
 
 def train_motion_classifier(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
@@ -86,14 +82,19 @@ def train_motion_classifier(work: Path, steps: int, minutes: float | None = None
         right = right.masked_fill(still, MOTION_ANSWERS.index(NO_ACTION))
         return F.cross_entropy(classifier(differences(disturb_clips(grey, generator))), right, label_smoothing=0.05)
 
-    yield from train(classifier, loss, work / "judge-motion.pt", steps, minutes)
+    optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.05)
+    yield from train(classifier, optimizer, loss, work / "judge-motion.pt", steps, minutes)
 
 
 def train(
-    network: nn.Module, loss: Callable[[int], Tensor], checkpoint: Path, steps: int, minutes: float | None
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer | MuonAdamW,
+    loss: Callable[[int], Tensor],
+    checkpoint: Path,
+    steps: int,
+    minutes: float | None,
 ) -> Iterator[StepRecord]:
     """Minimises `loss(step)` from the last checkpoint on; yields a record per step."""
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     first, clock = 0, Clock(steps, minutes)
     if state := load_state(checkpoint):
         network.load_state_dict(state["model"])

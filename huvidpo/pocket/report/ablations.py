@@ -61,6 +61,7 @@ def recipe_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
         "AdaIN": changed(match_statistics=True),
         "histogram matching": changed(match_colours=True),
         "huvidpo, 50 steps": replace(SHIPPED, recipe=RECIPES["huvidpo"]),
+        "huvidpo, 12 steps": replace(SHIPPED, recipe=replace(RECIPES["huvidpo"], steps=12)),
     }
     return [compared("Ablation: recipe", studio, judge, count, variants)]
 

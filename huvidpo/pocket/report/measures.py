@@ -16,11 +16,11 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over `count` samples with its 95 % interval."""
+    """A figure over `count` samples with its 95 % interval; None where a single sample says nothing about that."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     count: int
 
 
@@ -52,7 +52,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
 
     value = float(statistic(above, below))
     if len(above) == 1:
-        return Estimate(value, float("-inf"), float("inf"), 1)
+        return Estimate(value, None, None, 1)
     rng = np.random.default_rng(0)
     settings = {"n_resamples": RESAMPLES, "confidence_level": CONFIDENCE, "method": "percentile"}
     drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)

@@ -47,6 +47,8 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
     What is made on the way is kept in `work`, the contact sheet goes to `out`, figures also to `json_file`. A section
     that the weights cannot give is left out with a word when `leave_out` is set, else it raises its ValueError.
     """
+    if json_file:
+        read_file(json_file)  # asked before hours of work, not after
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     studio, judge = Studio(load_backbone("pocket"), work), load_judge()
@@ -86,7 +88,20 @@ def settings(studio: Studio) -> dict[str, object]:
 
 def add_to_file(path: Path, name: str, tables: list[Table], made_with: dict[str, object]) -> None:
     """Puts a section into a file of JSON in the place of its earlier figures; other sections stay as they are."""
-    whole = json.loads(path.read_text()) if path.exists() else {}
+    whole = read_file(path)
     whole[name] = {"settings": made_with, "tables": [dataclasses.asdict(table) for table in tables]}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def read_file(path: Path) -> dict[str, object]:
+    """The sections that are in a file already; ValueError when it is something else, or cannot be there."""
+    if not path.parent.is_dir():
+        raise ValueError(f"Could not write {path}: there is no folder {path.parent}.")
+    try:
+        whole = json.loads(path.read_text()) if path.exists() else {}
+    except (OSError, ValueError):
+        whole = None
+    if not isinstance(whole, dict):
+        raise ValueError(f"{path} is there and holds no report: choose another file.")
+    return whole

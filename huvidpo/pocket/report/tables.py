@@ -35,7 +35,8 @@ class Table:
 def written(figure: Estimate) -> str:
     """A figure with its interval, such as `97.3 [95.5, 98.4]`; small ones with one digit more."""
     digits = 1 if abs(figure.value) >= 10 else 2
-    return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+    ends = ("?" if end is None else f"{end:.{digits}f}" for end in (figure.low, figure.high))
+    return f"{figure.value:.{digits}f} [{', '.join(ends)}]"
 
 
 def scenes_of(first_seed: int, count: int) -> list[Scene]:
