@@ -6,6 +6,7 @@ pictures it knows nothing. It knows no generator.
 
 import itertools
 import re
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -208,7 +209,7 @@ def load_judge(folder: Path = JUDGE_WEIGHTS) -> Judge:
 
 
 def save_judge(judge: Judge, folder: Path) -> None:
-    """Writes both networks in half precision; the judge itself is left in half precision too."""
-    judge.clip.half().save_pretrained(folder / "clip")
+    """Writes both networks in half precision."""
+    deepcopy(judge.clip).half().save_pretrained(folder / "clip")
     judge.tokenizer.save_pretrained(folder / "clip")
-    judge.motion.half().save_pretrained(folder / "motion")
+    deepcopy(judge.motion).half().save_pretrained(folder / "motion")

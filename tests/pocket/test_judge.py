@@ -183,10 +183,7 @@ def test_saving_and_loading_keeps_the_answers(untrained, tmp_path):
     frames = np.stack([render_frame(sample_scene(UNSEEN + i), 0) for i in range(2)])
     clips = np.stack([render_clip(sample_scene(UNSEEN + i)) for i in range(2)])
     before = untrained.frame_vectors(frames), untrained.actions_from_motion(clips)
-    copy = Judge(new_dual_encoder(untrained.tokenizer), untrained.tokenizer, MotionClassifier(width=4))
-    copy.clip.load_state_dict(untrained.clip.state_dict())
-    copy.motion.load_state_dict(untrained.motion.state_dict())
-    save_judge(copy, tmp_path)
+    save_judge(untrained, tmp_path)
     again = load_judge(tmp_path)
     assert again.clip.dtype == again.motion.dtype == torch.float32 and not again.motion.training
     torch.testing.assert_close(again.frame_vectors(frames), before[0], atol=2e-3, rtol=0)

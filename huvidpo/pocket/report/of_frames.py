@@ -1,5 +1,7 @@
 """Figures of the autoencoder and of first frames. Knows nothing of motion."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from huvidpo.pocket.judge import Judge
@@ -86,12 +88,12 @@ def first_frames(studio: Studio, scenes: list[Scene], model: str = "") -> np.nda
     return np.stack([studio.first_frame(prompt(scene, i), seed=i, model=model) for i, scene in enumerate(scenes)])
 
 
-def frame_columns(studio: Studio, judge: Judge, scenes: list[Scene]):
+def frame_columns(studio: Studio, judge: Judge, scenes: list[Scene]) -> Callable[[list[int]], Columns]:
     """The columns of first frames that are made for the scenes."""
     return columns_of(judge, first_frames(studio, scenes), scenes)
 
 
-def columns_of(judge: Judge, frames: np.ndarray, scenes: list[Scene]):
+def columns_of(judge: Judge, frames: np.ndarray, scenes: list[Scene]) -> Callable[[list[int]], Columns]:
     """A function from numbers of scenes to columns: what is right in those frames, and their CLIPScore."""
     right = answers_right(judge, frames, scenes)
     scores = judge.clip_scores(frames, [prompt(scene, i) for i, scene in enumerate(scenes)])

@@ -19,7 +19,7 @@ from huvidpo.adapters import apply_adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone, pocket_weights
 from huvidpo.pipelines.image_to_video import RECIPES, Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
-from huvidpo.takes import FirstFrameRequest, make_first_frame
+from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Studio:
             *_, frame = make_first_frame(self.backbone, request)
             return np.asarray(frame.image)
 
-        return self._once({"first frame": dataclasses.asdict(request)}, make)
+        return self._once(first_frame_metadata(self.backbone, request), make)
 
     def clip(self, image: np.ndarray, prompt: str, action: str, seed: int, variant: Variant = SHIPPED) -> np.ndarray:
         """The clip that continues a first frame, uint8 (h w 3) -> (f h w 3)."""
@@ -69,7 +69,8 @@ class Studio:
                 size = {"num_frames": preset.num_frames, "width": preset.width, "height": preset.height}
                 return video([prompt], [Image.fromarray(image)], [seed], variant.recipe, **size).frames[0]
 
-        key = {"clip": prompt, "seed": seed, "image": hashlib.sha256(image.tobytes()).hexdigest()}
+        key = versions(self.backbone) | {"prompt": prompt, "seed": seed}
+        key |= {"image": hashlib.sha256(image.tobytes()).hexdigest()}
         key |= {"recipe": dataclasses.asdict(variant.recipe), "attention": variant.attention}
         return self._once(key | {"adapter": adapter.revision() if adapter else "none"}, make)
 
