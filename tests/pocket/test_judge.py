@@ -207,7 +207,7 @@ def test_the_shipped_judge_sees_what_unseen_practice_frames_show(shipped):
     answers = shipped.answers(np.stack([render_frame(scene, 0) for scene in scenes]))
     for attribute in ATTRIBUTES:
         right = [answer[attribute] == getattr(scene, attribute) for answer, scene in zip(answers, scenes, strict=True)]
-        assert np.mean(right) >= 0.95, attribute
+        assert np.mean(right) >= 0.9, attribute
 
 
 def test_the_shipped_judge_prefers_the_right_caption(shipped):

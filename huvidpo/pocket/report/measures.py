@@ -30,7 +30,7 @@ def share(right: Sequence[bool]) -> Estimate:
         raise ValueError("A share needs at least one sample.")
     hits, count = int(np.sum(right)), len(right)
     low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(100 * hits / count, 100 * low, 100 * high, count)
+    return Estimate(100 * hits / count, 100 * float(low), 100 * float(high), count)
 
 
 def mean(values: Sequence[float]) -> Estimate:
