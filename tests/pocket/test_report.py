@@ -186,6 +186,7 @@ def test_sections_print_tables_and_gather_in_a_file(own_home, tmp_path, capsys):
     assert report["dpo"]["settings"]["clips"]["steps"] == RECIPES["default"].steps
 
 
+@pytest.mark.slow
 def test_the_contact_sheet_has_a_row_for_each_action(own_home, tmp_path, capsys):
     assert main(["contact-sheet", "--count", "1", "--work", str(tmp_path / "work"), "--out", str(tmp_path)]) == 0
     assert Image.open(tmp_path / "first_frames.png").size == (130, 8 * 130)
