@@ -23,6 +23,7 @@ SD14 = "CompVis/stable-diffusion-v1-4"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 SDXL_DPO = "mhdang/dpo-sdxl-text2image-v1"
 FIRST_FRAME_MODELS = ("dpo", "base")
+WORD = re.compile(r"[^\W_]+|[^\w\s!-~‘’“”–—…]+")  # letters and digits, or signs that are not punctuation
 
 
 @dataclass(frozen=True)
@@ -214,10 +215,10 @@ def known_words(backbone: LoadedBackbone) -> list[str]:
     return vocabulary()
 
 
-def unknown_words(backbone: LoadedBackbone, prompt: str) -> list[str]:
-    """Words of the prompt that mean nothing to the model, in order, each once."""
+def unknown_words(backbone: LoadedBackbone, *prompts: str) -> list[str]:
+    """Words of the prompts, emoji too, that mean nothing to the model, in order, each once."""
     known = set(known_words(backbone))
-    words = dict.fromkeys(re.findall(r"[^\W_]+", prompt.lower())) if known else {}
+    words = dict.fromkeys(WORD.findall(" ".join(prompts).lower())) if known else {}
     return [word for word in words if word not in known]
 
 

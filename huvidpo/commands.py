@@ -75,7 +75,7 @@ def first_frame(arguments: Namespace) -> None:
     request = first_frame_request(arguments, arguments.model, arguments.seed, arguments.steps, arguments.guidance)
     takes.check_request(request)
     backbone = load(arguments)
-    warnings = warn_of_unknown_words(backbone, request.prompt)
+    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
     frame = follow(takes.make_first_frame(backbone, request), "First frame")
     settings = takes.first_frame_metadata(backbone, request) | {"category": arguments.category or ""}
     write_png(frame.image, arguments.out, settings)
@@ -113,7 +113,7 @@ def video(arguments: Namespace) -> None:
         first = first_frame_request(arguments, arguments.first_frame_model, seed)
         takes.check_request(first)
     backbone = load(arguments)
-    warnings = warn_of_unknown_words(backbone, request.prompt)
+    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
@@ -252,11 +252,11 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     return load_backbone(arguments.backbone)
 
 
-def warn_of_unknown_words(backbone: "LoadedBackbone", prompt: str) -> list[str]:
+def warn_of_unknown_words(backbone: "LoadedBackbone", *prompts: str) -> list[str]:
     """Says on stderr, and gives back, which words the model does not know and which it does."""
     from huvidpo.backbones import known_words, unknown_words
 
-    unknown = unknown_words(backbone, prompt)
+    unknown = unknown_words(backbone, *prompts)
     if not unknown:
         return []
     known = ", ".join(known_words(backbone))

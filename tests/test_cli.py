@@ -197,6 +197,9 @@ def test_unknown_words_are_named(run) -> None:
     (warning,) = json.loads(out)["warnings"]
     assert code == 0 and err == f"Warning: {warning}\n"
     assert "does not know these words: zebra, moon; it knows: a, " in warning and " horse" in warning
+    negative = ("--negative-prompt", "red, blurry 🎆!")
+    _, out, _ = run("first-frame", "--prompt", "a red horse", *negative, "--steps", "1", "--out", "y.png", "--json")
+    assert "these words: blurry, 🎆; it" in json.loads(out)["warnings"][0]
 
 
 def test_ctrl_c_is_130_and_leaves_nothing(run, picture: str, monkeypatch: pytest.MonkeyPatch) -> None:

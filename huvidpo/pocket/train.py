@@ -9,6 +9,7 @@ import torch
 
 from huvidpo.adapters import SHIPPED
 from huvidpo.backbones import POCKET_WEIGHTS, load_pocket
+from huvidpo.pocket.judge import JUDGE_WEIGHTS, save_judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.train_autoencoder import (
     adopt_autoencoder,
@@ -18,6 +19,7 @@ from huvidpo.pocket.train_autoencoder import (
 )
 from huvidpo.pocket.train_decoder import train_decoder
 from huvidpo.pocket.train_first_frames import adopt_first_frames, load_first_frames, train_first_frames
+from huvidpo.pocket.train_judge import train_dual_encoder, train_motion_classifier, trained_judge
 from huvidpo.pocket.train_motion import train_category, train_motion_start
 from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
@@ -69,6 +71,13 @@ def run_preference(work: Path, steps: int, minutes: float | None) -> None:
     follow(records, work / "preference.jsonl")
 
 
+def run_judge(work: Path, steps: int, minutes: float | None) -> None:
+    """Half of the steps, and a quarter of the time, for what moves; the rest for what is to be seen."""
+    follow(train_motion_classifier(work, steps // 2, minutes and minutes / 4), work / "judge-motion.jsonl")
+    follow(train_dual_encoder(work, steps, minutes and minutes * 3 / 4), work / "judge-clip.jsonl")
+    save_judge(trained_judge(work), JUDGE_WEIGHTS)
+
+
 def run_export(work: Path, steps: int, minutes: float | None) -> None:
     """Writes the image model in half precision, in files of under 10 MB."""
     load_first_frames(work).to(dtype=torch.float16).save_pretrained(POCKET_WEIGHTS, max_shard_size="9MB")
@@ -89,6 +98,7 @@ STAGES = {
     "motion": run_motion,
     "decoder": run_decoder,
     "preference": run_preference,
+    "judge": run_judge,
     "export": run_export,
 }
 

@@ -62,7 +62,8 @@ class CreateTab:
         ui.wall.pick(self.on_example, None, shown, **spoken)
         latest = {**QUIET, "trigger_mode": "always_last"}
         gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **latest)
-        form["prompt"].change(self.on_words, form["prompt"], ui.unknown, **latest)
+        prompts = [form["prompt"], form["negative_prompt"]]
+        gr.on([box.change for box in prompts], self.on_words, prompts, ui.unknown, **latest)
         page.load(self.on_load, [ui.names, *asked], [*shown, ui.estimate], **QUIET)
 
     # Making
@@ -169,8 +170,8 @@ class CreateTab:
         own = RECIPES[recipe]
         return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
 
-    def on_words(self, prompt: str) -> str:
-        strange = unknown_words(self.backbone, prompt)
+    def on_words(self, *prompts: str) -> str:
+        strange = unknown_words(self.backbone, *prompts)
         if not strange:
             return ""
         name, known = self.backbone.preset.title, ", ".join(known_words(self.backbone))

@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import LoadedBackbone
+from huvidpo.backbones import LoadedBackbone, unknown_words
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
@@ -60,7 +60,7 @@ class Endpoints:
         """Draws the first frame of a clip from a prompt; returns the picture and the settings that made it."""
         request = FirstFrameRequest(prompt, style, negative_prompt, model, _seed(seed), steps, guidance)
         frame = self._last("first_frame", request)
-        return frame.image, vars(frame.request)
+        return frame.image, vars(frame.request) | self._strange(prompt, negative_prompt)
 
     def video(
         self,
@@ -93,12 +93,18 @@ class Endpoints:
                 origin, picture = (frame.request.model, seed), frame.image
             words = (prompt, category, style, negative_prompt, adapter, seed, recipe, steps, guidance, attention, fit)
             clip = self._last("clip", (picture, ClipRequest(*words, *origin)))
-            return str(open_take(save_take(clip, picture)).clip), clip.metadata
+            settings = clip.metadata | self._strange(prompt, negative_prompt)
+            return str(open_take(save_take(clip, picture)).clip), settings
 
     def adapters(self, category: str) -> list[dict[str, str]]:
         """Lists the adapters of an action, best first."""
         found = list_adapters(self.backbone.preset.name, category)
         return [{"name": item.name, "category": item.category, "status": item.status} for item in found]
+
+    def _strange(self, *prompts: str) -> dict[str, list[str]]:
+        """Beside the settings: the words that mean nothing to the model, when there are any."""
+        strange = unknown_words(self.backbone, *prompts)
+        return {"unknown_words": strange} if strange else {}
 
     def _last(self, operation: str, payload: Any) -> Any:
         with closing(self.run(operation, payload)) as steps:

@@ -28,7 +28,9 @@ def test_three_endpoints_are_public_and_say_what_they_take(client):
 def test_a_first_frame_and_the_clip_from_it(client, tmp_path):
     prompt = "a red horse runs on the beach"
     picture, settings = client.predict(prompt=prompt, seed=5, steps=1, guidance=3, api_name="/first_frame")
-    assert Image.open(picture).size == (128, 128) and settings["seed"] == 5
+    assert Image.open(picture).size == (128, 128) and settings["seed"] == 5 and "unknown_words" not in settings
+    _, strange = client.predict(prompt="a red zebra", seed=5, steps=1, guidance=3, api_name="/first_frame")
+    assert strange["unknown_words"] == ["zebra"]
     clip, made = client.predict(
         prompt=prompt, category="horse", first_frame=gradio_client.handle_file(picture), seed=6, steps=1, guidance=2,
         api_name="/video",

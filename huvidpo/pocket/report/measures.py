@@ -1,0 +1,101 @@
+"""What a report counts and measures, each figure with its interval. Pure numbers: knows no model and no file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap
+from skimage.color import rgb2gray, rgb2lab
+from skimage.filters import laplace
+from skimage.measure import block_reduce
+from skimage.metrics import peak_signal_noise_ratio
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over `count` samples with its 95 % interval; None where a single sample says nothing about that."""
+
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+def share(right: Sequence[bool]) -> Estimate:
+    """How many are true, in percent, with Wilson's interval. ValueError when there are none."""
+    if not len(right):
+        raise ValueError("A share needs at least one sample.")
+    hits, count = int(np.sum(right)), len(right)
+    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(100 * hits / count, 100 * float(low), 100 * float(high), count)
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """The mean with its percentile bootstrap interval. ValueError when there are no values."""
+    return ratio(values, np.ones(len(values)))
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
+    """The mean of `above` divided by that of `below`, pairs resampled for its percentile bootstrap interval.
+
+    Unlike a mean of ratios it is not carried away by a few small numbers below. ValueError when there are no values.
+    """
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    if not len(above):
+        raise ValueError("A mean needs at least one sample.")
+
+    def statistic(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
+        return x.mean(axis=axis) / y.mean(axis=axis)
+
+    value = float(statistic(above, below))
+    if len(above) == 1:
+        return Estimate(value, None, None, 1)
+    rng = np.random.default_rng(0)
+    settings = {"n_resamples": RESAMPLES, "confidence_level": CONFIDENCE, "method": "percentile"}
+    drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)
+    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(above))
+
+
+def psnr(picture: np.ndarray, true: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of uint8 pictures or clips of equal shape; at most 100, for equal ones."""
+    if np.array_equal(picture, true):
+        return 100.0
+    return float(peak_signal_noise_ratio(true, picture, data_range=255))
+
+
+def amount_of_motion(clip: np.ndarray) -> float:
+    """Mean absolute change of brightness from frame to frame in levels of 255, uint8 (f h w 3).
+
+    It is taken at half size, where motion is as large as before and fine noise is not.
+    """
+    small = block_reduce(rgb2gray(clip), (1, 2, 2), np.mean)
+    return float(255 * np.abs(np.diff(small, axis=0)).mean())
+
+
+def sharpness(frame: np.ndarray) -> float:
+    """Mean absolute Laplacian of the brightness of a frame, uint8 (h w 3), in levels of 255."""
+    return float(255 * np.abs(laplace(rgb2gray(frame))).mean())
+
+
+def colour_drift(clip: np.ndarray) -> float:
+    """How far the mean colour of the last frame is from that of the first, uint8 (f h w 3), in Delta E (CIE 1976).
+
+    A difference of 2 to 3 is just noticed.
+    """
+    first, last = (rgb2lab(frame).mean(axis=(0, 1)) for frame in (clip[0], clip[-1]))
+    return float(np.linalg.norm(last - first))
+
+
+def grid_strength(picture: np.ndarray, true: np.ndarray, patch: int = 8) -> float:
+    """How much more the error changes across the borders of patches than elsewhere, uint8 (h w 3) each.
+
+    1 means that no grid is there; a picture whose patches do not meet has 2 and more.
+    """
+    error = picture.astype(float).mean(axis=2) - true.astype(float).mean(axis=2)
+    steps = [np.abs(np.diff(error, axis=1)).mean(axis=0), np.abs(np.diff(error, axis=0)).mean(axis=1)]
+    across = np.mean([step[patch - 1 :: patch].mean() for step in steps])
+    elsewhere = np.mean([np.delete(step, np.s_[patch - 1 :: patch]).mean() for step in steps])
+    return float(across / max(elsewhere, 1e-9))

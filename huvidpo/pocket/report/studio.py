@@ -1,0 +1,102 @@
+"""First frames and clips for the report, made as shipped or in a named variant, each once. Knows no judge.
+
+What was made is kept in a folder under a name that depends on everything that makes it: an interrupted report goes on
+where it stopped, and new weights make new pictures.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from huvidpo.adapters import apply_adapter, find_adapter
+from huvidpo.backbones import LoadedBackbone, pocket_weights
+from huvidpo.pipelines.image_to_video import RECIPES, Recipe
+from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
+from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to make clips; the default is the shipped one."""
+
+    recipe: Recipe = RECIPES["default"]
+    attention: str = "first-previous"
+    first_frame_model: str = ""  # "" is the best that the backbone has
+    adapter: str = ""  # "" is the action's default, else an adapter's folder
+
+
+SHIPPED = Variant()
+
+
+@dataclass
+class Studio:
+    """Makes first frames and clips with a backbone and keeps them in `folder`."""
+
+    backbone: LoadedBackbone
+    folder: Path
+    weights: str = field(init=False)  # sha256 over the image model's files, its first 16 digits
+
+    def __post_init__(self) -> None:
+        self.weights = weights_revision()
+
+    def first_frame(self, prompt: str, seed: int, model: str = "") -> np.ndarray:
+        """The first frame that the page would make, uint8 (h w 3)."""
+        request = FirstFrameRequest(prompt, seed=seed, model=model or self.backbone.preset.first_frame_models[0])
+
+        def make() -> np.ndarray:
+            *_, frame = make_first_frame(self.backbone, request)
+            return np.asarray(frame.image)
+
+        return self._once(first_frame_metadata(self.backbone, request), make)
+
+    def clip(self, image: np.ndarray, prompt: str, action: str, seed: int, variant: Variant = SHIPPED) -> np.ndarray:
+        """The clip that continues a first frame, uint8 (h w 3) -> (f h w 3)."""
+        preset, video = self.backbone.preset, self.backbone.video
+        adapter = find_adapter(preset.name, action, variant.adapter)
+
+        def make() -> np.ndarray:
+            with self.backbone.lock:
+                apply_adapter(video.unet, adapter, self.backbone.still_motion)
+                video.unet.set_attention(variant.attention)
+                video.set_progress_bar_config(disable=True)
+                size = {"num_frames": preset.num_frames, "width": preset.width, "height": preset.height}
+                return video([prompt], [Image.fromarray(image)], [seed], variant.recipe, **size).frames[0]
+
+        key = versions(self.backbone) | {"prompt": prompt, "seed": seed}
+        key |= {"image": hashlib.sha256(image.tobytes()).hexdigest()}
+        key |= {"recipe": dataclasses.asdict(variant.recipe), "attention": variant.attention}
+        return self._once(key | {"adapter": adapter.revision() if adapter else "none"}, make)
+
+    @torch.no_grad()
+    def round_trip(self, frames: np.ndarray) -> np.ndarray:
+        """Frames uint8 (n h w 3) as they come back from the autoencoder."""
+        vae = self.backbone.video.vae
+        parts = [frames_to_tensor(frames[start : start + 16]) for start in range(0, len(frames), 16)]
+        return np.concatenate([tensor_to_frames(decode_frames(vae, encode_frames(vae, part))) for part in parts])
+
+    def _once(self, key: dict[str, object], make: Callable[[], np.ndarray]) -> np.ndarray:
+        name = hashlib.sha256(json.dumps(key | {"weights": self.weights}, sort_keys=True).encode()).hexdigest()
+        path = self.folder / f"{name[:32]}.npz"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial.npz")
+            np.savez_compressed(partial, made=make())
+            partial.replace(path)
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["made"]
+
+
+def weights_revision() -> str:
+    """The first 16 digits of the sha256 of the image model's weight files: equal exactly when they are."""
+    digest = hashlib.sha256()
+    for part in ("text_encoder", "unet", "vae", "dpo"):
+        for file in sorted((pocket_weights() / part).glob("*.safetensors")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
