@@ -1,7 +1,7 @@
 """Practice clips as arrays on disk: frames for the image models, rendered once by all cores. Knows no model.
 
 Seeds below TRAINING_SEEDS train, apart from those of held-out combinations; the ones from there on are kept for tests
-and reports and no training ever sees them.
+and reports, and from 2,000,000 on for the judge: no generator ever sees them.
 """
 
 import os
