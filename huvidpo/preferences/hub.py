@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import get_session
+from huggingface_hub.utils import disable_progress_bars, get_session
 
 from huvidpo.preferences.dataset_card import new_card, renewed_card
 from huvidpo.preferences.files import MAX_FILE_BYTES
@@ -63,6 +63,7 @@ def new_api() -> HfApi:
         raise ValueError(
             "There is no Hugging Face token: set HF_TOKEN or run `hf auth login`; ratings wait till then."
         )
+    disable_progress_bars()
     return HfApi(library_name="huvidpo")
 
 
