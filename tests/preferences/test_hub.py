@@ -128,7 +128,7 @@ def test_two_hundred_ratings_come_through_a_storm_once(
 ) -> None:
     """Every fifth request fails, and commits fail in every way that there is: refused, cut off before and after the
 
-    work, and with a parent that another deployment has overtaken. Then the Hub holds each rating once, as it was given.
+    work, and with a parent that another deployment has overtaken. The Hub then holds each rating once, as given.
     """
     pairs = [add_pair(a, b) for a in range(6) for b in range(a)]
     ratings = [rating_of(pairs[i % len(pairs)], "ab"[i % 2], rater=f"{i:016x}") for i in range(200)]
