@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-
 def pair(arguments: Namespace) -> None:
     """`pair`: two takes of one prompt and one first frame."""
     check_prompt(arguments.prompt)
@@ -127,16 +126,12 @@ def ratings(arguments: Namespace) -> None:
         },
         "warnings": [warning] if warning else [],
     }
-    lines = [
-        f"{rating.rating_id} {rating.created_at[:19]} {rating.pair.category} {rating.preference:8} {rating.pair.prompt}"
-        for rating in found
-    ]
+    lines = [" ".join([one.rating_id, one.created_at[:19], one.preference, one.pair.prompt]) for one in found]
     lines += [
         f"{summary.ratings} ratings by {summary.raters} raters on {summary.pairs} pairs",
         f"left side chosen: {summary.left}",
         f"same answer when sides were swapped: {summary.repeats}",
-        f"agreement of raters (Krippendorff's alpha): "
-        f"{'no data yet' if math.isnan(summary.alpha) else format(summary.alpha, '.2f')}",
+        f"agreement of raters (Krippendorff's alpha, 1 is full, nan is unknown): {summary.alpha:.2f}",
         f"stiller side chosen: {summary.stiller}",
         *result["warnings"],
     ]

@@ -59,9 +59,9 @@ def import_ratings(
 ) -> Imported:
     """Takes over the ratings in a CSV, JSON or JSONL file, or in the only such file of a folder.
 
-    Videos are looked for beside the file. `category` and `prompt` stand where the file has none; scored clips (0 to 10)
-    are paired at random, each once, or all with all. Raises ValueError with one sentence, which names the row, for the
-    first thing that is wrong: then no rating is taken over.
+    Videos are looked for beside the file. `category` and `prompt` stand where the file has none; scored clips (0 to
+    10) are paired at random, each once, or all with all. Raises ValueError with one sentence, which names the row, for
+    the first thing that is wrong: then no rating is taken over.
     """
     path = table_in(path)
     rows = read_table(path)
