@@ -1,7 +1,7 @@
 """Speed of the ratings store: `python benchmarks/ratings.py`. Linux and macOS.
 
-How many ratings a second 50 visitors get acknowledged, each on the disk (fsync) before the next; and the seconds and the
-memory that a fresh process needs to open a store of 100,000 ratings, count them and choose the next pair.
+How many ratings a second 50 visitors get acknowledged, each on the disk (fsync) before the next; and the seconds and
+the memory that a fresh process needs to open a store of 100,000 ratings, count them and choose the next pair.
 """
 
 import argparse
