@@ -33,6 +33,7 @@ LEAVES = {
     "home",
     "models.attention",
     "training.losses",
+    "preferences.fields",
     "preferences.records",
     "preferences.statistics",
     "evaluation.metrics",

@@ -1,0 +1,1 @@
+"""Ratings: what one is, where they are kept, how they travel."""

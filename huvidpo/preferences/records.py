@@ -1,0 +1,293 @@
+"""What a take, a pair and a rating are: frozen records and their rows. Knows nothing of files, stores or models.
+
+A row is a flat dict for JSON and for the dataset on the Hub: every column always there, nothing null. Records are
+checked when they are made, wherever they come from; what does not fit is a ValueError with one sentence.
+"""
+
+import dataclasses
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from huvidpo.preferences.fields import check_choice, check_fields, field_names, from_fields, mapping, require
+
+SCHEMA_VERSION = 1
+PREFERENCES = ("a", "b", "tie_good", "tie_bad")
+WITHDRAWN = "withdrawn"  # the preference of a row that takes a rating back
+SEGMENTS = 4  # equal parts of a clip that can be judged one by one
+SEGMENT_LABELS = ("a", "b", "tie", "-")  # "-" is not judged
+ORIGINS = ("live", "queue", "upload", "scores", "import")
+PAIRINGS = ("shared-noise", "independent", "aligned")
+SPLITS = ("train", "measure")
+MEASURE_SHARE = 0.2  # of all pairs; training never sees them
+RATER_KINDS = ("anonymous", "huggingface", "owner", "import", "simulated")
+# Pick-a-Pic's labels: 1 for the chosen side, one half each for a tie. -1 is no label.
+LABELS = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie_good": (0.5, 0.5), "tie_bad": (0.5, 0.5), WITHDRAWN: (-1.0, -1.0)}
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+IDENTIFIER = re.compile(r"[0-9a-f]{16,64}")
+
+
+def new_id() -> str:
+    """A name for a rating that no other has."""
+    return uuid.uuid4().hex
+
+
+def now() -> str:
+    """This moment, UTC, ISO 8601, in milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class TakeRecord:
+    """One clip and everything needed to make it again. Of an uploaded clip only what is known; the rest is "" or -1.
+
+    The names are those of the settings inside a clip's file (`takes.clip_metadata`).
+    """
+
+    sha256: str  # of its mp4 file
+    num_frames: int = -1
+    width: int = -1
+    height: int = -1
+    fps: float = -1.0
+    motion: float = -1.0  # mean optical flow, see evaluation.metrics.motion_magnitude; -1 is not measured
+    prompt: str = ""
+    negative_prompt: str = ""
+    category: str = ""
+    style: str = ""
+    seed: int = -1
+    shared_noise_seed: int = -1  # of the noise part that both takes of a pair share; -1 is none
+    first_frame_sha256: str = ""  # of its pixels
+    first_frame_model: str = ""  # dpo, base or upload
+    first_frame_seed: int = -1
+    source_sha256: str = ""  # of the clip that an aligned take started from
+    source_strength: float = -1.0  # how much of that clip became noise, 0..1
+    backbone: str = ""
+    backbone_revision: str = ""
+    adapter: str = ""  # "none" is without
+    adapter_revision: str = ""
+    recipe: str = ""
+    steps: int = -1
+    guidance: float = -1.0
+    attention: str = ""
+    fit: str = ""
+    huvidpo: str = ""  # version of this code; "" for a clip that it did not make
+    torch: str = ""
+    diffusers: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        require(SHA256.fullmatch(self.sha256), f"A take is known by the sha256 of its file, not by {self.sha256!r}.")
+        require(
+            not self.source_sha256 or SHA256.fullmatch(self.source_sha256),
+            f"The source of an aligned take is known by the sha256 of its file, not by {self.source_sha256!r}.",
+        )
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: Mapping[str, Any],
+        sha256: str,
+        num_frames: int,
+        width: int,
+        height: int,
+        fps: float,
+        motion: float = -1.0,
+    ) -> Self:
+        """The record of a clip from the settings in its file; what they do not say stays unknown."""
+        measured = {"num_frames": num_frames, "width": width, "height": height, "fps": fps, "motion": motion}
+        known = {name: settings[name] for name in field_names(cls) if name in settings}
+        return from_fields(cls, known | measured | {"sha256": sha256})
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that are known, under the names that `takes.request_from_metadata` reads."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value not in ("", -1)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two takes to choose between. `a` and `b` are the order of making, never the sides of a screen."""
+
+    pair_id: str
+    prompt: str  # as the rater sees it
+    category: str
+    a: TakeRecord
+    b: TakeRecord
+    origin: str  # one of ORIGINS
+    pairing: str  # one of PAIRINGS
+    split: str  # one of SPLITS, for good
+    first_frame: str = ""  # sha256 of the PNG file of the common first frame; "" when there is none
+    paired_at: str = field(default_factory=now)  # UTC, ISO 8601, as all times here
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_identifier("pair_id", self.pair_id)
+        check_choice("origin", self.origin, ORIGINS)
+        check_choice("pairing", self.pairing, PAIRINGS)
+        check_choice("split", self.split, SPLITS)
+        require(
+            not self.first_frame or SHA256.fullmatch(self.first_frame),
+            f"A first frame is known by the sha256 of its file, not by {self.first_frame!r}.",
+        )
+        require(self.a.sha256 != self.b.sha256, "The two clips of a pair are one and the same file.")
+        expected = pair_identity(self.a.sha256, self.b.sha256, self.prompt)
+        require(self.pair_id == expected, f"The pair {self.pair_id} is not the one of its clips and its prompt.")
+
+    def to_row(self) -> dict[str, Any]:
+        """All columns of the pair; what people look for first stands also outside of the two takes."""
+        own = {name: getattr(self, name) for name in field_names(Pair) if name not in ("a", "b")}
+        sides = {
+            f"{name}_{side}": getattr(take, name)
+            for name in ("sha256", "seed", "adapter", "motion")
+            for side, take in (("a", self.a), ("b", self.b))
+        }
+        return own | sides | {"take_a": dataclasses.asdict(self.a), "take_b": dataclasses.asdict(self.b)}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The pair in a row; further columns are not looked at. ValueError for a row that is none."""
+        takes = {side: from_fields(TakeRecord, mapping(row, f"take_{side}")) for side in "ab"}
+        return from_fields(cls, {**row, **takes})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The paper's three questions about one clip, 1 (worst) to 5 (best); 0 is not answered."""
+
+    alignment: int = 0
+    quality: int = 0
+    consistency: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in field_names(Answers):
+            require(0 <= getattr(self, name) <= 5, f"The answer on {name} must be from 1 to 5, or 0 for none.")
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One person's answer on one pair, with the pair whole."""
+
+    rating_id: str
+    pair: Pair
+    preference: str  # one of PREFERENCES
+    left_is: str  # which take was shown on the left: "a" or "b"
+    rater: str  # salted hash; never a name
+    rater_kind: str = "anonymous"  # one of RATER_KINDS
+    session: str = ""  # one load of the page
+    segment_labels: tuple[str, ...] = ("-",) * SEGMENTS
+    answers_a: Answers = Answers()
+    answers_b: Answers = Answers()
+    score_a: float = -1.0  # 0..10 in the published flow; -1 is none
+    score_b: float = -1.0
+    decision_ms: int = -1  # from both clips ready to the answer
+    watched_seconds: float = -1.0
+    plays: int = -1  # times that both clips were seen to their end
+    is_repeat: bool = False  # asked a second time, sides swapped
+    supersedes: str = ""  # rating_id of the same rater's rating that this one replaces
+    created_at: str = field(default_factory=now)
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_identifier("rating_id", self.rating_id)
+        check_identifier("rater", self.rater)
+        check_choice("preference", self.preference, PREFERENCES)
+        check_choice("left_is", self.left_is, ("a", "b"))
+        check_choice("rater_kind", self.rater_kind, RATER_KINDS)
+        require(len(self.segment_labels) == SEGMENTS, f"A clip has {SEGMENTS} segments to label.")
+        for label in self.segment_labels:
+            check_choice("segment label", label, SEGMENT_LABELS)
+        for score in (self.score_a, self.score_b):
+            require(score == -1 or 0 <= score <= 10, f"A score is from 0 to 10, not {score:g}.")
+        check_version(self.schema_version)
+
+    def to_row(self) -> dict[str, Any]:
+        """All columns, the pair's included."""
+        label_a, label_b = LABELS[self.preference]
+        own = {name: getattr(self, name) for name in field_names(Rating) if name != "pair"} | {
+            "segment_labels": list(self.segment_labels),
+            "answers_a": dataclasses.asdict(self.answers_a),
+            "answers_b": dataclasses.asdict(self.answers_b),
+        }
+        return own | {"label_a": label_a, "label_b": label_b, "num_segments": SEGMENTS} | self.pair.to_row()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The rating in a row; further columns are not looked at. ValueError for a row that is none."""
+        answers = {f"answers_{side}": from_fields(Answers, mapping(row, f"answers_{side}")) for side in "ab"}
+        return from_fields(cls, {**row, **answers, "pair": Pair.from_row(row)})
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A rater takes a rating back. Its row has a rating's columns, with `withdrawn` for a preference."""
+
+    withdrawal_id: str
+    rating_id: str  # of the rating that no longer counts
+    pair: Pair
+    rater: str
+    created_at: str = field(default_factory=now)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("withdrawal_id", "rating_id", "rater"):
+            check_identifier(name, getattr(self, name))
+
+    def to_row(self) -> dict[str, Any]:
+        """The columns of a rating, with nothing said in them."""
+        silent = Rating(
+            self.withdrawal_id, self.pair, "a", "a", self.rater, supersedes=self.rating_id, created_at=self.created_at
+        )
+        label_a, label_b = LABELS[WITHDRAWN]
+        return silent.to_row() | {"preference": WITHDRAWN, "left_is": "-", "label_a": label_a, "label_b": label_b}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """The withdrawal in a row. ValueError for a row that is none."""
+        require(row.get("preference") == WITHDRAWN, "This row does not take a rating back.")
+        names = {"withdrawal_id": row.get("rating_id"), "rating_id": row.get("supersedes")}
+        return from_fields(cls, {**row, **names, "pair": Pair.from_row(row)})
+
+
+def record_from_row(row: Mapping[str, Any]) -> Rating | Withdrawal:
+    """What a row of the dataset holds. ValueError for neither."""
+    return Withdrawal.from_row(row) if row.get("preference") == WITHDRAWN else Rating.from_row(row)
+
+
+def new_pair(
+    a: TakeRecord, b: TakeRecord, prompt: str, category: str, origin: str, pairing: str, first_frame: str = ""
+) -> Pair:
+    """A pair of two takes; its identity and its split follow from what it is, wherever and however often it is made.
+
+    Clips of the scoring flow recur in many pairs, so none of these could be held out: they are all `train`.
+    """
+    pair_id = pair_identity(a.sha256, b.sha256, prompt)
+    split = "train" if origin == "scores" else draw_split(pair_id)
+    return Pair(pair_id, prompt, category, a, b, origin, pairing, split, first_frame)
+
+
+def pair_identity(sha256_a: str, sha256_b: str, prompt: str) -> str:
+    """16 hex digits that do not depend on the order of the two files."""
+    text = "\n".join([*sorted((sha256_a, sha256_b)), prompt])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def draw_split(pair_id: str, measure_share: float = MEASURE_SHARE) -> str:
+    """`measure` for that share of all pairs: a draw that comes out the same for the same pair everywhere."""
+    drawn = int.from_bytes(hashlib.sha256(f"split {pair_id}".encode()).digest()[:8]) / 2**64
+    return "measure" if drawn < measure_share else "train"
+
+
+def check_identifier(name: str, value: str) -> None:
+    """ValueError when `value` is not 16 to 64 hex digits."""
+    require(IDENTIFIER.fullmatch(value), f"The {name} must be 16 to 64 hex digits, not {value[:80]!r}.")
+
+
+def check_version(version: int) -> None:
+    """ValueError for rows of a later program."""
+    require(1 <= version <= SCHEMA_VERSION, f"Rows of version {version} need a newer version of this program.")
