@@ -12,11 +12,14 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.home import home
+from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.history import EXAMPLES, takes_folder
 from huvidpo.ui.making import Run
+from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
 
@@ -56,6 +59,7 @@ def build(backbone: LoadedBackbone) -> gr.Blocks:
         gr.HTML(HERO)
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
+            RateTab(page, backbone, run, GPU_EVENTS, RatingStore(home()))
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -77,7 +81,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES)],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder())],
         max_file_size=UPLOAD,
         show_error=True,
     )

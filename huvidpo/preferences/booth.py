@@ -227,8 +227,9 @@ def rating_of(showing: Showing, visitor: Visitor, sent: Mapping[str, Any], secon
     if sent.get("seen") != showing.left.num_frames or seconds < 0.9 * showing.seconds:
         raise ValueError("Please watch both clips to the end once, then choose.")
     labels = {"left": showing.left_is, "right": other(showing.left_is), "tie": "tie", "-": "-"}
-    if not isinstance(segments, list) or len(segments) != SEGMENTS or any(str(part) not in labels for part in segments):
-        raise ValueError(f"Of a clip's {SEGMENTS} parts, each is better on the left, on the right, equal, or not judged.")
+    whole = isinstance(segments, list) and len(segments) == SEGMENTS
+    if not whole or any(str(part) not in labels for part in segments):
+        raise ValueError(f"Each of the {SEGMENTS} parts is better on the left, on the right, equal, or not judged.")
     answers = {labels[side]: answers_of(sent.get("answers"), side) for side in ("left", "right")}
     preference = {"both_good": "tie_good", "both_bad": "tie_bad"}.get(choice) or labels[choice]
     return Rating(

@@ -10,11 +10,11 @@ class PairClock {
     for (const video of [left, right]) Object.assign(video, { muted: true, playsInline: true, preload: 'auto' });
     left.addEventListener('ended', () => this.turn());
     left.addEventListener('seeked', () => this.tell());
-    this.watch();
   }
 
   // Shows another pair, paused on its first frame; false when a later call came in between.
   async load(leftUrl, rightUrl, frames, fps) {
+    if (!this.generation) this.watch();
     const generation = ++this.generation;
     this.pause();
     Object.assign(this, { frames, fps, turning: false });

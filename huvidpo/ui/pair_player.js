@@ -10,12 +10,11 @@ const all = (selector) => [...element.querySelectorAll(selector)];
 const booth = find('.booth');
 const side = Object.fromEntries(SIDES.map((name) => [name, find(`[data-side=${name}]`)]));
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
-const clock = new PairClock(...SIDES.map((name) => side[name].querySelector('video')), onFrame);
-
 let showing = null; // the pair on the stage
 let state = 'empty'; // empty, loading, open, sending, locked
-let record; // what the visitor has done with this pair so far
+let record = null; // what the visitor has done with this pair so far
 const blobs = new Map(); // address -> promise of the clip as an object in memory, so that the next pair is there at once
+const clock = new PairClock(...SIDES.map((name) => side[name].querySelector('video')), onFrame);
 
 // Playing
 

@@ -26,6 +26,7 @@ class Stage:
     fps: float
     width: int
     height: int
+    note: str  # said when the pair comes on the stage
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Revealed:
 
 
 def pair_player(elem_id: str) -> gr.HTML:
-    """The component, empty. Its value comes from `player_value`; its template is constant, text enters only as text."""
+    """The component, empty. Its value comes from `player_value`; its template is constant: text enters as text."""
     return gr.HTML(
         player_value(None, note="One moment …"),
         html_template=TEMPLATE.read_text(encoding="utf-8"),
