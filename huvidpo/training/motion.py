@@ -15,17 +15,8 @@ from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import (
-    Average,
-    Clock,
-    StepRecord,
-    learning_rate_factor,
-    load_state,
-    optimizer_step,
-    save_atomically,
-)
-
-CHECKPOINT_EVERY = 100  # steps
+from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.muon import MuonAdamW
 
 
 @dataclass(frozen=True)
@@ -40,6 +31,7 @@ class MotionSettings:
     inverted_latents: bool = False  # noise clips with their DDIM inversion instead of random noise (the paper's text)
     caption_dropout: float = 0.1  # share of empty captions, which keeps classifier-free guidance alive
     average_decay: float = 0.99
+    optimizer: str = "adamw"  # or "muon", which learns the same in fewer steps
     seed: int = 33
     minutes: float | None = None  # end after this much training, the learning rate decayed
 
@@ -81,24 +73,28 @@ def train_motion(
     trained = prepare(unet)
     encoded = encode_clips(pipeline, clips)
     empty = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""]).detach()[0].cpu()
-    optimizer = torch.optim.AdamW(trained.values(), weight_decay=1e-2)
+    optimizer = new_optimizer(settings.optimizer, trained)
     average = Average(trained.values(), settings.average_decay)
     first, clock = resume(work / "training.pt", trained, optimizer, average, settings)
-    for step in range(first, settings.steps):
+
+    def loss_of(step: int) -> Tensor:
         latents, noise, timesteps, text = draw_batch(pipeline, encoded, empty, settings, step)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
-        rate = settings.learning_rate * learning_rate_factor(clock.progress(step))
-        norm = optimizer_step(optimizer, loss, rate)
-        average.update()
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % CHECKPOINT_EVERY == 0:
-            checkpoint(work / "training.pt", trained, optimizer, average, step + 1, clock.seconds())
-        yield StepRecord(step + 1, settings.steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        if over:
-            break
+            return motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
+
+    def save(step: int) -> None:
+        checkpoint(work / "training.pt", trained, optimizer, average, step, clock.seconds())
+
+    yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
     average.swap()
     unet.requires_grad_(False).eval()
+
+
+def new_optimizer(name: str, trained: dict[str, torch.nn.Parameter]) -> torch.optim.Optimizer | MuonAdamW:
+    """The optimizer of a run. Raises ValueError for an unknown name."""
+    if name not in ("adamw", "muon"):
+        raise ValueError(f"The optimizer must be 'adamw' or 'muon', not {name!r}.")
+    return MuonAdamW(trained.items()) if name == "muon" else torch.optim.AdamW(trained.values(), weight_decay=1e-2)
 
 
 def prepare(unet: VideoUNet) -> dict[str, torch.nn.Parameter]:
@@ -141,7 +137,12 @@ def draw_batch(
 
 
 def checkpoint(
-    path: Path, trained: dict, optimizer: torch.optim.Optimizer, average: Average, step: int, seconds: float
+    path: Path,
+    trained: dict,
+    optimizer: torch.optim.Optimizer | MuonAdamW,
+    average: Average,
+    step: int,
+    seconds: float,
 ) -> None:
     """Everything that continuing needs; randomness needs nothing, it follows from the step's number."""
     weights = {name: parameter.detach() for name, parameter in trained.items()}
@@ -150,7 +151,7 @@ def checkpoint(
 
 
 def resume(
-    path: Path, trained: dict, optimizer: torch.optim.Optimizer, average: Average, settings: MotionSettings
+    path: Path, trained: dict, optimizer: torch.optim.Optimizer | MuonAdamW, average: Average, settings: MotionSettings
 ) -> tuple[int, Clock]:
     """Puts a checkpoint back, where there is one; gives the next step and the clock.
 
