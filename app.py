@@ -19,13 +19,17 @@ from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.history import EXAMPLES, takes_folder
 from huvidpo.ui.making import Run
+from huvidpo.ui.pair_making import Filler, Visitors
 from huvidpo.ui.rate import RateTab, shown_folder
+from huvidpo.ui.rate_sources import PairSources
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
 
 ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
 WAITING = 24  # visitors in the queue; more are told to come back
 UPLOAD = "20mb"
+# Pairs made ahead of those who rate, while the model is idle; not on ZeroGPU, where every second is somebody's quota.
+PAIRS_AHEAD = 0 if ZERO_GPU else int(os.environ.get("HUVIDPO_PAIRS_AHEAD") or 3)
 GPU_EVENTS = {"concurrency_id": "gpu", "concurrency_limit": 4 if ZERO_GPU else 1}
 
 
@@ -54,12 +58,13 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 
 def build(backbone: LoadedBackbone) -> gr.Blocks:
     """The page for a loaded backbone; a further tab is one more line."""
-    run = gpu_runner(backbone)
+    run, store = Visitors(gpu_runner(backbone)), RatingStore(home())
+    wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else lambda: None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
-            RateTab(page, backbone, run, GPU_EVENTS, RatingStore(home()))
+            PairSources(RateTab(page, store, wake), backbone, run, GPU_EVENTS)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from huvidpo.preferences.records import SEGMENTS, Answers, Pair, Rating, TakeRecord, new_id
+from huvidpo.preferences.selection import Showing, draw_side, next_showing
 from huvidpo.preferences.store import RatingStore
 
 CHOICES = ("left", "right", "both_good", "both_bad")
@@ -32,16 +33,7 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What comes on the stage next."""
-
-    pair: Pair
-    left_is: str
-    is_repeat: bool = False
-
-
-@dataclass(frozen=True)
-class Showing:
+class OpenPair:
     """One pair on one visitor's stage."""
 
     showing_id: str  # a new one each time; the only name of it that the browser gets
@@ -69,10 +61,11 @@ class Showing:
 class Seat:
     """What is remembered of one visitor."""
 
-    showing: Showing | None = None
+    showing: OpenPair | None = None
     done: str = ""  # the last showing that was answered
     last_rating: str = ""  # that can still be undone
     skipped: set[str] = field(default_factory=set)
+    empty_at: int = -1  # how many pairs there were when none was left for this visitor
 
 
 class RateLimit:
@@ -100,33 +93,45 @@ class RateLimit:
 
 
 class Booth:
-    """All open pairs of a page. `draw(rater, skipped)` says which pair a visitor gets next, None when none is left."""
+    """All open pairs of a page. `draw(rater, skipped)` says which pair a visitor gets next; None leaves it to chance
+    and to what there is to learn: `selection.next_showing`.
+    """
 
     def __init__(
         self,
         store: RatingStore,
-        draw: Callable[[str, set[str]], Drawn | None],
+        draw: Callable[[str, set[str]], Showing | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self.store, self.draw, self.clock = store, draw, clock
+        self.store, self.clock = store, clock
+        self.draw = draw or (lambda rater, skipped: next_showing(store, rater, leave_out=skipped))
         self.limit = RateLimit(40, 60, clock)
         self._seats: OrderedDict[str, Seat] = OrderedDict()
         self._lock = RLock()
 
-    def open(self, visitor: Visitor) -> Showing | None:
+    def open(self, visitor: Visitor) -> OpenPair | None:
         """The visitor's open pair, the same after a reload; else the next one; None when there is none left."""
         with self._lock:
             seat = self._seat(visitor)
-            if seat.showing is None and (drawn := self.draw(visitor.rater, seat.skipped)):
-                seat.showing = self._show(drawn)
+            if seat.showing is None and seat.empty_at != (pairs := self.store.counts().pairs):
+                drawn = self.draw(visitor.rater, seat.skipped)
+                seat.showing = self._show(drawn) if drawn else None
+                seat.empty_at = -1 if drawn else pairs
             return seat.showing
+
+    def arrive(self, visitor: Visitor) -> None:
+        """Begins a visit: what was skipped in the one before may come again."""
+        with self._lock:
+            seat = self._seat(visitor)
+            seat.skipped.clear()
+            seat.empty_at = -1
 
     def can_undo(self, visitor: Visitor) -> bool:
         """Whether there is a last rating of this visit."""
         with self._lock:
             return bool(self._seat(visitor).last_rating)
 
-    def rate(self, visitor: Visitor, sent: object) -> tuple[Rating, Showing]:
+    def rate(self, visitor: Visitor, sent: object) -> tuple[Rating, OpenPair]:
         """Keeps the answer that a browser sent on the open pair, and closes it; on the disk when this returns.
 
         ValueError, and nothing has changed, when it does not fit the pair, comes too early, too often, or again.
@@ -151,7 +156,7 @@ class Booth:
             if not showing.supersedes:
                 seat.skipped.add(showing.pair.pair_id)
 
-    def undo(self, visitor: Visitor) -> Showing:
+    def undo(self, visitor: Visitor) -> OpenPair:
         """Takes the last rating back and opens its pair again, sides drawn anew. ValueError when there is none."""
         with self._lock:
             seat = self._seat(visitor)
@@ -161,16 +166,16 @@ class Booth:
             rating = self.store.rating(seat.last_rating)
             self.store.withdraw(seat.last_rating, visitor.rater)
             seat.last_rating = ""
-            seat.showing = self._show(Drawn(rating.pair, drawn_side(), rating.is_repeat))
+            seat.showing = self._show(Showing(rating.pair, draw_side(), rating.is_repeat, ""))
             return seat.showing
 
-    def change(self, visitor: Visitor, rating_id: object) -> Showing:
+    def change(self, visitor: Visitor, rating_id: object) -> OpenPair:
         """Opens the pair of one of the visitor's ratings again; the old answer counts until there is a new one."""
         with self._lock:
             rating = self._own(visitor, rating_id)
             self.limit.check(visitor.rater)
             seat = self._seat(visitor)
-            seat.showing = self._show(Drawn(rating.pair, drawn_side(), rating.is_repeat), rating.rating_id)
+            seat.showing = self._show(Showing(rating.pair, draw_side(), rating.is_repeat, ""), rating.rating_id)
             return seat.showing
 
     def withdraw(self, visitor: Visitor, rating_id: object) -> None:
@@ -185,15 +190,15 @@ class Booth:
             if seat.showing and seat.showing.supersedes == rating.rating_id:
                 seat.showing = None
 
-    def put(self, visitor: Visitor, pair: Pair) -> Showing:
+    def put(self, visitor: Visitor, pair: Pair) -> OpenPair:
         """Opens a certain pair, such as the one that the visitor just had made."""
         with self._lock:
-            self._seat(visitor).showing = self._show(Drawn(pair, drawn_side()))
+            self._seat(visitor).showing = self._show(Showing(pair, draw_side(), False, ""))
             return self._seat(visitor).showing
 
-    def _show(self, drawn: Drawn, supersedes: str = "") -> Showing:
+    def _show(self, drawn: Showing, supersedes: str = "") -> OpenPair:
         name = secrets.token_hex(8)
-        return Showing(name, drawn.pair, drawn.left_is, self.clock(), drawn.is_repeat, supersedes)
+        return OpenPair(name, drawn.pair, drawn.left_is, self.clock(), drawn.is_repeat, supersedes)
 
     def _seat(self, visitor: Visitor) -> Seat:
         seat = self._seats.setdefault(visitor.rater, Seat())
@@ -202,7 +207,7 @@ class Booth:
             self._seats.popitem(last=False)
         return seat
 
-    def _expected(self, visitor: Visitor, sent: object) -> Showing:
+    def _expected(self, visitor: Visitor, sent: object) -> OpenPair:
         """The open pair, when it is the one that a browser's message is about."""
         name = sent.get("showing") if isinstance(sent, Mapping) else None
         seat = self._seat(visitor)
@@ -219,7 +224,7 @@ class Booth:
         raise ValueError("This rating is not one of yours, or it is gone already.")
 
 
-def rating_of(showing: Showing, visitor: Visitor, sent: Mapping[str, Any], seconds: float) -> Rating:
+def rating_of(showing: OpenPair, visitor: Visitor, sent: Mapping[str, Any], seconds: float) -> Rating:
     """The rating in what a browser sent `seconds` after the pair was opened. ValueError for anything unfit."""
     choice, segments = sent.get("choice"), sent.get("segments", ["-"] * SEGMENTS)
     if choice not in CHOICES:
@@ -267,11 +272,6 @@ def clamped(value: object, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return -1
     return min(max(value, 0), most)
-
-
-def drawn_side() -> str:
-    """Which take stands on the left."""
-    return secrets.choice("ab")
 
 
 def other(side: str) -> str:

@@ -2,71 +2,81 @@
 
 import os
 import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone
 from huvidpo.home import home
 from huvidpo.preferences.blind import blind_copy
-from huvidpo.preferences.booth import Booth, RateLimit, Showing, Visitor
+from huvidpo.preferences.booth import Booth, OpenPair, Visitor, other
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Rating, TakeRecord
+from huvidpo.preferences.statistics import Summary, stillness_warning, summarise
 from huvidpo.preferences.store import RatingStore
-from huvidpo.ui.making import Run
 from huvidpo.ui.pair_player import Revealed, Stage, player_value
 from huvidpo.ui.rate_layout import RateLayout
 from huvidpo.ui.rate_widgets import own_ratings_value, tally_value
 from huvidpo.ui.toasts import toasts
 
 Changes = dict[Any, Any]  # component -> its new value or settings
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Gradio shows toasts of queued events only; a rating must never wait behind another one.
 SPOKEN = {**QUIET, "queue": True, "concurrency_limit": None}
-WATCH = "Both start from the same picture. Watch them once, then choose."
+WATCH = "Watch both once, then choose."
+SAME_START = "Both start from the same picture. Watch them once, then choose."
 AGAIN = "Choose again; your earlier answer counts until then."
 NONE_LEFT = "You have rated every pair that is here. Make one below from a prompt, or come back later."
 LATEST = 6  # own ratings shown
 
 
-def shown_folder() -> Any:
+def shown_folder() -> Path:
     """Where the copies of clips lie that the page may serve."""
     return home() / "shown"
 
 
 class RateTab:
-    """The tab, working. Every handler returns or yields the components that it changes."""
+    """The stage and what stands beside it, working. Every handler returns the components that it changes.
 
-    def __init__(
-        self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any], store: RatingStore
-    ):
-        self.backbone, self.run, self.store = backbone, run, store
+    `wake` is called whenever somebody rates: pairs may be running out.
+    """
+
+    def __init__(self, page: gr.Blocks, store: RatingStore, wake: Callable[[], None] = lambda: None):
+        self.store, self.wake = store, wake
         self.salt = rater_salt(home())
-        self.booth = Booth(store, self.draw)
-        self.making = RateLimit(12, 600)
+        self.booth = Booth(store)
         self.ui = RateLayout(promise())
-        self._wire(page, gpu_events)
+        self.stage_parts = [self.ui.visitor, self.ui.player, self.ui.tally, self.ui.own, self.ui.waiting]
+        self._summary: tuple[float, Summary] | None = None
+        self._wire(page)
 
-    def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
-        ui, who = self.ui, self.ui.visitor
-        stage = [who, ui.player, ui.tally, ui.own, ui.waiting]
-        events = [
-            ui.player.rate(self.on_rate, who, stage, trigger_mode="once", **SPOKEN),
-            ui.player.skip(self.on_skip, who, stage, trigger_mode="once", **SPOKEN),
-            ui.player.undo(self.on_undo, who, stage, trigger_mode="once", **SPOKEN),
-            ui.own.rerate(self.on_change, who, stage, trigger_mode="once", **SPOKEN),
-            ui.own.withdraw(self.on_withdraw, who, stage, trigger_mode="once", **SPOKEN),
-        ]
-        for event in events:
+    def _wire(self, page: gr.Blocks) -> None:
+        ui, who, stage = self.ui, self.ui.visitor, self.stage_parts
+        once = {"trigger_mode": "once", **SPOKEN}
+        for event in (
+            ui.player.rate(self.on_rate, who, stage, **once),
+            ui.player.skip(self.on_skip, who, stage, **once),
+            ui.player.undo(self.on_undo, who, stage, **once),
+            ui.own.rerate(self.on_change, who, stage, **once),
+            ui.own.withdraw(self.on_withdraw, who, stage, **once),
+        ):
             event.failure(self.on_stage, who, stage, **QUIET)
         ui.waiting.tick(self.on_wait, who, stage, **QUIET)
         page.load(self.on_load, who, [*stage, ui.owner_note], **QUIET)
         ui.mode.change(self.on_mode, ui.mode, [ui.pairs, ui.scores], **QUIET)
+        ui.trust.expand(self.on_trust, None, ui.agreement, **QUIET)
 
     # The stage
 
     def on_load(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
-        return self.on_stage(known, request, profile)
+        known = browser_id(known)
+        visitor = self.visitor(known, request, profile)
+        self.booth.arrive(visitor)
+        owner = is_owner(profile.username if profile else "")
+        warning = stillness_warning(self.summary().stiller) if owner else ""
+        return {self.ui.visitor: known, self.ui.owner_note: warning} | self.show(visitor)
 
     def on_stage(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         """The visitor's open pair: after a reload, and after an answer that was refused."""
@@ -76,6 +86,7 @@ class RateTab:
     def on_wait(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         """While the stage is empty: a pair that has been made meanwhile."""
         visitor = self.visitor(known, request, profile)
+        self.wake()
         return self.show(visitor) if self.booth.open(visitor) else {self.ui.waiting: gr.skip()}
 
     def on_rate(
@@ -84,6 +95,7 @@ class RateTab:
         with toasts():
             visitor = self.visitor(known, request, profile)
             rating, showing = self.booth.rate(visitor, event._data)
+            self.wake()
             return self.show(visitor, revealed(rating, showing, event._data["choice"]), "Saved, thank you.")
 
     def on_skip(
@@ -119,14 +131,22 @@ class RateTab:
     def on_mode(self, mode: str) -> Changes:
         return {self.ui.pairs: gr.Column(visible=mode == "pairs"), self.ui.scores: gr.Column(visible=mode == "scores")}
 
+    def on_trust(self) -> str:
+        return in_words(self.summary())
+
+    def summary(self) -> Summary:
+        """The figures of all ratings, at most a minute old."""
+        if self._summary is None or time.monotonic() - self._summary[0] > 60:
+            self._summary = (time.monotonic(), summarise(self.store.ratings()))
+        return self._summary[1]
+
     # Showing
 
     def show(self, visitor: Visitor, told: Revealed | None = None, note: str = "", opening: str = "") -> Changes:
         """Everything that depends on the visitor's open pair and own ratings."""
         ui, stage = self.ui, self.next_stage(visitor, opening)
-        counts, own = self.store.counts(), self.store.times_rated(visitor.rater)
+        counts, rated = self.store.counts(), len(self.store.rated_pairs(visitor.rater))
         saved = f"{plural(counts.saved, 'rating')} saved here, {counts.waiting or 'none'} not yet uploaded."
-        rated = sum(own.values())
         note = note if stage else " ".join(filter(None, [note, NONE_LEFT]))
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
@@ -142,19 +162,22 @@ class RateTab:
             if showing is None:
                 return None
             try:
-                return self.stage(showing, opening or (AGAIN if showing.supersedes else WATCH))
+                usual = SAME_START if showing.pair.first_frame else WATCH
+                return self.stage(showing, opening or (AGAIN if showing.supersedes else usual))
             except ValueError:
                 self.booth.skip(visitor, {"showing": showing.showing_id})
         return None
 
-    def stage(self, showing: Showing, note: str) -> Stage:
-        left, right = (
-            blind_copy(self.store.video_path(take.sha256), shown_folder(), self.salt)
-            for take in (showing.left, showing.right)
-        )
+    def stage(self, showing: OpenPair, note: str) -> Stage:
+        """What the page may know of an open pair."""
         take = showing.left
         size = (take.num_frames, take.fps, take.width, take.height)
+        left, right = self.blind(showing.left), self.blind(showing.right)
         return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note)
+
+    def blind(self, take: TakeRecord) -> Path:
+        """A copy of a take's clip that does not say what it is."""
+        return blind_copy(self.store.video_path(take.sha256), shown_folder(), self.salt)
 
     # Who
 
@@ -166,19 +189,10 @@ class RateTab:
         kind = "owner" if is_owner(profile.username) else "huggingface"
         return Visitor(rater_hash("huggingface", profile.username, self.salt), kind, session)
 
-    def draw(self, rater: str, skipped: set[str]) -> Any:
-        from huvidpo.preferences.booth import Drawn, drawn_side
 
-        rated = self.store.times_rated(rater)
-        for pair in self.store.pairs():
-            if pair.pair_id not in rated and pair.pair_id not in skipped:
-                return Drawn(pair, drawn_side())
-        return None
-
-
-def revealed(rating: Rating, showing: Showing, choice: str) -> Revealed:
+def revealed(rating: Rating, showing: OpenPair, choice: str) -> Revealed:
     """Who was on which side, for the eyes of someone whose vote is locked."""
-    sides = {showing.left_is: "left", "b" if showing.left_is == "a" else "a": "right"}
+    sides = {showing.left_is: "left", other(showing.left_is): "right"}
     names = {sides[take]: name_of(getattr(rating.pair, take), take) for take in "ab"}
     return Revealed(showing.showing_id, choice, names["left"], names["right"])
 
@@ -217,3 +231,16 @@ def promise() -> str:
 def plural(count: int, word: str) -> str:
     """ "1 pair", "2 pairs"."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def in_words(summary: Summary) -> str:
+    """Markdown on how far ratings can be trusted."""
+    alpha = "not known yet" if summary.alpha != summary.alpha else f"{summary.alpha:.2f}"  # nan is not itself
+    people = "1 person" if summary.raters == 1 else f"{summary.raters} people"
+    return (
+        f"- **{plural(summary.ratings, 'rating')}** of {plural(summary.pairs, 'pair')} by {people}\n"
+        f"- **Same answer when a pair came back** with sides swapped, about one in ten does: {summary.repeats}\n"
+        f"- **Left side chosen**, one half when sides do not matter: {summary.left}\n"
+        f"- **Agreement between people** (Krippendorff's alpha; 1 is full, 0 is chance): {alpha}\n"
+        f"- **The stiller side chosen**: {summary.stiller}"
+    )
