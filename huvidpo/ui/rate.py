@@ -65,7 +65,6 @@ class RateTab:
             event.failure(self.on_stage, who, stage, **QUIET)
         ui.waiting.tick(self.on_wait, who, stage, **QUIET)
         page.load(self.on_load, who, [*stage, ui.owner_note], **QUIET)
-        ui.mode.change(self.on_mode, ui.mode, [ui.pairs, ui.scores], **QUIET)
         ui.trust.expand(self.on_trust, None, ui.agreement, **QUIET)
 
     # The stage
@@ -128,9 +127,6 @@ class RateTab:
             self.booth.withdraw(visitor, named(event))
             return self.show(visitor)
 
-    def on_mode(self, mode: str) -> Changes:
-        return {self.ui.pairs: gr.Column(visible=mode == "pairs"), self.ui.scores: gr.Column(visible=mode == "scores")}
-
     def on_trust(self) -> str:
         return in_words(self.summary())
 
@@ -146,7 +142,10 @@ class RateTab:
         """Everything that depends on the visitor's open pair and own ratings."""
         ui, stage = self.ui, self.next_stage(visitor, opening)
         counts, rated = self.store.counts(), len(self.store.rated_pairs(visitor.rater))
-        saved = f"{plural(counts.saved, 'rating')} saved here, {counts.waiting or 'none'} not yet uploaded."
+        waiting = f"{counts.waiting} not yet uploaded" if counts.waiting else "all uploaded"
+        saved = (
+            f"{plural(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
+        )
         note = note if stage else " ".join(filter(None, [note, NONE_LEFT]))
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),

@@ -11,7 +11,6 @@ from huvidpo.ui.scored_clips import scored_clips
 from huvidpo.ui.widgets import meter, text_line
 
 START = "horse"
-MODES = [("Choose between two", "pairs"), ("Score clips one by one", "scores")]
 CLIP_TYPES = [".mp4", ".webm", ".mov", ".gif"]
 
 
@@ -27,11 +26,9 @@ class RateLayout:
             self.waiting = gr.Timer(4, active=False)
             with gr.Row(elem_id="rate", equal_height=False):
                 with gr.Column(elem_id="rate-main", min_width=320):
-                    self.mode = gr.Radio(MODES, value="pairs", show_label=False, container=False, elem_id="rate-mode")
-                    with gr.Column(elem_id="rate-pairs") as self.pairs:
-                        self.player = pair_player(elem_id="player")
-                        self._sources()
-                    with gr.Column(visible=False, elem_id="rate-scores") as self.scores:
+                    self.player = pair_player(elem_id="player")
+                    self._sources()
+                    with gr.Accordion("Score 8 to 16 clips one by one", open=False, elem_id="scores"):
                         self._scores()
                 with gr.Column(elem_id="rate-side", min_width=280):
                     self._side(promise)
@@ -60,8 +57,8 @@ class RateLayout:
 
     def _scores(self) -> None:
         gr.Markdown(
-            "Score 8 to 16 clips of one action from 0 to 10. They are then paired at random, and in each pair "
-            "the clip with the higher score counts as the better one; equal scores are a tie."
+            "The way of the paper: score clips of one action from 0 to 10. They are then paired at random, "
+            "and in each pair the clip with the higher score counts as the better one; equal scores are a tie."
         )
         with gr.Row(equal_height=True):
             self.scored_action = gr.Dropdown(self.actions, value=START, label="Action", min_width=140)
