@@ -13,6 +13,7 @@ import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
 from huvidpo.home import home
+from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.ui.create import CreateTab
@@ -56,15 +57,15 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
     return gpu_run
 
 
-def build(backbone: LoadedBackbone) -> gr.Blocks:
-    """The page for a loaded backbone; a further tab is one more line."""
-    run, store = Visitors(gpu_runner(backbone)), RatingStore(home())
+def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
+    """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
+    run = Visitors(gpu_runner(backbone))
     wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else lambda: None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
-            PairSources(RateTab(page, store, wake), backbone, run, GPU_EVENTS)
+            PairSources(RateTab(page, store, pusher, wake), backbone, run, GPU_EVENTS)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -77,7 +78,10 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         check_port(host or "127.0.0.1", port)
-    build(load_backbone()).launch(
+    backbone, store = load_backbone(), RatingStore(home())
+    pusher = start_pusher(store)
+    push_on_sigterm(pusher)
+    build(backbone, store, pusher).launch(
         server_name=host,
         server_port=port,
         theme=theme(),

@@ -1,7 +1,8 @@
 """The SQLite file under the store: its tables, durable transactions, what it says when it cannot. Knows no records.
 
-SQLite's write-ahead log with `synchronous = FULL` is what ratings need: a row is on the disk before it is acknowledged,
-whole or not at all, whatever is killed; several processes write at once; a full disk takes back the last step only.
+SQLite's write-ahead log with `synchronous = FULL` is what ratings need: a row is on the disk before it is
+acknowledged, whole or not at all, whatever is killed; several processes write at once; a full disk takes back the last
+step only.
 """
 
 import sqlite3
@@ -30,7 +31,7 @@ PATIENCE = 60.0  # seconds to wait while another process writes
 
 
 class Database:
-    """One SQLite file, opened once for all threads of this process. ValueError, one sentence, for what it cannot do."""
+    """One SQLite file, open for all threads of this process. ValueError, one sentence, for what it cannot do."""
 
     def __init__(self, path: Path):
         self._lock = RLock()

@@ -8,7 +8,7 @@ from huvidpo.preferences.fields import fields_of
 from huvidpo.preferences.records import PREFERENCES, Answers, Pair, Rating, TakeRecord
 from huvidpo.preferences.statistics import Summary
 
-DATA_LICENCE = "cc-by-4.0"
+DATA_LICENCE = "CC BY 4.0"
 # Only what stands between these two lines is replaced later; the rest of a card belongs to the dataset's owner.
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 KINDS = {str: "string", int: "int64", float: "float64", bool: "bool"}
@@ -16,8 +16,8 @@ BODY = """
 # Which clip is better? Ratings of pairs of generated videos
 
 Each row is one person's answer on two clips of the same prompt (and mostly of the same first frame), shown side by
-side, blind, left and right by chance. Collected with the page of HuViDPO Space, where people read before they rate that
-their choices are published here under {licence}, under a pseudonym.
+side, blind, left and right by chance. Collected with the page of HuViDPO Space, where people read before they rate
+that their choices are published here under {licence}, under a pseudonym.
 
 ```python
 from datasets import Video, load_dataset
@@ -26,14 +26,15 @@ ratings = load_dataset({repo!r}, split="train")  # decoding videos needs torchco
 ratings = ratings.cast_column("video_a", Video(decode=False)).cast_column("video_b", Video(decode=False))
 ```
 
-- `preference` is `a`, `b`, `tie_good`, `tie_bad` or `withdrawn`; `label_a` and `label_b` say it as Pick-a-Pic does (1 and
-  0, one half each for a tie, -1 for withdrawn). `a` and `b` are the order of making; `left_is` says which was on the left.
+- `preference` is `a`, `b`, `tie_good`, `tie_bad` or `withdrawn`; `label_a` and `label_b` say it as Pick-a-Pic does
+  (1 and 0, one half each for a tie, -1 for withdrawn). `a` and `b` are the order of making; `left_is` says which was
+  on the left.
 - **Rows are never changed.** A row whose `supersedes` names a `rating_id` of the same `rater` replaces that rating, or
   with `withdrawn` takes it back: leave both of the latter out. `python -m huvidpo pull` does all of this.
 - `split` is `train` or `measure`, drawn once for each pair. Do not train on `measure` pairs: win rates come from them.
 - `segment_labels` judges four equal parts of the clips (`a`, `b`, `tie`, `-` for not judged).
-- `take_a` and `take_b` hold what is needed to make the clips again. `motion` is the mean optical flow in percent of the
-  longer side per frame: people may prefer what moves less, so look at it.
+- `take_a` and `take_b` hold what is needed to make the clips again. `motion` is the mean optical flow in percent of
+  the longer side per frame: people may prefer what moves less, so look at it.
 - `first_frame` is the sha256 of a picture, which lies at `frames/<sha256>.png` beside the row's `metadata.jsonl`.
 - `is_repeat` marks pairs that came back to a rater with sides swapped. `rater` is a salted hash; it names nobody.
 - Nothing is null: "" and -1 mean unknown, 0 an unanswered one of the three questions (1 to 5).
@@ -43,7 +44,7 @@ ratings = ratings.cast_column("video_a", Video(decode=False)).cast_column("video
 def new_card(repo: str, summary: Summary) -> str:
     """The whole card of a new dataset; `repo` is its name on the Hub."""
     head = {
-        "license": DATA_LICENCE,
+        "license": "cc-by-4.0",
         "pretty_name": "Preferences between generated videos",
         "language": ["en"],
         "task_categories": ["image-to-video", "text-to-video"],
@@ -60,7 +61,7 @@ def new_card(repo: str, summary: Summary) -> str:
         "dataset_info": {"features": features()},
     }
     lines = [f"{name}: {json.dumps(value)}" for name, value in head.items()]  # JSON is YAML
-    body = BODY.format(licence=DATA_LICENCE.upper().replace("-", " ", 2).replace(" 4", " 4"), repo=repo)
+    body = BODY.format(licence=DATA_LICENCE, repo=repo)
     return "\n".join(["---", *lines, "---", body.rstrip(), "", figures(summary), ""])
 
 
@@ -87,7 +88,7 @@ def figures(summary: Summary) -> str:
 
 
 def features() -> list[dict[str, object]]:
-    """The columns with their types, as `datasets` reads them from a card: pinned, as the first rows may all be empty."""
+    """The columns with their types, as `datasets` reads them from a card: pinned, as first rows may all be empty."""
 
     def struct(cls: type) -> list[dict[str, str]]:
         return [{"name": field.name, "dtype": KINDS[field.kind]} for field in fields_of(cls)]

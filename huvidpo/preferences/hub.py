@@ -17,9 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from huggingface_hub import CommitOperationAdd, HfApi, get_token, set_client_factory
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils import default_client_factory
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars, get_session
 
 from huvidpo.preferences.dataset_card import new_card, renewed_card
 from huvidpo.preferences.files import MAX_FILE_BYTES
@@ -57,15 +63,8 @@ def new_api() -> HfApi:
         raise ValueError(
             "There is no Hugging Face token: set HF_TOKEN or run `hf auth login`; ratings wait till then."
         )
-    set_client_factory(patient_client)
+    disable_progress_bars()
     return HfApi(library_name="huvidpo")
-
-
-def patient_client():  # noqa: ANN201 - the type belongs to the Hub's own HTTP library
-    """The Hub's HTTP client with an end to its patience."""
-    client = default_client_factory()
-    client.timeout = SILENCE
-    return client
 
 
 def push(
@@ -98,7 +97,7 @@ def push(
 
 
 def commit(store: RatingStore, repo: str, api: HfApi, name: str, files: dict[str, bytes | Path]) -> None:
-    """One commit with a batch's files and the card as it should be then; fails when somebody else commits meanwhile."""
+    """One commit with a batch's files and the card of that moment; fails when somebody else commits meanwhile."""
     head = api.repo_info(repo, repo_type="dataset").sha
     files = {**files, "README.md": card(store, repo, api, head).encode()}
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
@@ -126,7 +125,7 @@ def card(store: RatingStore, repo: str, api: HfApi, revision: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = api.hf_hub_download(repo, "README.md", repo_type="dataset", revision=revision, local_dir=folder)
-        except EntryNotFoundError:
+        except RemoteEntryNotFoundError:  # and not because the network was away
             return new_card(repo, summary)
         return renewed_card(Path(path).read_text(encoding="utf-8"), summary)
 
@@ -225,12 +224,13 @@ class Incoming:
         )
 
 
-def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Callable[[], object]):  # noqa: ANN201
+def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Callable[[], object]):
     """The step's answer, after as many attempts as it takes. ValueError with one sentence when it goes no further."""
     for attempt in range(1, attempts + 1):
+        get_session().timeout = SILENCE  # of the Hub's client, which may be a new one after an error
         try:
             return step()
-        except (OSError, RuntimeError) as error:  # of the Hub, of the network below it, of a file that was cut off
+        except (HTTPError, OSError, RuntimeError, json.JSONDecodeError) as error:  # of the Hub or of the way there
             status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
             if status in HOPELESS or attempt == attempts:
                 raise ValueError(sentence(repo, error, status)) from error
@@ -251,7 +251,7 @@ def sentence(repo: str, error: Exception, status: int | None) -> str:
 
 
 @contextlib.contextmanager
-def waiting_turn(store: RatingStore):  # noqa: ANN201
+def waiting_turn(store: RatingStore):
     """Only one process of this machine pushes at a time."""
     try:
         with FileLock(store.folder / "push.lock", timeout=600):

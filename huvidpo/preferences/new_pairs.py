@@ -1,4 +1,4 @@
-"""Pairs out of finished clips, whoever made them, and scores of many clips. Knows neither models nor the page."""
+"""Pairs out of clips that people bring, and out of scores of many clips. Knows neither models nor the page."""
 
 import random
 import tempfile
@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.images import write_png
+from huvidpo.preferences.making import record_of
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.selection import draw_side
 from huvidpo.preferences.store import RatingStore
@@ -24,25 +22,6 @@ FEWEST_SCORED, MOST_SCORED = 8, 16  # clips of the published flow
 Frames = np.ndarray  # uint8 (f h w 3)
 
 
-def add_made_pair(
-    store: RatingStore,
-    clips: Sequence[tuple[Frames, float, Mapping[str, Any]]],
-    first_frame: Image.Image | None,
-    origin: str,
-    pairing: str = "independent",
-) -> Pair:
-    """Keeps two takes (frames, frames per second, settings) of one prompt and one first frame as a pair."""
-    with tempfile.TemporaryDirectory() as folder:
-        takes = [keep_take(store, *clip, Path(folder)) for clip in clips]
-        frame = ""
-        if first_frame is not None:
-            write_png(first_frame, Path(folder) / "first_frame.png", {})
-            frame = store.keep_file(Path(folder) / "first_frame.png")
-    settings = clips[0][2]
-    pair = new_pair(*takes, str(settings["prompt"]), str(settings["category"]), origin, pairing, frame)
-    return store.add_pair(pair)
-
-
 def add_uploaded_pair(store: RatingStore, files: Sequence[str | Path | None], prompt: str, category: str) -> Pair:
     """Keeps two clips of anyone's as a pair. ValueError, with one sentence, for what cannot be a pair."""
     if len(files) != 2 or not all(files):
@@ -53,10 +32,8 @@ def add_uploaded_pair(store: RatingStore, files: Sequence[str | Path | None], pr
     count = min(len(first), len(second))
     if first[:count].shape == second[:count].shape and np.array_equal(first[:count], second[:count]):
         raise ValueError("These two clips show the same; choose two that differ.")
-    with tempfile.TemporaryDirectory() as folder:
-        # Nothing that a file says about itself is believed, so nothing of it is kept but the pictures.
-        settings = {"prompt": prompt, "category": category, "first_frame_model": "upload"}
-        takes = [keep_take(store, frames[:count], fps, settings, Path(folder)) for frames in (first, second)]
+    settings = {"prompt": prompt, "category": category, "first_frame_model": "upload"}
+    takes = [keep_upload(store, frames[:count], fps, settings) for frames in (first, second)]
     return store.add_pair(new_pair(*takes, prompt, category, "upload", "independent"))
 
 
@@ -70,13 +47,11 @@ def read_upload(file: str | Path) -> tuple[Frames, float]:
     return frames, min(max(fps, 1.0), 60.0)
 
 
-def keep_take(store: RatingStore, frames: Frames, fps: float, settings: Mapping[str, Any], folder: Path) -> TakeRecord:
-    """Writes a clip with its settings into the store, measures its motion, and gives its record."""
-    count, height, width, _ = frames.shape
-    sha256 = store.keep_file(write_mp4(frames, folder / "take.mp4", fps, settings))
-    # An odd side grows by a pixel in the file.
-    size = (width + width % 2, height + height % 2)
-    return TakeRecord.from_settings(settings, sha256, count, *size, float(fps), motion_magnitude(frames))
+def keep_upload(store: RatingStore, frames: Frames, fps: float, settings: Mapping[str, Any]) -> TakeRecord:
+    """Keeps pictures as a new file: of what the old one said about itself nothing is believed, so nothing is kept."""
+    frames = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]  # H.264 has even sides
+    with tempfile.TemporaryDirectory() as folder:
+        return record_of(store, write_mp4(frames, Path(folder) / "take.mp4", fps, settings), frames, fps, settings)
 
 
 def clips_to_score(store: RatingStore, category: str, draw: random.Random | None = None) -> list[TakeRecord]:
@@ -98,8 +73,7 @@ def uploads_to_score(store: RatingStore, files: Sequence[str | Path] | None, cat
     if not FEWEST_SCORED <= len(files or []) <= MOST_SCORED:
         raise ValueError(f"Drop {FEWEST_SCORED} to {MOST_SCORED} clips at once, not {len(files or [])}.")
     settings = {"prompt": find_category(category).motion_prompt, "category": category, "first_frame_model": "upload"}
-    with tempfile.TemporaryDirectory() as folder:
-        takes = [keep_take(store, *read_upload(file), settings, Path(folder)) for file in files]
+    takes = [keep_upload(store, *read_upload(file), settings) for file in files]
     if len({take.sha256 for take in takes}) < len(takes):
         raise ValueError("Two of these clips are the same; each may be there once.")
     return takes

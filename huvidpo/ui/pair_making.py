@@ -3,16 +3,15 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
-from huvidpo.preferences.new_pairs import add_made_pair
+from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
@@ -20,22 +19,24 @@ from huvidpo.ui.making import Run, View
 
 
 def make_pair(
-    run: Run, store: RatingStore, prompt: str, category: str, adapters: tuple[str, str], origin: str
+    run: Run, store: RatingStore, prompt: str, category: str, origin: str, against: str | None = None
 ) -> Iterator[View | Pair]:
-    """Yields what to show, at last the pair, which is in the store then. Closing the generator ends the work."""
+    """Yields what to show, at last the pair, which is in the store then. Closing the generator ends the work.
+
+    Both takes share the noise that the frames of a clip share; with `against` they have all noise in common, and the
+    second one has that adapter in place of the category's default.
+    """
     prompt, name = check_prompt(prompt), find_category(category).name
     yield View("Waiting for the model …")
     frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
-    request = starting_from(ClipRequest(prompt, name), frame.request)
+    request = starting_from(ClipRequest(prompt, name, seed=draw_seed()), frame.request)
     clips = []
-    for number, adapter in enumerate(adapters, start=1):
-        asked = replace(request, adapter=adapter, seed=draw_seed())
-        clip = yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")
-        clips.append((clip.frames, clip.fps, clip.metadata))
-    yield add_made_pair(store, clips, frame.image, origin)
+    for number, asked in enumerate(pair_requests(request, "shared-noise", against=against), start=1):
+        clips.append((yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")))
+    yield keep_pair(store, *clips, frame.image, prompt, name, origin, "shared-noise")
 
 
-def _follow(run: Run, operation: str, payload: Any, name: str) -> Iterator[View]:
+def _follow(run: Run, operation: str, payload: Any, name: str) -> Generator[View, None, FirstFrame | Clip]:
     """The result of one run, without its previews: a picture of one side before the other would take sides."""
     item: Progress | FirstFrame | Clip | None = None
     with closing(run(operation, payload)) as steps:
@@ -45,10 +46,10 @@ def _follow(run: Run, operation: str, payload: Any, name: str) -> Iterator[View]
     return item
 
 
-def adapters_to_compare(backbone: str, category: str) -> tuple[str, str]:
-    """The category's default against its next adapter where there is one; else two takes of the default."""
+def rival(backbone: str, category: str) -> str | None:
+    """The adapter that should be compared with the category's default; None while there is no other one."""
     names = [adapter.name for adapter in list_adapters(backbone, category)]
-    return (names[0], names[1]) if len(names) > 1 else ("", "")
+    return names[1] if len(names) > 1 else None
 
 
 class Visitors:
@@ -105,11 +106,10 @@ class Filler:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
         category = random.choice(list(CATEGORIES.values()))
         prompt = random.choice(category.example_prompts)
-        adapters = adapters_to_compare(self.backbone, category.name)
-        with (
-            suppress(ValueError, gr.Error),
-            closing(make_pair(self.visitors.run, self.store, prompt, category.name, adapters, "queue")) as steps,
-        ):
+        # Every second pair compares the two best adapters, where there are two; the others have one adapter and two seeds.
+        against = random.choice([None, rival(self.backbone, category.name)])
+        making = make_pair(self.visitors.run, self.store, prompt, category.name, "queue", against)
+        with suppress(ValueError, gr.Error), closing(making) as steps:
             for item in steps:
                 if isinstance(item, Pair):
                     return True

@@ -12,6 +12,7 @@ import gradio as gr
 from huvidpo.home import home
 from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.booth import Booth, OpenPair, Visitor, other
+from huvidpo.preferences.pusher import NoPusher, Pusher
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Rating, TakeRecord
 from huvidpo.preferences.statistics import Summary, stillness_warning, summarise
@@ -43,8 +44,10 @@ class RateTab:
     `wake` is called whenever somebody rates: pairs may be running out.
     """
 
-    def __init__(self, page: gr.Blocks, store: RatingStore, wake: Callable[[], None] = lambda: None):
-        self.store, self.wake = store, wake
+    def __init__(
+        self, page: gr.Blocks, store: RatingStore, pusher: Pusher | NoPusher, wake: Callable[[], None] = lambda: None
+    ):
+        self.store, self.pusher, self.wake = store, pusher, wake
         self.salt = rater_salt(home())
         self.booth = Booth(store)
         self.ui = RateLayout(promise())
@@ -74,8 +77,8 @@ class RateTab:
         visitor = self.visitor(known, request, profile)
         self.booth.arrive(visitor)
         owner = is_owner(profile.username if profile else "")
-        warning = stillness_warning(self.summary().stiller) if owner else ""
-        return {self.ui.visitor: known, self.ui.owner_note: warning} | self.show(visitor)
+        notes = [stillness_warning(self.summary().stiller), self.pusher.problem] if owner else []
+        return {self.ui.visitor: known, self.ui.owner_note: " ".join(filter(None, notes))} | self.show(visitor)
 
     def on_stage(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         """The visitor's open pair: after a reload, and after an answer that was refused."""
@@ -95,6 +98,7 @@ class RateTab:
             visitor = self.visitor(known, request, profile)
             rating, showing = self.booth.rate(visitor, event._data)
             self.wake()
+            self.pusher.notify()
             return self.show(visitor, revealed(rating, showing, event._data["choice"]), "Saved, thank you.")
 
     def on_skip(

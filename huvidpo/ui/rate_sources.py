@@ -13,7 +13,7 @@ from huvidpo.preferences.booth import RateLimit, Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.making import Run, View
-from huvidpo.ui.pair_making import adapters_to_compare, make_pair
+from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.rate import QUIET, SPOKEN, Changes, RateTab, plural
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import toasts
@@ -58,8 +58,7 @@ class PairSources:
         with toasts():
             visitor = self.tab.visitor(known, request, profile)
             self.limit.check(visitor.rater)
-            adapters = adapters_to_compare(self.backbone.preset.name, category)
-            for item in make_pair(self.run, self.tab.store, prompt, category, adapters, "live"):
+            for item in make_pair(self.run, self.tab.store, prompt, category, "live"):
                 if isinstance(item, Pair):
                     self.tab.booth.put(visitor, item)
                     done = self.progress(View("Your pair is on the stage.", busy=False))
