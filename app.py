@@ -13,12 +13,13 @@ import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
 from huvidpo.home import home
+from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
-from huvidpo.ui.history import EXAMPLES, takes_folder
+from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run
 from huvidpo.ui.pair_making import Filler, Visitors
 from huvidpo.ui.rate import RateTab, shown_folder
@@ -60,7 +61,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
     run = Visitors(gpu_runner(backbone))
-    wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else lambda: None
+    wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         with gr.Tabs():
@@ -79,6 +80,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     if port is not None:
         check_port(host or "127.0.0.1", port)
     backbone, store = load_backbone(), RatingStore(home())
+    add_starter_pairs(store, PAIRS)
     pusher = start_pusher(store)
     push_on_sigterm(pusher)
     build(backbone, store, pusher).launch(

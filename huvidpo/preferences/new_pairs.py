@@ -13,13 +13,31 @@ from huvidpo.preferences.making import record_of
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.selection import draw_side
 from huvidpo.preferences.store import RatingStore
-from huvidpo.video import read_frames, write_mp4
+from huvidpo.video import read_frames, read_metadata, write_mp4
 
 MOST_FRAMES = 64  # of an uploaded clip; what comes after is left out
 MOST_PIXELS = 1024  # a side
 FEWEST_SCORED, MOST_SCORED = 8, 16  # clips of the published flow
 
 Frames = np.ndarray  # uint8 (f h w 3)
+
+
+def add_starter_pairs(store: RatingStore, folder: Path) -> int:
+    """Keeps the pairs that ship with the page: NAME-a.mp4, NAME-b.mp4 and NAME.png, see examples/make_pairs.py.
+
+    Only into a store without pairs, so that a new page has something to show; returns how many were added.
+    """
+    if store.counts().pairs:
+        return 0
+    found = sorted(folder.glob("*-a.mp4"))
+    for first in found:
+        files = [first, first.with_name(first.name.replace("-a.mp4", "-b.mp4"))]
+        settings = [read_metadata(file) for file in files]
+        a, b = (record_of(store, file, *read_frames(file), said) for file, said in zip(files, settings, strict=True))
+        frame = store.keep_file(first.with_name(first.name.replace("-a.mp4", ".png")))
+        prompt, category = str(settings[0]["prompt"]), str(settings[0]["category"])
+        store.add_pair(new_pair(a, b, prompt, category, "queue", "shared-noise", frame))
+    return len(found)
 
 
 def add_uploaded_pair(store: RatingStore, files: Sequence[str | Path | None], prompt: str, category: str) -> Pair:

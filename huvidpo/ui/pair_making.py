@@ -106,7 +106,7 @@ class Filler:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
         category = random.choice(list(CATEGORIES.values()))
         prompt = random.choice(category.example_prompts)
-        # Every second pair compares the two best adapters, where there are two; the others have one adapter and two seeds.
+        # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
         against = random.choice([None, rival(self.backbone, category.name)])
         making = make_pair(self.visitors.run, self.store, prompt, category.name, "queue", against)
         with suppress(ValueError, gr.Error), closing(making) as steps:

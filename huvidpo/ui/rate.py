@@ -29,7 +29,10 @@ SPOKEN = {**QUIET, "queue": True, "concurrency_limit": None}
 WATCH = "Watch both once, then choose."
 SAME_START = "Both start from the same picture. Watch them once, then choose."
 AGAIN = "Choose again; your earlier answer counts until then."
-NONE_LEFT = "You have rated every pair that is here. Make one below from a prompt, or come back later."
+NONE_LEFT = "You have rated every pair that is here. "
+NONE_YET = "No pair is here yet. "
+ON_THE_WAY = "The next one is being made now and appears by itself, usually within a minute."
+MAKE_ONE = "Make one from a prompt below, or come back later."
 LATEST = 6  # own ratings shown
 
 
@@ -41,13 +44,14 @@ def shown_folder() -> Path:
 class RateTab:
     """The stage and what stands beside it, working. Every handler returns the components that it changes.
 
-    `wake` is called whenever somebody rates: pairs may be running out.
+    `wake` is called whenever somebody rates, since pairs may be running out; None where nobody makes new ones.
     """
 
     def __init__(
-        self, page: gr.Blocks, store: RatingStore, pusher: Pusher | NoPusher, wake: Callable[[], None] = lambda: None
+        self, page: gr.Blocks, store: RatingStore, pusher: Pusher | NoPusher, wake: Callable[[], None] | None = None
     ):
-        self.store, self.pusher, self.wake = store, pusher, wake
+        self.store, self.pusher, self.wake = store, pusher, wake or (lambda: None)
+        self.hope = ON_THE_WAY if wake else MAKE_ONE
         self.salt = rater_salt(home())
         self.booth = Booth(store)
         self.ui = RateLayout(promise())
@@ -150,7 +154,9 @@ class RateTab:
         saved = (
             f"{plural(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
         )
-        note = note if stage else " ".join(filter(None, [note, NONE_LEFT]))
+        if stage is None:
+            self.wake()
+            note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + self.hope
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
             ui.tally: tally_value(f"{plural(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),
