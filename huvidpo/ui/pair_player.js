@@ -12,6 +12,7 @@ const side = Object.fromEntries(SIDES.map((name) => [name, find(`[data-side=${na
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 let showing = null; // the pair on the stage
 let state = 'empty'; // empty, loading, open, sending, locked
+let resting = false; // whether the clips play again once they can be seen
 let record = null; // what the visitor has done with this pair so far
 const blobs = new Map(); // address -> promise of the clip as an object in memory, so that the next pair is there at once
 const clock = new PairClock(...SIDES.map((name) => side[name].querySelector('video')), onFrame);
@@ -53,7 +54,9 @@ async function load(next) {
   record.ready = performance.now();
   setState('open');
   say(calm.matches ? 'Press play to watch both clips.' : next.note);
-  if (!calm.matches && visible()) clock.play();
+  resting = !calm.matches && !visible();
+  if (!calm.matches && !resting) clock.play();
+  drawTransport();
 }
 
 function visible() { return element.offsetParent !== null && !document.hidden; }
@@ -251,8 +254,17 @@ function update() {
   }
 }
 
-new IntersectionObserver(([{ isIntersecting }]) => {
-  if (!isIntersecting) { booth.dataset.left = clock.playing; clock.pause(); } else if (booth.dataset.left === 'true' && !calm.matches) clock.play();
+// Out of sight, on another tab say, the clips rest; they go on when they are seen again.
+new IntersectionObserver((entries) => {
+  const seen = entries.at(-1).isIntersecting;
+  if (!seen && clock.playing) {
+    resting = true;
+    clock.pause();
+  } else if (seen && resting) {
+    resting = false;
+    clock.play();
+  }
+  drawTransport();
 }).observe(find('.pair'));
 document.addEventListener('keydown', onKey);
 build();
