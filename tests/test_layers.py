@@ -14,6 +14,7 @@ LAYERS = {
     "ui": 4,
     "cli": 4,
     "commands": 4,
+    "rating_commands": 4,
     "__main__": 4,
     "takes": 3,
     "evaluation": 3,
