@@ -68,7 +68,7 @@ def running_page(folder: Path, settings: Mapping[str, str] = MappingProxyType({}
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             assert server.poll() is None, (folder / "log").read_text()
             try:
                 urllib.request.urlopen(url, timeout=60).close()
