@@ -4,6 +4,7 @@ HuViDPO's `[{"video": ..., "score": ...}]`, CSV or JSON lists of pairs, or a fol
 """
 
 import csv
+import io
 import json
 import random
 import tempfile
@@ -14,8 +15,9 @@ from itertools import combinations
 from pathlib import Path
 
 from huvidpo.categories import check_prompt, find_category
+from huvidpo.preferences.fields import MAX_TEXT
 from huvidpo.preferences.making import record_of
-from huvidpo.preferences.records import MAX_TEXT, PREFERENCES, Pair, Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import DEMUXERS, read_frames, read_metadata, write_mp4
 
@@ -218,7 +220,7 @@ def read_table(path: Path) -> list[Mapping]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
-            rows = list(csv.DictReader(text.splitlines()))
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
         elif path.suffix.lower() == ".jsonl":
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
         else:
