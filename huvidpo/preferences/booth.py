@@ -106,6 +106,7 @@ class Booth:
         self.store, self.clock = store, clock
         self.draw = draw or (lambda rater, skipped: next_showing(store, rater, leave_out=skipped))
         self.limit = RateLimit(40, 60, clock)
+        self.crowd = RateLimit(1200, 60, clock)  # whoever calls itself a new visitor each time meets this one
         self._seats: OrderedDict[str, Seat] = OrderedDict()
         self._lock = RLock()
 
@@ -140,6 +141,7 @@ class Booth:
             showing = self._expected(visitor, sent)
             rating = rating_of(showing, visitor, sent, self.clock() - showing.opened)
             self.limit.check(visitor.rater)
+            self.crowd.check("everyone")
             self.store.append(rating)
             seat = self._seat(visitor)
             seat.showing, seat.done, seat.last_rating = None, showing.showing_id, rating.rating_id

@@ -232,12 +232,12 @@ def test_an_own_rating_can_be_withdrawn(booth, clock, store):
         booth.withdraw(ANNA, rating.rating_id)
 
 
-def test_a_full_disk_keeps_the_pair_open(booth, clock, store, monkeypatch):
+def test_a_store_that_cannot_be_written_keeps_the_pair_open(booth, clock, store):
     showing = watch(booth, clock)
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "append", lambda rating: (_ for _ in ()).throw(ValueError("The disk is full.")))
-        with pytest.raises(ValueError, match="disk is full"):
-            booth.rate(ANNA, sent(showing))
+    store._database.rows("PRAGMA query_only = ON")
+    with pytest.raises(ValueError, match="nothing was changed"):
+        booth.rate(ANNA, sent(showing))
+    store._database.rows("PRAGMA query_only = OFF")
     booth.rate(ANNA, sent(showing))
     assert len(store.ratings()) == 1
 
@@ -256,6 +256,17 @@ def test_a_visitor_who_does_too_much_has_to_wait_and_nobody_else_has():
     limit.check("anna")
     with pytest.raises(ValueError, match="in 5 s"):
         limit.check("anna")
+
+
+def test_visitors_without_end_meet_a_limit_for_all(booth, clock, store):
+    """One more than the crowd's limit, each under a name of its own."""
+    booth.crowd.most = 2
+    for name in "cd":
+        visitor = Visitor(name * 16)
+        booth.rate(visitor, sent(watch(booth, clock, visitor)))
+    with pytest.raises(ValueError, match="a lot at once"):
+        booth.rate(ANNA, sent(watch(booth, clock)))
+    assert len(store.ratings()) == 2
 
 
 def test_raters_are_salted_hashes_that_stay_the_same(tmp_path, monkeypatch):
