@@ -23,6 +23,7 @@ from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run
 from huvidpo.ui.pair_making import Filler, Visitors
 from huvidpo.ui.rate import RateTab, shown_folder
+from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
@@ -64,9 +65,10 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
     wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
+        visitor = visitor_state()
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
-            PairSources(RateTab(page, store, pusher, wake), backbone, run, GPU_EVENTS)
+            PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

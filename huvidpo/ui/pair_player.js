@@ -42,6 +42,7 @@ async function load(next) {
   showing = next;
   record = { seen: new Set(), last: -1, plays: 0, watched: 0, ready: 0, segments: Array(SEGMENTS).fill('-'), answers: { left: {}, right: {} } };
   setState(next ? 'loading' : 'empty');
+  say('');
   draw();
   if (!next) return;
   try {

@@ -48,13 +48,18 @@ class RateTab:
     """
 
     def __init__(
-        self, page: gr.Blocks, store: RatingStore, pusher: Pusher | NoPusher, wake: Callable[[], None] | None = None
+        self,
+        page: gr.Blocks,
+        visitor: gr.BrowserState,
+        store: RatingStore,
+        pusher: Pusher | NoPusher,
+        wake: Callable[[], None] | None = None,
     ):
         self.store, self.pusher, self.wake = store, pusher, wake or (lambda: None)
         self.hope = ON_THE_WAY if wake else MAKE_ONE
         self.salt = rater_salt(home())
         self.booth = Booth(store)
-        self.ui = RateLayout(promise())
+        self.ui = RateLayout(visitor, promise())
         self.stage_parts = [self.ui.visitor, self.ui.player, self.ui.tally, self.ui.own, self.ui.waiting]
         self._summary: tuple[float, Summary] | None = None
         self._wire(page)

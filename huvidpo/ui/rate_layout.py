@@ -14,15 +14,21 @@ START = "horse"
 CLIP_TYPES = [".mp4", ".webm", ".mov", ".gif"]
 
 
+def visitor_state() -> gr.BrowserState:
+    """What a browser calls itself; the server hashes it with a secret before anything is kept.
+
+    It belongs outside of the tabs: what is in a tab that was not opened yet is not there when the page asks for it.
+    """
+    return gr.BrowserState("", storage_key="huvidpo-rater", secret="huvidpo-rater")
+
+
 class RateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components."""
 
-    def __init__(self, promise: str):
+    def __init__(self, visitor: gr.BrowserState, promise: str):
+        self.visitor = visitor
         self.actions = [(category.title, name) for name, category in CATEGORIES.items()]
         with gr.Tab("Rate", id="rate", elem_id="rate-tab") as self.tab:
-            # Only what a browser calls itself; the server hashes it with a secret before anything is kept.
-            self.visitor = gr.BrowserState("", storage_key="huvidpo-rater", secret="huvidpo-rater")
-            self.session = gr.State("")
             self.waiting = gr.Timer(4, active=False)
             with gr.Row(elem_id="rate", equal_height=False):
                 with gr.Column(elem_id="rate-main", min_width=320):

@@ -136,7 +136,7 @@ def test_undo_change_and_withdraw(rater, store):
 
     page.click("#own-ratings button:has-text('Change')")
     page.wait_for_function(f"document.querySelector('.booth .words').textContent === '{first}'")
-    assert "earlier answer counts until then" in page.inner_text(".booth .note")
+    page.wait_for_selector(".booth .note:has-text('earlier answer counts until then')")
     here.rate_by_key("3")
     assert [rating.preference for rating in store.ratings()[before:]] == ["tie_bad"]
     page.wait_for_selector("#own-ratings li:has-text('both were bad')")
