@@ -12,17 +12,27 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.home import home
+from huvidpo.preferences.new_pairs import add_starter_pairs
+from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
+from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
-from huvidpo.ui.history import EXAMPLES, takes_folder
+from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run
+from huvidpo.ui.pair_making import Filler, Visitors
+from huvidpo.ui.rate import RateTab, shown_folder
+from huvidpo.ui.rate_layout import visitor_state
+from huvidpo.ui.rate_sources import PairSources
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
 
 ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
 WAITING = 24  # visitors in the queue; more are told to come back
 UPLOAD = "20mb"
+# Pairs made ahead of those who rate, while the model is idle; not on ZeroGPU, where every second is somebody's quota.
+PAIRS_AHEAD = 0 if ZERO_GPU else int(os.environ.get("HUVIDPO_PAIRS_AHEAD") or 3)
 GPU_EVENTS = {"concurrency_id": "gpu", "concurrency_limit": 4 if ZERO_GPU else 1}
 
 
@@ -49,13 +59,16 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
     return gpu_run
 
 
-def build(backbone: LoadedBackbone) -> gr.Blocks:
-    """The page for a loaded backbone; a further tab is one more line."""
-    run = gpu_runner(backbone)
+def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
+    """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
+    run = Visitors(gpu_runner(backbone))
+    wake = Filler(run, store, backbone.preset.name, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
+        visitor = visitor_state()
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
+            PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -68,7 +81,11 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         check_port(host or "127.0.0.1", port)
-    build(load_backbone()).launch(
+    backbone, store = load_backbone(), RatingStore(home())
+    add_starter_pairs(store, PAIRS)
+    pusher = start_pusher(store)
+    push_on_sigterm(pusher)
+    build(backbone, store, pusher).launch(
         server_name=host,
         server_port=port,
         theme=theme(),
@@ -77,7 +94,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES)],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder())],
         max_file_size=UPLOAD,
         show_error=True,
     )

@@ -16,6 +16,7 @@ from huvidpo.ui.widgets import Card
 from huvidpo.video import read_metadata
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "clips"
+PAIRS = EXAMPLES.with_name("pairs")  # for a page that has none yet
 REMEMBERED = 24  # clips of one visitor
 
 

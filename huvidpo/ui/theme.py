@@ -7,7 +7,7 @@ import gradio as gr
 from huvidpo.backbones import Backbone
 
 TITLE = "HuViDPO"
-CSS = Path(__file__).with_name("page.css")
+CSS = [Path(__file__).with_name(name) for name in ("page.css", "rate.css")]
 
 # Type that is on the visitor's machine already: nothing is fetched from elsewhere.
 SANS = ["Inter", "Segoe UI", "system-ui", "-apple-system", "Roboto", "Helvetica Neue", "sans-serif"]

@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from huvidpo.backbones import LoadedBackbone
+from tests.ui.planted import plant_pairs
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 60_000  # milliseconds; a page on a busy machine of two cores is slow, and nothing here measures time
@@ -31,19 +34,41 @@ def pocket(shared_backbone: LoadedBackbone) -> LoadedBackbone:
 
 @pytest.fixture(scope="session")
 def page_url(tmp_path_factory) -> Iterator[str]:
-    """`python app.py` on a free port, with a home of its own."""
+    """The page as it ships, with a home of its own."""
+    with running_page(tmp_path_factory.mktemp("page")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def rate_home(tmp_path_factory) -> Path:
+    """The home of a page with two dozen short pairs."""
+    folder = tmp_path_factory.mktemp("rate")
+    plant_pairs(folder / "home", folder / "clips", 24)
+    return folder / "home"
+
+
+@pytest.fixture(scope="session")
+def rate_url(rate_home: Path, pocket_weights: Path) -> Iterator[str]:
+    """The page on that home, with the small untrained model; nothing is made ahead."""
+    settings = {"HUVIDPO_POCKET_WEIGHTS": str(pocket_weights), "HUVIDPO_PAIRS_AHEAD": "0", "HUVIDPO_DATASET": ""}
+    with running_page(rate_home.parent, settings) as url:
+        yield url
+
+
+@contextmanager
+def running_page(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """`python app.py` on a free port, with its home in `folder` and further environment variables."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("page")
-    environment = os.environ | {"HUVIDPO_HOME": str(folder / "home"), "HUVIDPO_BACKBONE": "pocket"}
+    environment = os.environ | {"HUVIDPO_HOME": str(folder / "home"), "HUVIDPO_BACKBONE": "pocket"} | settings
     environment["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     with (folder / "log").open("w") as log:
         command = [sys.executable, "app.py", "--port", str(port)]
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(3000):
             assert server.poll() is None, (folder / "log").read_text()
             try:
                 urllib.request.urlopen(url, timeout=60).close()

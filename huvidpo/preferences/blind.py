@@ -1,0 +1,30 @@
+"""Copies of clips that say nothing about where they come from. Knows no pairs and no page."""
+
+import hashlib
+import hmac
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from huvidpo.video import replacing
+
+
+def blind_copy(clip: Path, folder: Path, secret: bytes) -> Path:
+    """The mp4 `clip` in `folder`, pictures bit for bit the same, without the settings inside; made once.
+
+    Its name cannot be joined with the clip's own, which is public once ratings are, without knowing `secret`.
+    """
+    name = hmac.new(secret, clip.stem.encode(), hashlib.sha256).hexdigest()[:32]
+    copy = folder / f"{name}.mp4"
+    if copy.is_file():
+        return copy
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "mp4", "-i", f"file:{clip}"]
+    command += ["-map", "0:v:0", "-c", "copy", "-map_metadata", "-1", "-fflags", "+bitexact"]
+    command += ["-movflags", "+faststart", "-f", "mp4"]
+    with replacing(copy) as temporary:
+        done = subprocess.run([*command, f"file:{temporary}"], capture_output=True, check=False)
+        if done.returncode:
+            raise ValueError("A clip of this pair cannot be read; skip it.")
+    return copy

@@ -1,0 +1,118 @@
+"""Two takes of one prompt and one first frame, made now: for a visitor who asks, or ahead of all visitors."""
+
+import random
+import threading
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
+from typing import Any
+
+import gradio as gr
+
+from huvidpo.adapters import list_adapters
+from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
+from huvidpo.ui.making import Run, View
+
+
+def make_pair(
+    run: Run, store: RatingStore, prompt: str, category: str, origin: str, against: str | None = None
+) -> Iterator[View | Pair]:
+    """Yields what to show, at last the pair, which is in the store then. Closing the generator ends the work.
+
+    Both takes share the noise that the frames of a clip share; with `against` they have all noise in common, and the
+    second one has that adapter in place of the category's default.
+    """
+    prompt, name = check_prompt(prompt), find_category(category).name
+    yield View("Waiting for the model …")
+    frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
+    request = starting_from(ClipRequest(prompt, name, seed=draw_seed()), frame.request)
+    clips = []
+    for number, asked in enumerate(pair_requests(request, "shared-noise", against=against), start=1):
+        clips.append((yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")))
+    yield keep_pair(store, *clips, frame.image, prompt, name, origin, "shared-noise")
+
+
+def _follow(run: Run, operation: str, payload: Any, name: str) -> Generator[View, None, FirstFrame | Clip]:
+    """The result of one run, without its previews: a picture of one side before the other would take sides."""
+    item: Progress | FirstFrame | Clip | None = None
+    with closing(run(operation, payload)) as steps:
+        for item in steps:
+            if isinstance(item, Progress):
+                yield View(f"{name}: step {item.step} of {item.total}", item.step, item.total)
+    return item
+
+
+def rival(backbone: str, category: str) -> str | None:
+    """The adapter that should be compared with the category's default; None while there is no other one."""
+    names = [adapter.name for adapter in list_adapters(backbone, category)]
+    return names[1] if len(names) > 1 else None
+
+
+class Visitors:
+    """A `Run` that knows whether anyone is waiting for it."""
+
+    def __init__(self, run: Run):
+        self.run, self.active = run, 0
+        self._lock = threading.Lock()
+
+    def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
+        self._count(1)
+        try:
+            yield from self.run(operation, payload)
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.active += change
+
+
+class Filler:
+    """Keeps a few pairs ahead of the visitors, in a thread of its own, while somebody is rating.
+
+    A visitor's own run always comes first: the filler gives its unfinished pair up at the next step.
+    """
+
+    PATIENCE = 600  # seconds after the last rating
+
+    def __init__(self, visitors: Visitors, store: RatingStore, backbone: str, ahead: int):
+        self.visitors, self.store, self.backbone, self.ahead = visitors, store, backbone, ahead
+        self._needed = threading.Event()
+        self._last = 0.0
+        threading.Thread(target=self._work, daemon=True, name="pairs-ahead").start()
+
+    def wake(self) -> None:
+        """Somebody is rating."""
+        self._last = time.monotonic()
+        self._needed.set()
+
+    def _work(self) -> None:
+        while True:
+            self._needed.wait()
+            self._needed.clear()
+            while time.monotonic() - self._last < self.PATIENCE and self._missing():
+                if self.visitors.active or not self._make_one():
+                    time.sleep(2)
+
+    def _missing(self) -> bool:
+        untouched = [pair for pair in self.store.outlines() if not pair.chosen_a + pair.chosen_b + pair.ties]
+        return len([pair for pair in untouched if pair.origin == "queue"]) < self.ahead
+
+    def _make_one(self) -> bool:
+        """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
+        category = random.choice(list(CATEGORIES.values()))
+        prompt = random.choice(category.example_prompts)
+        # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
+        against = random.choice([None, rival(self.backbone, category.name)])
+        making = make_pair(self.visitors.run, self.store, prompt, category.name, "queue", against)
+        with suppress(ValueError, gr.Error), closing(making) as steps:
+            for item in steps:
+                if isinstance(item, Pair):
+                    return True
+                if self.visitors.active:
+                    return False
+        return False

@@ -1,0 +1,157 @@
+"""Where pairs come from, beside the queue: a prompt, two clips of the visitor's own, and scores of many clips."""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from huvidpo.backbones import LoadedBackbone, known_words, unknown_words
+from huvidpo.categories import CATEGORIES
+from huvidpo.preferences.booth import RateLimit, Visitor
+from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
+from huvidpo.preferences.records import Pair, TakeRecord
+from huvidpo.ui.making import Run, View
+from huvidpo.ui.pair_making import make_pair
+from huvidpo.ui.rate import QUIET, SPOKEN, Changes, RateTab, plural
+from huvidpo.ui.scored_clips import scored_value
+from huvidpo.ui.toasts import toasts
+from huvidpo.ui.widgets import meter_value
+
+SETS = 500  # sets of clips to score that are remembered at once
+READY = "Here is your pair. Watch both clips once, then choose."
+
+
+class PairSources:
+    """The controls below the stage, working; whoever makes a pair gets it on the stage at once."""
+
+    def __init__(self, tab: RateTab, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+        self.tab, self.backbone, self.run, self.ui = tab, backbone, run, tab.ui
+        self.limit = RateLimit(12, 600)
+        self._sets: OrderedDict[str, tuple[str, str, list[TakeRecord]]] = OrderedDict()
+        self._wire(gpu_events)
+
+    def _wire(self, gpu_events: dict[str, Any]) -> None:
+        ui, who = self.ui, self.ui.visitor
+        live = [*self.tab.stage_parts, ui.meter, ui.make, ui.stop]
+        shown = {"api_visibility": "private", "show_progress": "hidden", **gpu_events}
+        making = ui.make.click(self.on_make, [who, ui.prompt, ui.action], live, **shown)
+        making.failure(self.on_stop, None, live, **QUIET)
+        ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
+        ui.action.input(self.on_action, [ui.action, ui.prompt], ui.prompt, **QUIET)
+        ui.prompt.change(self.on_words, ui.prompt, ui.unknown, trigger_mode="always_last", **QUIET)
+        own = [who, *ui.files, ui.own_prompt, ui.own_action]
+        ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
+        ui.fetch.click(self.on_fetch, [who, ui.scored_action], ui.scored, **SPOKEN)
+        ui.scored_files.upload(
+            self.on_scored_files, [who, ui.scored_files, ui.scored_action], [ui.scored, ui.scored_files], **SPOKEN
+        )
+        scored = ui.scored.scores(self.on_scores, who, [ui.scored, *self.tab.stage_parts], **SPOKEN)
+        scored.failure(self.tab.on_stage, who, self.tab.stage_parts, **QUIET)
+
+    # From a prompt
+
+    def on_make(
+        self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None
+    ) -> Iterator[Changes]:
+        with toasts():
+            visitor = self.tab.visitor(known, request, profile)
+            self.limit.check(visitor.rater)
+            for item in make_pair(self.run, self.tab.store, prompt, category, "live"):
+                if isinstance(item, Pair):
+                    self.tab.booth.put(visitor, item)
+                    done = self.progress(View("Your pair is on the stage.", busy=False))
+                    yield done | self.tab.show(visitor, opening=READY)
+                else:
+                    yield self.progress(item)
+
+    def on_stop(self) -> Changes:
+        """After a toast has said why, or after Cancel."""
+        return self.progress(View("Stopped.", busy=False))
+
+    def progress(self, view: View) -> Changes:
+        return {
+            self.ui.meter: meter_value(view.text, view.step, view.total),
+            self.ui.make: gr.Button(interactive=not view.busy),
+            self.ui.stop: gr.Button(visible=view.busy),
+        }
+
+    def on_action(self, category: str, prompt: str) -> str:
+        """A prompt that was only an example becomes one of the new action's."""
+        every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
+        return CATEGORIES[category].example_prompts[0] if not prompt.strip() or prompt in every_example else prompt
+
+    def on_words(self, prompt: str) -> str:
+        strange = unknown_words(self.backbone, prompt)
+        if not strange:
+            return ""
+        name, known = self.backbone.preset.title, ", ".join(known_words(self.backbone))
+        return f"{name} does not know: {', '.join(strange)}. It knows only these words: {known}."
+
+    # Clips of the visitor's own
+
+    def on_add(
+        self,
+        known: object,
+        first: str | None,
+        second: str | None,
+        prompt: str,
+        category: str,
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+    ) -> Changes:
+        with toasts():
+            visitor = self.tab.visitor(known, request, profile)
+            self.limit.check(visitor.rater)
+            self.tab.booth.put(visitor, add_uploaded_pair(self.tab.store, (first, second), prompt, category))
+            return dict.fromkeys(self.ui.files) | self.tab.show(visitor, opening=READY)
+
+    # Scores
+
+    def on_fetch(
+        self, known: object, category: str, request: gr.Request, profile: gr.OAuthProfile | None
+    ) -> dict[str, Any]:
+        with toasts():
+            visitor = self.tab.visitor(known, request, profile)
+            return self.remember(visitor, category, clips_to_score(self.tab.store, category))
+
+    def on_scored_files(
+        self,
+        known: object,
+        files: list[str] | None,
+        category: str,
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+    ) -> Changes:
+        with toasts():
+            visitor = self.tab.visitor(known, request, profile)
+            self.limit.check(visitor.rater)
+            takes = uploads_to_score(self.tab.store, files, category)
+            return {self.ui.scored: self.remember(visitor, category, takes), self.ui.scored_files: None}
+
+    def remember(self, visitor: Visitor, category: str, takes: list[TakeRecord]) -> dict[str, Any]:
+        """Shows takes to be scored; only this visitor can score them, and only once."""
+        name = secrets.token_hex(8)
+        self._sets[name] = (visitor.rater, category, takes)
+        if len(self._sets) > SETS:
+            self._sets.popitem(last=False)
+        clips = [self.tab.blind(take) for take in takes]
+        return scored_value(name, clips, "Watch each clip, then give it 0 (bad) to 10 (perfect).")
+
+    def on_scores(
+        self, known: object, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None
+    ) -> Changes:
+        with toasts():
+            visitor = self.tab.visitor(known, request, profile)
+            sent = event._data if isinstance(event._data, dict) else {}
+            name = str(sent.get("set"))
+            rater, category, takes = self._sets.get(name, ("", "", []))
+            if rater != visitor.rater:
+                raise ValueError("These clips were scored already, or the page was restarted; show them again.")
+            self.limit.check(visitor.rater)
+            who = (visitor.rater, visitor.kind, visitor.session)
+            saved = rate_by_scores(self.tab.store, takes, sent.get("scores"), category, *who)
+            del self._sets[name]
+            thanks = f"Thank you: {plural(len(saved), 'rating')} saved from {plural(len(takes), 'clip')}."
+            return {self.ui.scored: scored_value("", [], thanks)} | self.tab.show(visitor)

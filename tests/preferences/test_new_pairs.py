@@ -1,0 +1,146 @@
+"""Pairs out of clips that people bring and out of scores; and copies that do not say what they are."""
+
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from huvidpo.images import write_png
+from huvidpo.preferences.blind import blind_copy
+from huvidpo.preferences.new_pairs import (
+    add_starter_pairs,
+    add_uploaded_pair,
+    clips_to_score,
+    rate_by_scores,
+    uploads_to_score,
+)
+from huvidpo.preferences.store import RatingStore
+from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
+from tests.ui.planted import FPS, SETTINGS, drawn_clip, plant_pair
+
+RATER = ("a" * 16, "anonymous", "")
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RatingStore(tmp_path / "home")
+    yield store
+    store.close()
+
+
+def clip(folder, number: int, frames: int = 4, **settings):
+    return write_mp4(drawn_clip(number, frames), folder / f"clip-{number}.mp4", FPS, settings)
+
+
+def test_two_uploads_become_a_pair_of_equal_length_that_says_nothing_about_its_maker(store, tmp_path):
+    forged = {"huvidpo": "9", "adapter": "best", "seed": 5, "prompt": "another"}
+    second = write_gif(drawn_clip(2, 5), tmp_path / "second.gif", FPS)
+    pair = add_uploaded_pair(store, [clip(tmp_path, 1, 6, **forged), second], " a horse ", "horse")
+    assert (pair.prompt, pair.category, pair.origin, pair.first_frame) == ("a horse", "horse", "upload", "")
+    assert (pair.a.num_frames, pair.b.num_frames, pair.a.width, pair.a.fps) == (5, 5, 64, 8)
+    assert (pair.a.huvidpo, pair.a.adapter, pair.a.seed) == ("", "", -1) and pair.a.motion > 0
+    kept = store.video_path(pair.a.sha256)
+    assert "huvidpo" not in read_metadata(kept) and len(read_frames(kept)[0]) == 5
+    assert store.pairs() == [pair]
+
+
+@pytest.mark.parametrize(
+    "prompt, category, sentence",
+    [("", "horse", "prompt is empty"), ("x" * 5000, "horse", "prompt"), ("a horse", "dragon", "dragon")],
+)
+def test_an_upload_without_sound_words_is_refused(store, tmp_path, prompt, category, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        add_uploaded_pair(store, [clip(tmp_path, 1), clip(tmp_path, 2)], prompt, category)
+    assert store.pairs() == []
+
+
+def test_an_upload_that_is_no_pair_is_refused_with_a_sentence(store, tmp_path):
+    good, broken = clip(tmp_path, 1), tmp_path / "broken.mp4"
+    broken.write_bytes(b"#EXTM3U\n/etc/passwd")
+    large = write_mp4(np.zeros((4, 64, 1100, 3), np.uint8), tmp_path / "large.mp4", FPS)
+    cases = {
+        "Choose two clips": [good, None],
+        "not a readable clip": [good, broken],
+        "at least 4 frames": [good, clip(tmp_path, 2, 3)],
+        "scale it down": [large, good],
+        "show the same": [good, good],
+    }
+    for sentence, files in cases.items():
+        with pytest.raises(ValueError, match=sentence):
+            add_uploaded_pair(store, files, "a horse", "horse")
+    assert store.pairs() == []
+
+
+def test_scores_become_one_rating_for_each_random_pair(store, tmp_path):
+    """Eight clips in a ring are eight pairs, each clip in two of them; 6 and 6 are a good tie, 2 and 2 a bad one."""
+    takes = uploads_to_score(store, [clip(tmp_path, seed) for seed in range(8)], "horse")
+    scores = [6, 6, 6, 2.5, 2.5, 2.5, 9, 0]
+    ratings = rate_by_scores(store, takes, scores, "horse", *RATER, draw=random.Random(3))
+    assert ratings == store.ratings() and len({rating.pair.pair_id for rating in ratings}) == 8
+    given = {take.sha256: score for take, score in zip(takes, scores, strict=True)}
+    shown = [take.sha256 for rating in ratings for take in (rating.pair.a, rating.pair.b)]
+    assert sorted(shown) == sorted([*given, *given])
+    for rating in ratings:
+        a, b = given[rating.pair.a.sha256], given[rating.pair.b.sha256]
+        assert (rating.score_a, rating.score_b) == (a, b)
+        expected = "a" if a > b else "b" if b > a else {6: "tie_good", 2.5: "tie_bad"}[a]
+        assert rating.preference == expected
+        assert (rating.pair.prompt, rating.pair.origin, rating.pair.split) == ("horse run", "scores", "train")
+
+
+@pytest.mark.parametrize("scores", [None, [5] * 7, [5] * 9, [11, *[5] * 7], [-1, *[5] * 7], ["5"] * 8, [True] * 8])
+def test_only_one_number_for_each_clip_is_a_score(store, tmp_path, scores):
+    takes = [plant_pair(store, tmp_path, number).a for number in range(8)]
+    with pytest.raises(ValueError, match="0 to 10"):
+        rate_by_scores(store, takes, scores, "horse", *RATER)
+    assert store.ratings() == []
+
+
+def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
+    for number in range(3):
+        plant_pair(store, tmp_path, number)
+    with pytest.raises(ValueError, match="only 6 clips are here"):
+        clips_to_score(store, "horse")
+    with pytest.raises(ValueError, match="8 to 16 clips at once, not 2"):
+        uploads_to_score(store, [clip(tmp_path, 1), clip(tmp_path, 2)], "horse")
+    for number in range(3, 10):
+        plant_pair(store, tmp_path, number)
+    takes = clips_to_score(store, "horse", random.Random(0))
+    assert len({take.sha256 for take in takes}) == len(takes) == 16
+    same = clip(tmp_path, 1)
+    with pytest.raises(ValueError, match="are the same"):
+        uploads_to_score(store, [same] * 8, "horse")
+
+
+def test_a_new_page_starts_with_the_pairs_that_ship_and_a_used_one_keeps_its_own(store, tmp_path):
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    assert add_starter_pairs(store, folder) == 0
+    for seed, side in ((1, "a"), (2, "b")):
+        settings = SETTINGS | {"prompt": "a red horse", "seed": seed, "adapter": "motion"}
+        write_mp4(drawn_clip(seed), folder / f"horse-{side}.mp4", FPS, settings)
+    write_png(Image.new("RGB", (64, 64)), folder / "horse.png", {})
+    assert add_starter_pairs(store, folder) == 1 and add_starter_pairs(store, folder) == 0
+    (pair,) = store.pairs()
+    assert (pair.prompt, pair.category, pair.origin) == ("a red horse", "horse", "queue")
+    assert (pair.a.seed, pair.b.seed, pair.a.adapter) == (1, 2, "motion")
+    assert store.frame_path(pair.first_frame).is_file()
+
+
+def test_a_blind_copy_has_the_same_pictures_and_nothing_else(tmp_path):
+    original = clip(tmp_path, 1, huvidpo="1", adapter="gallop")
+    copy = blind_copy(original, tmp_path / "shown", b"secret")
+    assert read_metadata(copy) == {} and b"gallop" not in copy.read_bytes()
+    np.testing.assert_array_equal(read_frames(copy)[0], read_frames(original)[0])
+    assert original.stem not in copy.name and copy.name != blind_copy(original, tmp_path / "shown", b"other").name
+    before = copy.stat().st_mtime_ns
+    assert blind_copy(original, tmp_path / "shown", b"secret") == copy and copy.stat().st_mtime_ns == before
+
+
+def test_a_clip_that_cannot_be_copied_leaves_nothing_behind(tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"not a clip")
+    with pytest.raises(ValueError, match="cannot be read"):
+        blind_copy(broken, tmp_path / "shown", b"secret")
+    assert [*(tmp_path / "shown").iterdir()] == []

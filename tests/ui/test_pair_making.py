@@ -1,0 +1,65 @@
+"""Pairs made now and pairs made ahead, with the small untrained model."""
+
+import time
+
+import gradio as gr
+import pytest
+
+import app
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.takes import FirstFrameRequest
+from huvidpo.ui.pair_making import Filler, Visitors, make_pair
+from huvidpo.video import read_frames
+
+PROMPT = "a red horse runs on the beach"
+
+
+@pytest.fixture(scope="module")
+def visitors(pocket):
+    return Visitors(app.gpu_runner(pocket))
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RatingStore(tmp_path / "home")
+    yield store
+    store.close()
+
+
+def test_a_pair_has_one_first_frame_two_seeds_and_no_preview_that_takes_sides(visitors, store):
+    *views, pair = make_pair(visitors, store, f" {PROMPT} ", "horse", "live")
+    assert all(view.busy and view.preview is None and view.take is None for view in views)
+    assert {view.text.split(":")[0] for view in views if view.total} == {"First frame", "Clip 1 of 2", "Clip 2 of 2"}
+    assert store.pairs() == [pair] and (pair.prompt, pair.origin, pair.pairing) == (PROMPT, "live", "shared-noise")
+    assert pair.a.seed != pair.b.seed and pair.a.first_frame_sha256 == pair.b.first_frame_sha256 != ""
+    for take in (pair.a, pair.b):
+        assert len(read_frames(store.video_path(take.sha256))[0]) == take.num_frames == 16
+    assert visitors.active == 0
+
+
+@pytest.mark.parametrize("prompt, category", [("", "horse"), (PROMPT, "dragon")])
+def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors, store, prompt, category):
+    with pytest.raises((ValueError, gr.Error)):
+        list(make_pair(visitors, store, prompt, category, "live"))
+    assert store.pairs() == []
+
+
+def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store):
+    filler = Filler(visitors, store, "pocket", ahead=1)
+    assert store.pairs() == [], "nobody is rating yet"
+    filler.wake()
+    while not store.pairs():
+        time.sleep(0.05)
+    (pair,) = store.pairs()
+    assert isinstance(pair, Pair) and pair.origin == "queue" and not filler._missing()
+
+
+def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
+    filler = Filler(visitors, store, "pocket", ahead=1)
+    run = visitors("first_frame", FirstFrameRequest(PROMPT, steps=2))
+    next(run)
+    assert visitors.active == 1 and pocket.lock.locked()
+    assert not filler._make_one(), "it does not even wait for the model"
+    run.close()
+    assert visitors.active == 0 and store.pairs() == [] and not pocket.lock.locked()
