@@ -73,9 +73,9 @@ def measure_visitors(folder: Path, visitors: int, each: int) -> dict[str, float]
 
 
 def fill(folder: Path, count: int) -> None:
-    """A store of `count` ratings on a quarter as many pairs."""
+    """A store of `count` ratings, twenty on each pair."""
     store = RatingStore(folder)
-    pairs = [store.add_pair(make_pair(store, i)) for i in range(max(1, count // 4))]
+    pairs = [store.add_pair(make_pair(store, i)) for i in range(max(1, count // 20))]
     with store._database.transaction() as database:  # one for all: the time of filling is not measured
         for i in range(count):
             store._insert(database, Rating(new_id(), pairs[i % len(pairs)], "a", "b", f"{i % 997:016x}"), "")

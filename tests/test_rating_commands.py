@@ -1,10 +1,12 @@
 """The commands about ratings as a script meets them. A small real `pocket`."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 
 from huvidpo.cli import main
@@ -117,12 +119,16 @@ def test_import_export_push_and_pull(
     assert (done["ratings"], done["waiting"]) == (1, 1)
     assert as_json(run("export-ratings", "out", "--layout", "chosen-rejected", "--json"))["rows"] == 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["chosen", "pairs.csv", "pairs.jsonl", "rejected"]
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     with HubServer() as server:
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
-        dataset = ("--dataset", "someone/ratings", "--json")
-        assert as_json(run("push", *dataset))["pushed"] == 1
+        hub = {"HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+
+        def of_its_own(command: str) -> dict:  # the Hub's client reads where the Hub is when it is imported
+            program = [sys.executable, "-m", "huvidpo", command, "--dataset", "someone/ratings", "--json"]
+            environment = os.environ | hub | {"PYTHONPATH": str(Path(__file__).parents[1])}
+            done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+            return as_json((done.returncode, done.stdout, done.stderr))
+
+        assert of_its_own("push")["pushed"] == 1
         monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "other"))
-        pulled = as_json(run("pull", *dataset))
+        pulled = of_its_own("pull")
     assert (pulled["records"], pulled["refused"], pulled["saved"], pulled["waiting"]) == (1, [], 1, 0)

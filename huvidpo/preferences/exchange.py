@@ -15,8 +15,8 @@ from itertools import combinations
 from pathlib import Path
 
 from huvidpo.categories import check_prompt, find_category
+from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.fields import MAX_TEXT
-from huvidpo.preferences.making import record_of
 from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import DEMUXERS, read_frames, read_metadata, write_mp4

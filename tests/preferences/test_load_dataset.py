@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 
