@@ -48,9 +48,9 @@ def rate_home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rate_url(rate_home: Path, pocket_weights: Path) -> Iterator[str]:
-    """The page on that home, with the small untrained model; nothing is made ahead."""
-    settings = {"HUVIDPO_POCKET_WEIGHTS": str(pocket_weights), "HUVIDPO_PAIRS_AHEAD": "0", "HUVIDPO_DATASET": ""}
+def rate_url(rate_home: Path) -> Iterator[str]:
+    """The page as it ships, on that home; nothing is made ahead, nothing is pushed."""
+    settings = {"HUVIDPO_PAIRS_AHEAD": "0", "HUVIDPO_DATASET": ""}
     with running_page(rate_home.parent, settings) as url:
         yield url
 

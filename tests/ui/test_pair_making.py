@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 import app
+from huvidpo import adapters
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import FirstFrameRequest
@@ -21,7 +22,8 @@ def visitors(pocket):
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")  # the shipped ones fit the full size only
     store = RatingStore(tmp_path / "home")
     yield store
     store.close()
