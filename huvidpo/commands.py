@@ -116,8 +116,7 @@ def video(arguments: Namespace) -> None:
     warnings = warn_of_unknown_words(backbone, request.prompt)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, origin = frame.image, {"first_frame_model": frame.request.model, "first_frame_seed": first.seed}
-        request = dataclasses.replace(request, **origin)
+        image, request = frame.image, takes.starting_from(request, frame.request)
     clip = follow(takes.make_clip(backbone, image, request), "Clip")
     takes.save_clip(clip, arguments.out)
     result = {"out": str(arguments.out), "seed": request.seed, "settings": clip.metadata, "warnings": warnings}

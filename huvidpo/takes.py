@@ -58,6 +58,8 @@ class ClipRequest:
     fit: str = "crop"  # or "pad": how an image of another shape becomes the first frame
     first_frame_model: str = "upload"  # where the first frame came from: dpo, base or upload
     first_frame_seed: int = -1  # -1 for an uploaded one
+    first_frame_steps: int = 0  # 0 is the backbone's own number
+    first_frame_guidance: float = -1.0  # -1 is the backbone's own
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,17 @@ class Clip:
     frames: np.ndarray  # uint8 (f h w 3)
     fps: int
     metadata: dict[str, str | int | float]
+
+
+def starting_from(request: ClipRequest, made: FirstFrameRequest) -> ClipRequest:
+    """The request for a clip that also says how its first frame was made."""
+    return dataclasses.replace(
+        request,
+        first_frame_model=made.model,
+        first_frame_seed=made.seed,
+        first_frame_steps=made.steps or 0,
+        first_frame_guidance=-1.0 if made.guidance is None else made.guidance,
+    )
 
 
 def draw_seed() -> int:
@@ -231,7 +244,8 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     """
     if not isinstance(metadata.get("huvidpo"), str) or not isinstance(metadata.get("prompt"), str):
         raise ValueError("This file holds no settings: it was not made by this program, or it was re-encoded.")
-    kinds = {"seed": int, "first_frame_seed": int, "steps": int, "guidance": float}
+    kinds = {"seed": int, "first_frame_seed": int, "first_frame_steps": int, "steps": int}
+    kinds |= {"guidance": float, "first_frame_guidance": float}
     values = {}
     for field in dataclasses.fields(ClipRequest):
         if field.name in metadata:
@@ -244,7 +258,13 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     find_category(clip.category)
     model = clip.first_frame_model if clip.first_frame_model in ("dpo", "base") else ""
     first_frame = FirstFrameRequest(
-        clip.prompt, clip.style, clip.negative_prompt, model, max(clip.first_frame_seed, 0)
+        clip.prompt,
+        clip.style,
+        clip.negative_prompt,
+        model,
+        max(clip.first_frame_seed, 0),
+        clip.first_frame_steps or None,
+        None if clip.first_frame_guidance == -1 else clip.first_frame_guidance,
     )
     check_request(first_frame)
     return first_frame, clip

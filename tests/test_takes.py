@@ -116,12 +116,14 @@ def test_the_file_tells_the_request(
         fit="pad",
         first_frame_model="base",
         first_frame_seed=11,
+        first_frame_steps=9,
+        first_frame_guidance=3.5,
     )
     clip = clip_of(small, picture, request)
     metadata = read_metadata(save_clip(clip, tmp_path / name))
     first_frame, same = request_from_metadata(metadata)
     assert metadata == clip.metadata and same == request
-    assert first_frame == FirstFrameRequest(request.prompt, "pixel art", "blur", "base", 11)
+    assert first_frame == FirstFrameRequest(request.prompt, "pixel art", "blur", "base", 11, 9, 3.5)
     assert metadata["adapter_revision"] == moving_adapter.revision() and metadata["torch"] == torch.__version__
     assert np.array_equal(clip_of(small, picture, same).frames, clip.frames)
 

@@ -23,6 +23,7 @@ from huvidpo.training.loop import (
     optimizer_step,
     save_atomically,
 )
+from huvidpo.training.muon import MuonAdamW
 
 BATCH = 32
 LEARNING_RATE = 8e-4
@@ -107,8 +108,8 @@ def trained_parts(pipeline: StableDiffusionPipeline) -> torch.nn.ModuleDict:
     return torch.nn.ModuleDict({"text_encoder": pipeline.text_encoder, "unet": pipeline.unet})
 
 
-def new_optimizer(trained: torch.nn.ModuleDict) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(trained.parameters(), weight_decay=1e-2, betas=(0.9, 0.99))
+def new_optimizer(trained: torch.nn.ModuleDict) -> MuonAdamW:
+    return MuonAdamW(trained.named_parameters(), weight_decay=1e-2)
 
 
 def adopt_first_frames(pipeline: StableDiffusionPipeline, work: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from huvidpo.backbones import LoadedBackbone, seconds_for
 from huvidpo.categories import check_prompt
 from huvidpo.pipelines.image_to_video import RECIPES
-from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed
+from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
 from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
@@ -54,7 +54,7 @@ class Form:
 
     def clip_request(self, seed: int, made: FirstFrameRequest | None) -> ClipRequest:
         """The clip that the form asks for, from a first frame that `made` describes."""
-        return ClipRequest(
+        request = ClipRequest(
             prompt=check_prompt(self.prompt),
             category=self.category,
             style=self.style,
@@ -66,9 +66,8 @@ class Form:
             guidance=self.guidance,
             attention=self.attention,
             fit=self.fit,
-            first_frame_model=made.model if made else "upload",
-            first_frame_seed=made.seed if made else -1,
         )
+        return starting_from(request, made) if made else request
 
     def next_seed(self) -> int:
         """The seed of the next run: a new one, or the one in the form."""
