@@ -171,9 +171,8 @@ def judged_clips(
         for vote in votes:
             for take, good in zip((vote.pair.a, vote.pair.b), GOODNESS[vote.preference], strict=True):
                 balance[take.sha256, vote.pair.prompt] += good
-    clips = [
-        JudgedClip(video_path(sha256), prompt, good=value > 0) for (sha256, prompt), value in sorted(balance.items()) if value
-    ]  # fmt: skip
+    decided = [(key, value) for key, value in sorted(balance.items()) if value]
+    clips = [JudgedClip(video_path(sha256), prompt, good=value > 0) for (sha256, prompt), value in decided]
     return tuple(clips), len(balance) - len(clips)
 
 

@@ -27,8 +27,8 @@ def reason_to_stop(rows: list[Row]) -> str:
     drift = winner_drift(rows)
     if len(rows) >= PATIENCE and drift > MAX_WINNER_DRIFT:
         return (
-            f"The winners are getting less likely too: over the last {PATIENCE} steps their error was {drift:.1%} above "
-            "the reference's. A larger beta, a smaller learning rate or a stronger winner anchor holds them."
+            f"The winners are getting less likely too: over the last {PATIENCE} steps their error was {drift:.1%} "
+            "above the reference's. A larger beta, a smaller learning rate or a stronger winner anchor holds them."
         )
     motion = [row["motion"] for row in rows if row["motion"] >= 0]
     if len(motion) >= 2 and max(motion[-2:]) < MIN_MOTION:

@@ -1,4 +1,4 @@
-"""Stage 2: a category's adapter learns from preferences. Knows the loop and its checkpoints, not where examples are from.
+"""Stage 2: a category's adapter learns from preferences. Knows the loop and its checkpoints, not who preferred.
 
     for record in train_preference(pipeline, encoded, settings, work, 16, identity):
         ...  # print, plot, or stop: closing the generator keeps everything that was learned
@@ -220,7 +220,7 @@ def remember(known: Tensor, draws: tuple[tuple[int, int], ...], errors: Tensor) 
 
 
 def keep_best(unet: nn.Module, run: RunState) -> None:
-    """Takes the LoRA as it is for the best so far if its recent loss is the lowest and the winners have not drifted."""
+    """Takes the LoRA as it is for the best if its recent loss is the lowest so far and winners have not drifted."""
     loss = recent_loss(run.rows)
     if not run.stopped and loss < run.best_loss and winner_drift(run.rows) <= MAX_WINNER_DRIFT:
         run.best, run.best_step, run.best_loss = lora_state(unet), run.step, loss
@@ -263,6 +263,12 @@ class Checkpoint:
         clock.spent = state["seconds"]
         for name in vars(run):
             setattr(run, name, state[name])
+
+
+def best_step(work: Path) -> tuple[list[Row], str, int]:
+    """The rows of a run's last checkpoint, why it stopped ("" if it did not), and the step of its best weights."""
+    state = load_state(work / CHECKPOINT) or {"rows": [], "stopped": "", "best_step": 0}
+    return state["rows"], state["stopped"], state["best_step"]
 
 
 def read_log(work: Path) -> list[Row]:

@@ -95,33 +95,35 @@ def preset_settings(preset: str, objective: str, learning_rate: float | None = N
     return replace(settings, **changes)
 
 
+# Field -> lowest and highest value.
+RANGES = {
+    "beta": (1e-6, 1e6),
+    "learning_rate": (1e-9, 1.0),
+    "steps": (1, MAX_STEPS),
+    "epochs": (1, 1000),
+    "minutes": (1e-3, 1e5),
+    "rank": (1, 256),
+    "alpha": (1e-3, 1e4),
+    "gradient_clip": (1e-6, 1e6),
+    "pairs_per_step": (1, 1024),
+    "pairs_at_once": (1, 1024),
+    "draws_per_pair": (0, 1000),
+    "validate_every": (1, MAX_STEPS),
+    "seed": (0, 2**31 - 1),
+    **dict.fromkeys(("dropout", "caption_dropout", "warmup", "decay", "winner_anchor", "real_anchor"), (0.0, 1.0)),
+}
+
+
 def check_settings(settings: PreferenceSettings) -> None:
     """ValueError, with one sentence, for the first setting that is out of range."""
-    s = settings
-    positive = {"beta": s.beta, "learning rate": s.learning_rate, "alpha": s.alpha, "gradient clip": s.gradient_clip}
-    for name, value in positive.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"The {name} must be above 0, not {value:g}.")
-    if s.learning_rate > 1:
-        raise ValueError(f"The learning rate must be at most 1, not {s.learning_rate:g}.")
-    counts = {"rank": s.rank, "pairs per step": s.pairs_per_step, "pairs at once": s.pairs_at_once, "epochs": s.epochs}
-    counts |= {"steps": s.steps} if s.steps is not None else {}
-    for name, value in counts.items():
-        if not 1 <= value <= MAX_STEPS:
-            raise ValueError(f"The number of {name} must be from 1 to {MAX_STEPS}, not {value}.")
-    shares = {"dropout": s.dropout, "caption dropout": s.caption_dropout, "warm-up": s.warmup, "decay": s.decay}
-    shares |= {"winner anchor": s.winner_anchor, "real anchor": s.real_anchor}
-    for name, value in shares.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"The {name} must be from 0 to 1, not {value:g}.")
-    if s.minutes is not None and not s.minutes > 0:
-        raise ValueError(f"The minutes must be above 0, not {s.minutes:g}.")
-    if s.members not in MEMBERS:
-        raise ValueError(f"Winner and loser go through the network 'together' or 'apart', not {s.members!r}.")
-    if not 0 <= s.draws_per_pair <= 1000:
-        raise ValueError(f"The draws per pair must be from 0 to 1000, not {s.draws_per_pair}.")
-    if not 0 <= s.seed < 2**31:
-        raise ValueError(f"The seed must be a whole number from 0 to {2**31 - 1}, not {s.seed}.")
+    for name, (lowest, highest) in RANGES.items():
+        value = getattr(settings, name)
+        if value is not None and not lowest <= value <= highest:
+            raise ValueError(f"The {name.replace('_', ' ')} must be from {lowest:g} to {highest:g}, not {value:g}.")
+    if settings.members not in MEMBERS:
+        raise ValueError(f"Winner and loser go through the network 'together' or 'apart', not {settings.members!r}.")
+    if settings.objective not in OBJECTIVES:
+        raise ValueError(f"There is no objective {settings.objective!r}; choose one of: {', '.join(OBJECTIVES)}.")
 
 
 def total_steps(settings: PreferenceSettings, examples: int) -> int:

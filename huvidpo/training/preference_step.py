@@ -1,4 +1,4 @@
-"""One batch of preferences -> gradients and numbers. Knows the network and the losses, nothing of files or of loops."""
+"""One batch of preferences -> gradients and numbers. Knows the network and the losses, nothing of files or loops."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

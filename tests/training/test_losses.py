@@ -98,7 +98,7 @@ def test_identity_and_dpo_start_with_gradients_of_one_size() -> None:
 
 
 def test_dense_by_hand() -> None:
-    """Two frames, clip a improved by 0.2 on both, b unchanged; beta 10: inside = 1 where a is better, -1 where b is."""
+    """Two frames, clip a improved by 0.2 on both, b unchanged; beta 10: inside = 1, -1 and nothing."""
     reference = torch.full((1, 3), 0.5)
     policy_a = reference - 0.2
     terms = dense_dpo(policy_a, reference, reference, reference, torch.tensor([[1.0, -1.0, 0.0]]), beta=10)
@@ -149,7 +149,7 @@ def test_reference_point_runs_and_stays_above_zero() -> None:
 
 
 def test_safe_loser_scale_by_hand() -> None:
-    """g_w = (1, 0), mu 0.5. g_l = (2, 0): 0.5 * 1 / 2 = 0.25. (0.4, 9): 1.25, cut to 1. (-1, 0): helps, 1. Orthogonal: 1."""
+    """g_w = (1, 0), mu 0.5. g_l = (2, 0): 0.5 * 1 / 2 = 0.25. (0.4, 9): 1.25, cut to 1. (-1, 0), (0, 1): 1."""
     winner = torch.tensor([[1.0, 0.0]] * 4)
     loser = torch.tensor([[2.0, 0.0], [0.4, 9.0], [-1.0, 0.0], [0.0, 1.0]])
     torch.testing.assert_close(safe_loser_scale(winner, loser, 0.5), torch.tensor([0.25, 1.0, 1.0, 1.0]))
