@@ -19,7 +19,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
-from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep
+from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.video import write_gif, write_mp4
 
@@ -60,6 +60,9 @@ class ClipRequest:
     first_frame_seed: int = -1  # -1 for an uploaded one
     first_frame_steps: int = 0  # 0 is the backbone's own number
     first_frame_guidance: float = -1.0  # -1 is the backbone's own
+    shared_noise_seed: int = -1  # of the noise that the frames share, where two takes have it in common; -1 is `seed`
+    source_sha256: str = ""  # of the file of the clip that the take starts from; "" starts from noise
+    source_strength: float = -1.0  # share of the steps that is run anew then
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,17 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
                     yield FirstFrame(fit_image(event, preset.width, preset.height, "crop"), request)
 
 
-def make_clip(backbone: LoadedBackbone, image: Image.Image, request: ClipRequest) -> Iterator[Progress | Clip]:
+def make_clip(
+    backbone: LoadedBackbone, image: Image.Image, request: ClipRequest, source: np.ndarray | None = None
+) -> Iterator[Progress | Clip]:
     """Yields progress with previews, at last the clip that continues `image` (any size and mode).
 
-    Raises ValueError for a request that makes no sense. Closing the generator ends the work.
+    `source`, uint8 frames (f h w 3), are those of the clip that the request names, if it names one. Raises ValueError
+    for a request that makes no sense. Closing the generator ends the work.
     """
     check_request(request)
+    if (source is None) != (not request.source_sha256):
+        raise ValueError("This take starts from another clip, which must be given with it.")
     preset, category = backbone.preset, find_category(request.category)
     recipe = chosen_recipe(request)
     adapter = find_adapter(preset.name, category.name, request.adapter)
@@ -148,6 +156,8 @@ def make_clip(backbone: LoadedBackbone, image: Image.Image, request: ClipRequest
         steps = backbone.video.stream(
             [prompt], [first_frame], [request.seed], recipe, preset.num_frames, preset.width, preset.height,
             negative_prompts=[request.negative_prompt],
+            shared_seeds=None if request.shared_noise_seed < 0 else [request.shared_noise_seed],
+            source=None if source is None else Source(source, request.source_strength),
         )  # fmt: skip
         for event in steps:
             if isinstance(event, SamplingStep):
@@ -181,6 +191,8 @@ def check_request(request: FirstFrameRequest | ClipRequest) -> None:
         check_choice("recipe", request.recipe, RECIPES)
         check_choice("attention", request.attention, ATTENTION_VARIANTS)
         check_choice("way to fit the first frame", request.fit, ("crop", "pad"))
+        if request.source_sha256 and not 0 < request.source_strength <= 1:
+            raise ValueError(f"The strength must be above 0 and at most 1, not {request.source_strength:g}.")
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...] | dict) -> None:
@@ -244,8 +256,8 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     """
     if not isinstance(metadata.get("huvidpo"), str) or not isinstance(metadata.get("prompt"), str):
         raise ValueError("This file holds no settings: it was not made by this program, or it was re-encoded.")
-    kinds = {"seed": int, "first_frame_seed": int, "first_frame_steps": int, "steps": int}
-    kinds |= {"guidance": float, "first_frame_guidance": float}
+    whole = ("seed", "first_frame_seed", "first_frame_steps", "shared_noise_seed", "steps")
+    kinds = dict.fromkeys(whole, int) | dict.fromkeys(("guidance", "first_frame_guidance", "source_strength"), float)
     values = {}
     for field in dataclasses.fields(ClipRequest):
         if field.name in metadata:

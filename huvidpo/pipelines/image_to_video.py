@@ -54,6 +54,14 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
+class Source:
+    """A clip that takes start from instead of pure noise, so that they move alike (DenseDPO, arXiv 2506.03517)."""
+
+    frames: np.ndarray  # uint8 (f h w 3)
+    strength: float  # share of the steps that is run anew, above 0 and at most 1
+
+
+@dataclass(frozen=True)
 class SamplingStep:
     """One denoising step done."""
 
@@ -110,11 +118,15 @@ class ImageToVideoPipeline(DiffusionPipeline):
         negative_prompts: list[str] | None = None,
         fit: str = "crop",
         preview_every: int = 2,  # steps; 0 for none
+        shared_seeds: list[int] | None = None,
+        source: Source | None = None,
     ) -> Iterator[SamplingStep | ImageToVideoOutput]:
         """Samples one clip per prompt, image and seed; yields every step, at last the clips.
 
-        The same seed gives the same clip whatever else is in the batch. Closing the generator ends the work. Raises
-        ValueError when the lists differ in length, or a size or the recipe is out of range.
+        The same seed gives the same clip whatever else is in the batch. `shared_seeds` draw the noise that the frames
+        of a clip share, where takes are to have that in common. All clips start from noise, or from a `source`.
+        Closing the generator ends the work. Raises ValueError when the lists differ in length, or a size or the recipe
+        is out of range.
         """
         negative_prompts = negative_prompts or [""] * len(prompts)
         self.check_inputs(prompts, images, seeds, negative_prompts, recipe, num_frames, width, height)
@@ -124,8 +136,11 @@ class ImageToVideoPipeline(DiffusionPipeline):
         first_frame = encode_frames(self.vae, frames_to_tensor(pixels))
         channels, rows, columns = first_frame.shape[1:]
         noise = draw_noise((channels, num_frames, rows, columns), seeds, device)
+        if shared_seeds is not None:  # frame 0 itself is never noisy: its noise is the part that later frames share
+            noise[:, :, :1] = draw_noise((channels, 1, rows, columns), shared_seeds, device)
         noise = share_noise(noise, recipe.shared_noise, recipe.preserve_variance)
-        for step, total, latents, clean in self.denoise(noise, first_frame, text, recipe):
+        start = None if source is None else self.encode_source(source, num_frames, width, height)
+        for step, total, latents, clean in self.denoise(noise, first_frame, text, recipe, start):
             show = preview_every and step % preview_every == 0 and step < total
             yield SamplingStep(step, total, latents, self.preview(clean) if show else None)
         yield ImageToVideoOutput(frames=self.decode_clips(latents, recipe))
@@ -149,23 +164,44 @@ class ImageToVideoPipeline(DiffusionPipeline):
         if not 1 <= recipe.steps <= 1000 or not 0 <= recipe.shared_noise <= 1:
             raise ValueError(f"The recipe {recipe.name!r} has steps or shared noise out of range.")
 
+    def encode_source(self, source: Source, num_frames: int, width: int, height: int) -> tuple[Tensor, float]:
+        """Latents (c f h w) of the source's first `num_frames` frames, and its strength."""
+        if len(source.frames) < num_frames or not 0 < source.strength <= 1:
+            raise ValueError(f"An aligned take needs a clip of {num_frames} frames and a strength above 0, at most 1.")
+        images = [fit_image(Image.fromarray(frame), width, height, "crop") for frame in source.frames[:num_frames]]
+        latents = encode_frames(self.vae, frames_to_tensor(np.stack([np.asarray(image) for image in images])))
+        return rearrange(latents, "f c h w -> c f h w"), source.strength
+
     def denoise(
-        self, noise: Tensor, first_frame: Tensor, text: Tensor, recipe: Recipe
+        self,
+        noise: Tensor,
+        first_frame: Tensor,
+        text: Tensor,
+        recipe: Recipe,
+        start: tuple[Tensor, float] | None = None,
     ) -> Iterator[tuple[int, int, Tensor, Tensor]]:
         """The sampling loop: noise (b c f h w), first frame (b c h w), text (2b n d), unconditional half first.
 
-        Yields step (1-based), number of steps, latents, and the clean latents predicted from them.
+        `start` is latents (c f h w) and a strength: they are made noisy for that share of the steps, and only those
+        are run (SDEdit, arXiv 2108.01073). Yields step (1-based), number of steps, latents, and the clean latents
+        predicted from them.
         """
         scheduler = self.new_scheduler(recipe)
-        latents = with_first_frame(noise * scheduler.init_noise_sigma, first_frame)
-        for i, timestep in enumerate(scheduler.timesteps):
+        skipped, latents = 0, noise * scheduler.init_noise_sigma
+        if start is not None:
+            clean, strength = start
+            skipped = len(scheduler.timesteps) - max(1, round(strength * len(scheduler.timesteps)))
+            scheduler.set_begin_index(skipped)
+            latents = scheduler.add_noise(clean.to(noise).expand_as(noise), noise, scheduler.timesteps[skipped, None])
+        latents = with_first_frame(latents, first_frame)
+        for i, timestep in enumerate(scheduler.timesteps[skipped:]):
             prediction = self.guided_prediction(latents, timestep, text, recipe.guidance)
             clean = predicted_clean(scheduler, latents, prediction, timestep)
             later = scheduler.step(prediction[:, :, 1:], timestep, latents[:, :, 1:]).prev_sample
             latents = torch.cat([latents[:, :, :1], later], dim=2)
             if recipe.match_statistics:
-                latents = published_adain(latents, i)
-            yield i + 1, len(scheduler.timesteps), latents, with_first_frame(clean, first_frame)
+                latents = published_adain(latents, skipped + i)
+            yield i + 1, len(scheduler.timesteps) - skipped, latents, with_first_frame(clean, first_frame)
 
     def guided_prediction(self, latents: Tensor, timestep: Tensor, text: Tensor, guidance: float) -> Tensor:
         """Classifier-free guidance, unconditional + guidance * (text - unconditional): (b c f h w) -> (b c f h w)."""

@@ -2,16 +2,35 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 MAX_TEXT = 2000  # characters of any text in a record
 MAX_INTEGER = 2**53  # what JSON carries exactly
 
 
-def field_names(cls: type) -> list[str]:
-    """Names of a record's fields, in their order."""
-    return [entry.name for entry in dataclasses.fields(cls)]
+@dataclass(frozen=True)
+class Field:
+    """What a record's field may hold."""
+
+    name: str
+    kind: type  # str, int, float, bool, a record, or tuple for one of strings
+    required: bool
+
+
+@cache
+def fields_of(cls: type) -> tuple[Field, ...]:
+    """The fields of a record, in their order."""
+    return tuple(
+        Field(
+            name=entry.name,
+            kind=entry.type if isinstance(entry.type, type) else tuple,
+            required=entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING,
+        )
+        for entry in dataclasses.fields(cls)
+    )
 
 
 def from_fields(cls: type, values: Mapping[str, Any]) -> Any:
@@ -20,34 +39,33 @@ def from_fields(cls: type, values: Mapping[str, Any]) -> Any:
     Raises ValueError with the name of the first field that is missing or of another type.
     """
     given: dict[str, Any] = {}
-    for entry in dataclasses.fields(cls):
-        if entry.name in values:
-            value = values[entry.name]
-            if entry.type is float and isinstance(value, int) and not isinstance(value, bool):
+    for field in fields_of(cls):
+        if field.name in values:
+            value = values[field.name]
+            if field.kind is float and type(value) is int:
                 value = float(value)
-            given[entry.name] = tuple(value) if isinstance(value, list) else value
-        elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
-            raise ValueError(f"The row has no column {entry.name!r}.")
+            given[field.name] = tuple(value) if isinstance(value, list) else value
+        elif field.required:
+            raise ValueError(f"The row has no column {field.name!r}.")
     return cls(**given)
 
 
 def check_fields(record: object) -> None:
     """ValueError for the first field of another type than it says, too long a text, or a number that is no number."""
-    for entry in dataclasses.fields(record):
-        value = getattr(record, entry.name)
-        if entry.type is str:
-            fits = isinstance(value, str) and len(value) <= MAX_TEXT
-        elif entry.type is bool:
-            fits = isinstance(value, bool)
-        elif entry.type is int:
-            fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INTEGER
-        elif entry.type is float:
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        elif isinstance(entry.type, type):
-            fits = isinstance(value, entry.type)
-        else:
-            fits = isinstance(value, tuple) and all(isinstance(part, str) for part in value)
-        require(fits, f"The field {entry.name!r} cannot be {str(value)[:80]!r}.")
+    for field in fields_of(type(record)):
+        value = getattr(record, field.name)
+        check = CHECKS.get(field.kind)
+        if not (check(value) if check else isinstance(value, field.kind)):
+            raise ValueError(f"The field {field.name!r} cannot be {str(value)[:80]!r}.")
+
+
+CHECKS: dict[type, Callable[[Any], bool]] = {
+    str: lambda value: type(value) is str and len(value) <= MAX_TEXT,
+    bool: lambda value: type(value) is bool,
+    int: lambda value: type(value) is int and abs(value) <= MAX_INTEGER,
+    float: lambda value: type(value) in (int, float) and math.isfinite(value),
+    tuple: lambda value: type(value) is tuple and all(type(part) is str for part in value),
+}
 
 
 def mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ A row is a flat dict for JSON and for the dataset on the Hub: every column alway
 checked when they are made, wherever they come from; what does not fit is a ValueError with one sentence.
 """
 
-import dataclasses
 import hashlib
 import re
 import uuid
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from huvidpo.preferences.fields import check_choice, check_fields, field_names, from_fields, mapping, require
+from huvidpo.preferences.fields import check_choice, check_fields, from_fields, mapping, require
 
 SCHEMA_VERSION = 1
 PREFERENCES = ("a", "b", "tie_good", "tie_bad")
@@ -100,12 +99,11 @@ class TakeRecord:
     ) -> Self:
         """The record of a clip from the settings in its file; what they do not say stays unknown."""
         measured = {"num_frames": num_frames, "width": width, "height": height, "fps": fps, "motion": motion}
-        known = {name: settings[name] for name in field_names(cls) if name in settings}
-        return from_fields(cls, known | measured | {"sha256": sha256})
+        return from_fields(cls, {**settings, **measured, "sha256": sha256})
 
     def settings(self) -> dict[str, Any]:
         """The settings that are known, under the names that `takes.request_from_metadata` reads."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value not in ("", -1)}
+        return {name: value for name, value in vars(self).items() if value not in ("", -1)}
 
 
 @dataclass(frozen=True)
@@ -139,13 +137,12 @@ class Pair:
 
     def to_row(self) -> dict[str, Any]:
         """All columns of the pair; what people look for first stands also outside of the two takes."""
-        own = {name: getattr(self, name) for name in field_names(Pair) if name not in ("a", "b")}
-        sides = {
-            f"{name}_{side}": getattr(take, name)
-            for name in ("sha256", "seed", "adapter", "motion")
-            for side, take in (("a", self.a), ("b", self.b))
-        }
-        return own | sides | {"take_a": dataclasses.asdict(self.a), "take_b": dataclasses.asdict(self.b)}
+        row = dict(vars(self))
+        for side in "ab":
+            take = dict(vars(row.pop(side)))
+            row |= {f"{name}_{side}": take[name] for name in ("sha256", "seed", "adapter", "motion")}
+            row[f"take_{side}"] = take
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -164,8 +161,8 @@ class Answers:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in field_names(Answers):
-            require(0 <= getattr(self, name) <= 5, f"The answer on {name} must be from 1 to 5, or 0 for none.")
+        for name, answer in vars(self).items():
+            require(0 <= answer <= 5, f"The answer on {name} must be from 1 to 5, or 0 for none.")
 
 
 @dataclass(frozen=True)
@@ -208,13 +205,13 @@ class Rating:
 
     def to_row(self) -> dict[str, Any]:
         """All columns, the pair's included."""
-        label_a, label_b = LABELS[self.preference]
-        own = {name: getattr(self, name) for name in field_names(Rating) if name != "pair"} | {
-            "segment_labels": list(self.segment_labels),
-            "answers_a": dataclasses.asdict(self.answers_a),
-            "answers_b": dataclasses.asdict(self.answers_b),
-        }
-        return own | {"label_a": label_a, "label_b": label_b, "num_segments": SEGMENTS} | self.pair.to_row()
+        row = dict(vars(self))
+        pair = row.pop("pair")
+        row |= {name: dict(vars(row[name])) for name in ("answers_a", "answers_b")}
+        row["segment_labels"] = list(self.segment_labels)
+        row["num_segments"] = SEGMENTS
+        row["label_a"], row["label_b"] = LABELS[self.preference]
+        return row | pair.to_row()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

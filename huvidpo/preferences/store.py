@@ -1,40 +1,24 @@
 """The local store of pairs, ratings and their files: appended to, never rewritten. Knows no network.
 
-One SQLite file holds the rows and two folders hold videos and first frames under the sha256 of their bytes. SQLite's
-write-ahead log with `synchronous=FULL` is what the rules need: a row is on the disk before it is acknowledged, whole
-or not at all, whatever is killed; several processes write at once; a full disk takes back the last step and no more.
-Rows are never changed. What changes is which batch a row lies in: none, then one for good, which is then pushed.
+Rows lie in one SQLite file; videos and first frames in two folders, under the sha256 of their bytes. A row is never
+changed. What changes is the batch that it lies in: none at first, then one for good, and that one's way to the Hub.
 """
 
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import RLock
+from typing import NamedTuple
 
+from huvidpo.preferences.database import Database
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
 from huvidpo.preferences.records import Pair, Rating, Withdrawal, new_id, record_from_row
 
 # One batch becomes one commit on the Hub, which wants at most about a hundred files in each.
 BATCH_FILES = 80
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS pairs (
-    number INTEGER PRIMARY KEY, pair_id TEXT NOT NULL UNIQUE, category TEXT NOT NULL, row TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS records (
-    number INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, pair_id TEXT NOT NULL REFERENCES pairs (pair_id),
-    rater TEXT NOT NULL, preference TEXT NOT NULL, supersedes TEXT NOT NULL, batch TEXT NOT NULL, row TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS records_pair ON records (pair_id);
-CREATE INDEX IF NOT EXISTS records_rater ON records (rater);
-CREATE INDEX IF NOT EXISTS records_supersedes ON records (supersedes);
-CREATE INDEX IF NOT EXISTS records_batch ON records (batch);
-CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, state TEXT NOT NULL);
-"""
 # A rating counts until a later row of the same rater takes its place or takes it back.
 CURRENT = """
     preference != 'withdrawn' AND NOT EXISTS (
@@ -53,6 +37,21 @@ class Counts:
     waiting: int  # rows made here, withdrawals included, that are not on the Hub yet
 
 
+class PairOutline(NamedTuple):
+    """A pair in short, with the ratings of it that count."""
+
+    pair_id: str
+    origin: str
+    split: str
+    category: str
+    prompt: str
+    adapter_a: str
+    adapter_b: str
+    chosen_a: float  # counts
+    chosen_b: float
+    ties: float
+
+
 class RatingStore:
     """Pairs, ratings and their files in `home`/ratings; as many of these as you like may be open at once.
 
@@ -62,16 +61,10 @@ class RatingStore:
 
     def __init__(self, home: Path):
         self.folder = home / "ratings"
-        self._lock = RLock()
-        with writing(), saying_why():
+        with writing():
             for name in FOLDERS.values():
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                self.folder / "ratings.db", timeout=60, isolation_level=None, check_same_thread=False
-            )
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(SCHEMA)
+        self._database = Database(self.folder / "ratings.db")
 
     def close(self) -> None:
         """Ends the use of this object; nothing is lost without it."""
@@ -102,24 +95,38 @@ class RatingStore:
         needed += [self.frame_path(pair.first_frame)] if pair.first_frame else []
         if missing := [path.name for path in needed if not path.is_file()]:
             raise ValueError(f"The pair {pair.pair_id} lacks the file {missing[0]}.")
-        with self._transaction() as database:
+        with self._database.transaction() as database:
+            row = pair.to_row()
+            names = ("pair_id", "category", "origin", "split", "prompt", "adapter_a", "adapter_b")
             database.execute(
-                "INSERT OR IGNORE INTO pairs (pair_id, category, row) VALUES (?, ?, ?)",
-                (pair.pair_id, pair.category, json.dumps(pair.to_row())),
+                f"INSERT OR IGNORE INTO pairs ({', '.join(names)}, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*(row[name] for name in names), json.dumps(row)),
             )
         return self.pair(pair.pair_id)
 
     def pair(self, pair_id: str) -> Pair:
         """The pair of that name; ValueError when there is none."""
-        found = self._rows("SELECT row FROM pairs WHERE pair_id = ?", pair_id)
+        found = self._database.rows("SELECT row FROM pairs WHERE pair_id = ?", pair_id)
         if not found:
             raise ValueError(f"There is no pair {pair_id[:80]!r}.")
         return Pair.from_row(json.loads(found[0][0]))
 
     def pairs(self, category: str | None = None) -> list[Pair]:
         """All pairs (of a category), the oldest first."""
-        query = "SELECT row FROM pairs WHERE ? IN ('', category) ORDER BY number"
-        return [Pair.from_row(json.loads(row)) for (row,) in self._rows(query, category or "")]
+        where, values = both(("category = ?", category))
+        rows = self._database.rows(f"SELECT row FROM pairs WHERE {where} ORDER BY number", *values)
+        return [Pair.from_row(json.loads(row)) for (row,) in rows]
+
+    def outlines(self, category: str | None = None) -> list[PairOutline]:
+        """What is needed to choose among all pairs (of a category) without reading each of them, the oldest first."""
+        where, values = both(("category = ?", category))
+        query = f"""
+            SELECT pairs.pair_id, origin, split, category, prompt, adapter_a, adapter_b,
+                TOTAL(preference = 'a'), TOTAL(preference = 'b'), TOTAL(preference LIKE 'tie%')
+            FROM pairs LEFT JOIN (SELECT pair_id, preference FROM records WHERE {CURRENT}) AS votes USING (pair_id)
+            WHERE {where} GROUP BY pairs.number ORDER BY pairs.number
+        """
+        return [PairOutline(*row) for row in self._database.rows(query, *values)]
 
     # Ratings
 
@@ -129,12 +136,12 @@ class RatingStore:
         The same rating a second time changes nothing. ValueError when the pair is not here, when its name is taken by
         another rating, or when it replaces a rating that is not this rater's, of another pair, or counts no more.
         """
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             self._insert(database, rating, OPEN)
 
     def withdraw(self, rating_id: str, rater: str) -> None:
         """Takes a rating back by its rater's word; ValueError when the rater has no such rating that counts."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             found = database.execute(
                 f"SELECT pair_id FROM records WHERE record_id = ? AND rater = ? AND {CURRENT}", (rating_id, rater)
             ).fetchone()
@@ -151,18 +158,20 @@ class RatingStore:
 
     def ratings(self, category: str | None = None, rater: str | None = None, last: int = -1) -> list[Rating]:
         """The ratings that count, the oldest first: of a category, of a rater, the `last` so many."""
-        newest = self._records(
-            f"? IN ('', category) AND ? IN ('', rater) AND {CURRENT} ORDER BY records.number DESC LIMIT ?",
-            category or "",
-            rater or "",
-            last,
-        )
+        where, values = both(("category = ?", category), ("rater = ?", rater))
+        newest = self._records(f"{where} AND {CURRENT} ORDER BY records.number DESC LIMIT ?", *values, last)
         return newest[::-1]
 
-    def times_rated(self, rater: str | None = None) -> dict[str, int]:
-        """pair_id -> how many ratings of it count (from one rater), for the pairs that have any."""
-        query = f"SELECT pair_id, COUNT(*) FROM records WHERE ? IN ('', rater) AND {CURRENT} GROUP BY pair_id"
-        return dict(self._rows(query, rater or ""))
+    def rated_pairs(self, rater: str) -> dict[str, list[tuple[str, bool]]]:
+        """pair_id -> (left_is, is_repeat) of each rating by this rater that counts, the oldest first."""
+        query = f"""
+            SELECT pair_id, json_extract(row, '$.left_is'), json_extract(row, '$.is_repeat')
+            FROM records WHERE rater = ? AND {CURRENT} ORDER BY number
+        """
+        rated: dict[str, list[tuple[str, bool]]] = {}
+        for pair_id, left_is, is_repeat in self._database.rows(query, rater):
+            rated.setdefault(pair_id, []).append((left_is, bool(is_repeat)))
+        return rated
 
     def counts(self) -> Counts:
         """Pairs, ratings that count, and rows that wait for the Hub."""
@@ -172,14 +181,13 @@ class RatingStore:
             f"SELECT COUNT(*) FROM records WHERE {CURRENT}",
             f"SELECT COUNT(*) FROM records WHERE {waiting}",
         )
-        with self._lock:
-            return Counts(*(self._rows(query)[0][0] for query in queries))
+        return Counts(*(self._database.rows(query)[0][0] for query in queries))
 
     # Batches
 
     def seal(self) -> str:
         """Puts the oldest open rows together into a batch of at most BATCH_FILES files; its name, "" without rows."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             query = (
                 "SELECT records.number, pair_id, pairs.row FROM records JOIN pairs USING (pair_id) WHERE batch = ''"
             )
@@ -201,7 +209,10 @@ class RatingStore:
         """Names of the batches in one of these states (SEALED, PUSHED, PULLED), the oldest first."""
         marks = ", ".join("?" * len(states))
         return [
-            name for (name,) in self._rows(f"SELECT name FROM batches WHERE state IN ({marks}) ORDER BY name", *states)
+            name
+            for (name,) in self._database.rows(
+                f"SELECT name FROM batches WHERE state IN ({marks}) ORDER BY name", *states
+            )
         ]
 
     def batch(self, name: str) -> list[Rating | Withdrawal]:
@@ -210,12 +221,12 @@ class RatingStore:
 
     def mark_pushed(self, name: str) -> None:
         """The batch is on the Hub."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             database.execute("UPDATE batches SET state = ? WHERE name = ?", (PUSHED, name))
 
     def add_pulled(self, name: str, records: Iterable[Rating | Withdrawal]) -> int:
         """Keeps a batch of others, whose pairs are here, all of it or nothing; returns how many rows were new."""
-        with self._transaction() as database:
+        with self._database.transaction() as database:
             database.execute("INSERT OR IGNORE INTO batches VALUES (?, ?)", (name, PULLED))
             return sum(self._insert(database, record, name) for record in records)
 
@@ -224,8 +235,8 @@ class RatingStore:
     def _insert(self, database: sqlite3.Connection, record: Rating | Withdrawal, batch: str) -> bool:
         """Whether the record was new."""
         row = record.to_row()
-        pair_columns = record.pair.to_row().keys()
-        text = json.dumps({name: value for name, value in row.items() if name not in pair_columns})
+        pair_row = record.pair.to_row()  # lies in its own table
+        text = json.dumps({name: value for name, value in row.items() if name not in pair_row})
         there = database.execute("SELECT row FROM records WHERE record_id = ?", (row["rating_id"],)).fetchone()
         if there:
             if batch == OPEN and there[0] != text:
@@ -251,33 +262,13 @@ class RatingStore:
         query = f"SELECT records.row, pairs.row, pair_id FROM records JOIN pairs USING (pair_id) WHERE {condition}"
         pairs: dict[str, dict] = {}
         records = []
-        for row, pair_row, pair_id in self._rows(query, *values):
+        for row, pair_row, pair_id in self._database.rows(query, *values):
             pairs[pair_id] = pairs.get(pair_id) or json.loads(pair_row)
             records.append(record_from_row(pairs[pair_id] | json.loads(row)))
         return records
 
-    def _rows(self, query: str, *values: object) -> list[tuple]:
-        with self._lock:
-            return self._database.execute(query, values).fetchall()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block or nothing; on the disk when it ends."""
-        with self._lock, saying_why():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # SQLite has rolled back on its own after some errors
-                    self._database.execute("ROLLBACK")
-                raise
-
-
-@contextmanager
-def saying_why() -> Iterator[None]:
-    """What the disk says through SQLite, as one sentence."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise ValueError(f"The store could not be written, so nothing was saved: {error}.") from error
+def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:
+    """The SQL of those conditions that have a value, and the values."""
+    given = [(condition, value) for condition, value in conditions if value is not None]
+    return " AND ".join(["TRUE", *(condition for condition, _ in given)]), [value for _, value in given]

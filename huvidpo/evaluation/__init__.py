@@ -1,0 +1,1 @@
+"""How good clips are: measures of clips, and of what people say about them."""

@@ -1,0 +1,72 @@
+"""The SQLite file under the store: its tables, durable transactions, what it says when it cannot. Knows no records.
+
+SQLite's write-ahead log with `synchronous = FULL` is what ratings need: a row is on the disk before it is
+acknowledged, whole or not at all, whatever is killed; several processes write at once; a full disk takes back the last
+step only.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import RLock
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS pairs (
+    number INTEGER PRIMARY KEY, pair_id TEXT NOT NULL UNIQUE, category TEXT NOT NULL, origin TEXT NOT NULL,
+    split TEXT NOT NULL, prompt TEXT NOT NULL, adapter_a TEXT NOT NULL, adapter_b TEXT NOT NULL, row TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS records (
+    number INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, pair_id TEXT NOT NULL REFERENCES pairs (pair_id),
+    rater TEXT NOT NULL, preference TEXT NOT NULL, supersedes TEXT NOT NULL, batch TEXT NOT NULL, row TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, state TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS pairs_category ON pairs (category);
+CREATE INDEX IF NOT EXISTS records_pair ON records (pair_id);
+CREATE INDEX IF NOT EXISTS records_rater ON records (rater);
+CREATE INDEX IF NOT EXISTS records_supersedes ON records (supersedes, rater);
+CREATE INDEX IF NOT EXISTS records_batch ON records (batch);
+"""
+PATIENCE = 60.0  # seconds to wait while another process writes
+
+
+class Database:
+    """One SQLite file, open for all threads of this process. ValueError, one sentence, for what it cannot do."""
+
+    def __init__(self, path: Path):
+        self._lock = RLock()
+        with saying_why():
+            self._connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(SCHEMA)
+
+    def rows(self, query: str, *values: object) -> list[tuple]:
+        """The answer to a query."""
+        with self._lock, saying_why():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block or nothing; on the disk when it ends."""
+        with self._lock, saying_why():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # SQLite has rolled back on its own after some errors
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@contextmanager
+def saying_why() -> Iterator[None]:
+    """SQLite's errors as one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise ValueError(f"The store could not do this, so nothing was changed: {error}.") from error

@@ -1,0 +1,260 @@
+"""Ratings to a dataset on the Hugging Face Hub and back. Knows the store; the page and the commands know this.
+
+Every sealed batch becomes one commit of new files under a name of its own, so a commit may be tried again at any time:
+what is there already is not sent twice. HUVIDPO_DATASET names the dataset; the token is the one that the Hub's own
+tools use (HF_TOKEN, or `hf auth login`). Without either, nothing is lost: batches wait in the store.
+"""
+
+import contextlib
+import json
+import os
+import random
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HTTPError,
+    RemoteEntryNotFoundError,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars, get_session
+
+from huvidpo.preferences.dataset_card import new_card, renewed_card
+from huvidpo.preferences.files import MAX_FILE_BYTES
+from huvidpo.preferences.records import Rating, Withdrawal, record_from_row
+from huvidpo.preferences.statistics import summarise
+from huvidpo.preferences.store import PULLED, PUSHED, SEALED, RatingStore
+from huvidpo.video import read_frames
+
+ROOT = "data/train"
+METADATA = re.compile(rf"{ROOT}/((?:[\w-][\w.-]*/)+)metadata\.jsonl")
+MAX_METADATA_BYTES = 20_000_000
+SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
+ATTEMPTS = 6
+LONGEST_PAUSE = 60.0  # seconds between attempts
+HOPELESS = (400, 401, 402, 403, 404)  # another attempt would be answered alike
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What `pull` brought."""
+
+    batches: int
+    records: int  # new ratings and withdrawals
+    refused: list[str]  # one sentence for each row that could not be taken
+
+
+def dataset_repo() -> str:
+    """HUVIDPO_DATASET, "" when it is not set."""
+    return os.environ.get("HUVIDPO_DATASET", "").strip()
+
+
+def new_api() -> HfApi:
+    """The Hub's client with the user's own token. ValueError when there is none."""
+    if not get_token():
+        raise ValueError(
+            "There is no Hugging Face token: set HF_TOKEN or run `hf auth login`; ratings wait till then."
+        )
+    disable_progress_bars()
+    return HfApi(library_name="huvidpo")
+
+
+def push(
+    store: RatingStore,
+    repo: str,
+    api: HfApi,
+    attempts: int = ATTEMPTS,
+    pause: Callable[[float], object] = time.sleep,
+) -> int:
+    """Seals what is open and sends every sealed batch, one commit each; returns how many rows are now on the Hub.
+
+    The dataset is made when it is missing. Each step is tried `attempts` times, with a growing `pause` (of seconds;
+    a true answer from it ends the trying). Raises ValueError with one sentence when it goes no further; what was sent
+    counts as sent, the rest waits. One process pushes at a time, others wait for it.
+    """
+    with waiting_turn(store):
+        while store.seal():
+            pass
+        names = store.batches(SEALED)
+        if not names:
+            return 0
+        persist(repo, attempts, pause, lambda: api.create_repo(repo, repo_type="dataset", exist_ok=True))
+        sent = 0
+        for name in names:
+            files = batch_files(store, name)
+            persist(repo, attempts, pause, lambda name=name, files=files: commit(store, repo, api, name, files))
+            store.mark_pushed(name)
+            sent += len(store.batch(name))
+        return sent
+
+
+def commit(store: RatingStore, repo: str, api: HfApi, name: str, files: dict[str, bytes | Path]) -> None:
+    """One commit with a batch's files and the card of that moment; fails when somebody else commits meanwhile."""
+    head = api.repo_info(repo, repo_type="dataset").sha
+    files = {**files, "README.md": card(store, repo, api, head).encode()}
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    api.create_commit(repo, operations, commit_message=f"Ratings {name}", repo_type="dataset", parent_commit=head)
+
+
+def batch_files(store: RatingStore, name: str) -> dict[str, bytes | Path]:
+    """Path in the dataset -> content, of a sealed batch: always the same for the same batch."""
+    rows, files = [], {}
+    for record in store.batch(name):
+        takes = {"a": record.pair.a, "b": record.pair.b}
+        videos = {f"video_{side}_file_name": f"videos/{take.sha256}.mp4" for side, take in takes.items()}
+        rows.append(json.dumps(record.to_row() | videos, sort_keys=True))
+        files |= {f"{ROOT}/{name}/videos/{take.sha256}.mp4": store.video_path(take.sha256) for take in takes.values()}
+        if frame := record.pair.first_frame:
+            files[f"{ROOT}/{name}/frames/{frame}.png"] = store.frame_path(frame)
+    if missing := [path for path in files.values() if not path.is_file()]:
+        raise ValueError(f"The ratings of {name} cannot be uploaded: the file {missing[0]} is gone.")
+    return {f"{ROOT}/{name}/metadata.jsonl": "".join(f"{row}\n" for row in rows).encode(), **files}
+
+
+def card(store: RatingStore, repo: str, api: HfApi, revision: str) -> str:
+    """The dataset's card with today's figures; a new one where there is none."""
+    summary = summarise(store.ratings())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = api.hf_hub_download(repo, "README.md", repo_type="dataset", revision=revision, local_dir=folder)
+        except RemoteEntryNotFoundError:  # and not because the network was away
+            return new_card(repo, summary)
+        return renewed_card(Path(path).read_text(encoding="utf-8"), summary)
+
+
+def pull(
+    store: RatingStore,
+    repo: str,
+    api: HfApi,
+    attempts: int = ATTEMPTS,
+    pause: Callable[[float], object] = time.sleep,
+) -> Pulled:
+    """Takes over the batches of others with their files; a row or a file that does not hold what it says is refused.
+
+    Raises ValueError with one sentence when the Hub cannot be read; batches taken over so far stay.
+    """
+    head = persist(repo, attempts, pause, lambda: api.repo_info(repo, repo_type="dataset").sha)
+    sizes = persist(repo, attempts, pause, lambda: tree(api, repo, head))
+    known = set(store.batches(SEALED, PUSHED, PULLED))
+    batches, records, refused = 0, 0, []
+    for path in sorted(sizes):
+        found = METADATA.fullmatch(path)
+        name = found[1].rstrip("/") if found else ""
+        if not name or name in known:
+            continue
+        with tempfile.TemporaryDirectory(dir=store.folder) as folder:
+            batch = Incoming(store, repo, api, head, name, sizes, Path(folder))
+            good = persist(repo, attempts, pause, batch.records)
+        batches, records = batches + 1, records + store.add_pulled(name, good)
+        refused += batch.refused
+    return Pulled(batches, records, refused)
+
+
+def tree(api: HfApi, repo: str, revision: str) -> dict[str, int]:
+    """Path -> bytes of every file of the dataset; empty while it has no data."""
+    try:
+        entries = api.list_repo_tree(repo, ROOT, recursive=True, repo_type="dataset", revision=revision)
+        return {entry.path: entry.size for entry in entries if hasattr(entry, "size")}
+    except EntryNotFoundError:
+        return {}
+
+
+class Incoming:
+    """One batch from the Hub on its way into the store. It may come from anyone with access to the dataset."""
+
+    def __init__(
+        self, store: RatingStore, repo: str, api: HfApi, head: str, name: str, sizes: dict[str, int], folder: Path
+    ):
+        self.store, self.repo, self.api, self.head, self.name = store, repo, api, head, name
+        self.sizes, self.folder = sizes, folder
+        self.refused: list[str] = []
+
+    def records(self) -> list[Rating | Withdrawal]:
+        """The rows that are what they say, their pairs and files in the store."""
+        self.refused.clear()
+        path = f"{ROOT}/{self.name}/metadata.jsonl"
+        if self.sizes[path] > MAX_METADATA_BYTES:
+            self.refused.append(f"{path} is too large.")
+            return []
+        good = []
+        for number, line in enumerate(self.download(path).read_text("utf-8", errors="replace").splitlines(), 1):
+            try:
+                record = record_from_row(json.loads(line))
+                self.keep_pair(record)
+            except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                self.refused.append(f"{path}, row {number}: {error}")
+            else:
+                good.append(record)
+        return good
+
+    def keep_pair(self, record: Rating | Withdrawal) -> None:
+        pair = record.pair
+        wanted = {f"videos/{take.sha256}.mp4": self.store.video_path(take.sha256) for take in (pair.a, pair.b)}
+        if pair.first_frame:
+            wanted[f"frames/{pair.first_frame}.png"] = self.store.frame_path(pair.first_frame)
+        for name, kept in wanted.items():
+            if not kept.is_file():
+                self.keep_file(f"{ROOT}/{self.name}/{name}", kept.stem)
+        self.store.add_pair(pair)
+
+    def keep_file(self, path: str, sha256: str) -> None:
+        """A file into the store. ValueError when it is missing, too large, not what it says, or not readable."""
+        if path not in self.sizes:
+            raise ValueError(f"the file {path} is missing")
+        if self.sizes[path] > MAX_FILE_BYTES:
+            raise ValueError(f"the file {path} is too large")
+        local = self.download(path)
+        if path.endswith(".mp4"):
+            read_frames(local, max_frames=1)
+        kept = self.store.keep_file(local)
+        if kept != sha256:
+            raise ValueError(f"the file {path} is another one than the row says")
+
+    def download(self, path: str) -> Path:
+        return Path(
+            self.api.hf_hub_download(self.repo, path, repo_type="dataset", revision=self.head, local_dir=self.folder)
+        )
+
+
+def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Callable[[], object]):
+    """The step's answer, after as many attempts as it takes. ValueError with one sentence when it goes no further."""
+    for attempt in range(1, attempts + 1):
+        get_session().timeout = SILENCE  # of the Hub's client, which may be a new one after an error
+        try:
+            return step()
+        except (HTTPError, OSError, RuntimeError, json.JSONDecodeError) as error:  # of the Hub or of the way there
+            status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+            if status in HOPELESS or attempt == attempts:
+                raise ValueError(sentence(repo, error, status)) from error
+        if pause(min(LONGEST_PAUSE, 2.0**attempt) * random.uniform(0.5, 1)):
+            raise ValueError(f"{repo} on the Hub has not answered yet; what is not uploaded waits.")
+
+
+def sentence(repo: str, error: Exception, status: int | None) -> str:
+    """What went wrong, for a person; an exception's own text can hold a whole page, or a token."""
+    if status == 401:
+        return "The Hugging Face token is not valid: set another HF_TOKEN; ratings wait till then."
+    if status == 403:
+        return f"The Hugging Face token may not write to {repo}: it needs write access to that dataset."
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        return f"There is no dataset {repo} on the Hub, or the token may not see it."
+    answer = f"answered with error {status}" if status else f"could not be reached ({type(error).__name__})"
+    return f"{repo} on the Hub {answer}; what is not uploaded waits and can be pushed later."
+
+
+@contextlib.contextmanager
+def waiting_turn(store: RatingStore):
+    """Only one process of this machine pushes at a time."""
+    try:
+        with FileLock(store.folder / "push.lock", timeout=600):
+            yield
+    except Timeout as error:
+        raise ValueError("Another process has been uploading for ten minutes; try again later.") from error

@@ -1,0 +1,79 @@
+"""Two takes of one prompt and one first frame: what to ask for, and keeping what came. Knows `takes` and the store."""
+
+import dataclasses
+import random
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from huvidpo.evaluation.metrics import motion_magnitude
+from huvidpo.images import write_png
+from huvidpo.preferences.records import Pair, TakeRecord, new_pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
+
+ALIGNED_STRENGTH = 0.75  # share of the steps that aligned takes run anew: the source's motion stays, details differ
+
+
+def pair_requests(
+    request: ClipRequest, pairing: str, source_sha256: str = "", against: str | None = None
+) -> tuple[ClipRequest, ClipRequest]:
+    """The requests of take a, which is `request` itself but for its noise, and of take b; the same for the same seed.
+
+    `shared-noise`: the noise that the frames of a clip share is common to both takes, the rest is each one's own.
+    `independent`: nothing is common. `aligned`: both start from the clip `source_sha256`. With `against`, another
+    adapter for take b, both have the same noise: only the adapter differs.
+    """
+    chance = random.Random(request.seed)
+    other, shared = (chance.randint(0, MAX_SEED) for _ in range(2))
+    common: dict[str, object] = {}
+    if pairing == "shared-noise":
+        common = {"shared_noise_seed": shared}
+    elif pairing == "aligned":
+        common = {"source_sha256": source_sha256, "source_strength": ALIGNED_STRENGTH}
+    elif pairing != "independent":
+        raise ValueError(f"There is no pairing {pairing!r}; choose one of: shared-noise, independent, aligned.")
+    a = dataclasses.replace(request, **common)
+    if against is None:
+        return a, dataclasses.replace(a, seed=other)
+    return a, dataclasses.replace(a, adapter=against)
+
+
+def keep_pair(
+    store: RatingStore,
+    a: Clip,
+    b: Clip,
+    first_frame: Image.Image,
+    prompt: str,
+    category: str,
+    origin: str,
+    pairing: str,
+) -> Pair:
+    """Writes both clips and their first frame into the store, measures their motion, and adds the pair.
+
+    Raises ValueError when they cannot be kept, or when both clips are the same to the last bit.
+    """
+    with tempfile.TemporaryDirectory(dir=store.folder) as folder:
+        png = write_png(first_frame, Path(folder) / "first.png", {})
+        takes = [keep_take(store, clip, Path(folder) / "clip.mp4") for clip in (a, b)]
+        if takes[0].sha256 == takes[1].sha256:
+            raise ValueError("Both takes are the same: choose another seed or another adapter for one of them.")
+        pair = new_pair(*takes, prompt, category, origin, pairing, first_frame=store.keep_file(png))
+        return store.add_pair(pair)
+
+
+def keep_take(store: RatingStore, clip: Clip, path: Path) -> TakeRecord:
+    """A clip's file into the store, by way of `path`."""
+    return record_of(store, save_clip(clip, path), clip.frames, clip.fps, clip.metadata)
+
+
+def record_of(
+    store: RatingStore, path: Path, frames: np.ndarray, fps: float, settings: Mapping[str, object]
+) -> TakeRecord:
+    """Keeps a clip's file, of which `frames`, uint8 (f h w 3), are the content; its record, motion included."""
+    count, height, width, _ = frames.shape
+    motion = round(motion_magnitude(frames), 4) if count > 1 else -1.0
+    return TakeRecord.from_settings(settings, store.keep_file(path), count, width, height, float(fps), motion)

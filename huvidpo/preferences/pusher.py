@@ -1,0 +1,99 @@
+"""Uploads ratings in the background, for as long as the page runs. Knows when; `hub` knows how."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from huvidpo.preferences.hub import dataset_repo, new_api, push
+from huvidpo.preferences.store import RatingStore
+
+EVERY = 300.0  # seconds
+AT_ROWS = 20  # that many waiting rows are uploaded at once
+LAST_SECONDS = 20.0  # for the last upload when the program is told to end
+
+
+class Pusher:
+    """One background thread that pushes what waits: at the start, every five minutes, at 20 rows, and at the end.
+
+    `problem` is a sentence for the page while uploading does not work, "" while it does. Ratings never wait for it.
+    """
+
+    def __init__(self, store: RatingStore, repo: str, api: Any, every: float = EVERY, at_rows: int = AT_ROWS):
+        self.problem = ""
+        self._store, self._repo, self._api = store, repo, api
+        self._every, self._at_rows = every, at_rows
+        self._wanted = threading.Event()  # a push is wanted before its time
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ratings to the Hub", daemon=True)
+
+    def start(self) -> None:
+        """Begins with what an earlier run left."""
+        self._thread.start()
+
+    def notify(self) -> None:
+        """Call this after a rating was kept."""
+        if self._store.counts().waiting >= self._at_rows:
+            self._wanted.set()
+
+    def stop(self, seconds: float = LAST_SECONDS) -> None:
+        """Pushes once more and ends; after `seconds` it is left alone, and the next start goes on."""
+        self._ending.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._push()
+            self._wanted.wait(self._every)
+            self._wanted.clear()
+        self._push()
+
+    def _push(self) -> None:
+        try:
+            # A pause between attempts ends early when the program does, and that ends the attempts.
+            push(self._store, self._repo, self._api, pause=self._ending.wait)
+            self.problem = ""
+        except ValueError as error:
+            self.problem = str(error)
+
+
+class NoPusher:
+    """In the place of a `Pusher` where there is nothing to push to; `problem` says why."""
+
+    def __init__(self, problem: str):
+        self.problem = problem
+
+    def notify(self) -> None:
+        """Ratings stay here."""
+
+    def stop(self, seconds: float = LAST_SECONDS) -> None:
+        """There is nothing to end."""
+
+
+def start_pusher(store: RatingStore) -> Pusher | NoPusher:
+    """Pushing to HUVIDPO_DATASET, where that is set and there is a token."""
+    repo = dataset_repo()
+    if not repo:
+        return NoPusher("Ratings stay on this machine: no dataset is set (HUVIDPO_DATASET).")
+    try:
+        api = new_api()
+    except ValueError as error:
+        return NoPusher(str(error))
+    pusher = Pusher(store, repo, api)
+    pusher.start()
+    return pusher
+
+
+def push_on_sigterm(pusher: Pusher | NoPusher) -> None:
+    """A Space is ended by SIGTERM, at which Python runs no exit handlers. From the main thread only.
+
+    The last push happens in the handler: later, while the interpreter ends, no upload thread could start any more.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        pusher.stop()
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)

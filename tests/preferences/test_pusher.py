@@ -1,0 +1,112 @@
+"""The background upload: at the start, by itself, and when the program is told to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import HfApi
+
+from huvidpo.preferences.pusher import NoPusher, Pusher, start_pusher
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from tests.preferences.conftest import rating_of
+from tests.preferences.hub_server import TOKEN, HubServer
+from tests.preferences.test_hub import REPO, rows_on_the_hub
+
+PATIENCE = 120  # seconds that a slow machine may take
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    with HubServer() as running:
+        yield running
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def test_it_goes_on_with_what_is_left_and_sends_more_when_enough_waits(
+    server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]
+) -> None:
+    store.append(rating_of(add_pair()))
+    pusher = Pusher(store, REPO, HfApi(endpoint=server.url, token=TOKEN), every=3600, at_rows=2)
+    pusher.start()
+    until(lambda: store.counts().waiting == 0)
+    for rater in "bc":
+        store.append(rating_of(add_pair(), rater=rater * 16))
+        pusher.notify()
+    until(lambda: store.counts().waiting == 0)
+    store.append(rating_of(add_pair(), rater="d" * 16))
+    pusher.notify()
+    pusher.stop(PATIENCE)
+    assert store.counts().waiting == 0 and len(rows_on_the_hub(server)) == 4 and pusher.problem == ""
+
+
+def test_a_problem_is_told_and_goes_away(server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    server.fault = lambda kind, path: 403
+    store.append(rating_of(add_pair()))
+    pusher = Pusher(store, REPO, HfApi(endpoint=server.url, token=TOKEN), every=3600, at_rows=1)
+    pusher.start()
+    until(lambda: "may not write" in pusher.problem)
+    server.fault = lambda kind, path: None
+    pusher.notify()
+    until(lambda: pusher.problem == "")
+    pusher.stop(PATIENCE)
+    assert len(rows_on_the_hub(server)) == 1
+
+
+def test_nothing_to_push_to_is_told(monkeypatch: pytest.MonkeyPatch, store: RatingStore, tmp_path: Path) -> None:
+    monkeypatch.delenv("HUVIDPO_DATASET", raising=False)
+    pusher = start_pusher(store)
+    pusher.notify()
+    pusher.stop()
+    assert isinstance(pusher, NoPusher) and "HUVIDPO_DATASET" in pusher.problem
+    monkeypatch.setenv("HUVIDPO_DATASET", REPO)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert "HF_TOKEN" in start_pusher(store).problem
+
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from huvidpo.preferences.pusher import push_on_sigterm, start_pusher
+from huvidpo.preferences.records import Rating, new_id
+from huvidpo.preferences.store import RatingStore
+
+store = RatingStore(Path(sys.argv[1]))
+pusher = start_pusher(store)
+push_on_sigterm(pusher)
+store.append(Rating(new_id(), store.pairs()[0], "a", "b", "a" * 16))
+print("kept", flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_sigterm_uploads_what_waits(server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    """A program that has kept one rating and waits five minutes for its next push is told to end."""
+    add_pair()
+    environment = os.environ | {
+        "HF_ENDPOINT": server.url,
+        "HF_TOKEN": TOKEN,
+        "HF_HUB_DISABLE_XET": "1",
+        "HUVIDPO_DATASET": REPO,
+    }
+    command = [sys.executable, "-c", PROGRAM, str(store.folder.parent)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout.readline() == "kept\n"
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(PATIENCE) == 128 + signal.SIGTERM
+    assert len(rows_on_the_hub(server)) == 1 and store.counts().waiting == 0
