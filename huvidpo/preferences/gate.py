@@ -4,11 +4,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from scipy.stats import binomtest
-
 from huvidpo.preferences.records import Rating
+from huvidpo.preferences.statistics import wilson_interval
 
-CONFIDENCE = 0.95
 MIN_VOTES = 10  # decided votes, whatever the interval says
 MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips must not buy stillness
 LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
@@ -51,19 +49,11 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
         wins, losses = wins + (rating.preference == own), losses + (rating.preference in {"a", "b"} - {own})
         ties += rating.preference.startswith("tie")
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
-    low, high = wilson(wins, wins + losses)
+    low, high = wilson_interval(wins, wins + losses)
     motion, needed = motion_share(motions), votes_needed(wins, losses)
     reason = reason_against(wins + losses, low, high, motion, needed)
     rate = wins / (wins + losses) if wins + losses else -1.0
     return Verdict(wins, losses, ties, rate, low, high, motion, needed, not reason, reason or "It won.")
-
-
-def wilson(wins: int, votes: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a win rate; 0..1 without votes."""
-    if not votes:
-        return 0.0, 1.0
-    interval = binomtest(wins, votes).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def motion_share(motions: Iterable[tuple[float, float]]) -> float:
@@ -83,7 +73,7 @@ def votes_needed(wins: int, losses: int) -> int:
     if rate <= 0.5:
         return -1
     for more in range(max(0, MIN_VOTES - votes), 2000):
-        if wilson(min(votes + more, math.floor(wins + rate * more + 1e-9)), votes + more)[0] > 0.5:
+        if wilson_interval(min(votes + more, math.floor(wins + rate * more + 1e-9)), votes + more)[0] > 0.5:
             return more
     return -1
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pipelines.image_to_video import RECIPES, ImageToVideoOutput, ImageToVideoPipeline
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.preferences.pairs import TrainingSet
@@ -65,7 +66,7 @@ class Validation:
             *_, output = self.pipeline.stream(
                 [prompt], [image], [SEED + i], RECIPES["default"], frames, width, height, preview_every=0
             )
-            motions.append(frame_difference(clip := finished(output)))
+            motions.append(motion_magnitude(clip := finished(output)))
             if process_number()[0] == 0:
                 write_mp4(clip, self.folder / f"{name}-{i}.mp4", self.fps)
         unet.train(training)
@@ -75,14 +76,6 @@ class Validation:
 def finished(output: ImageToVideoOutput) -> np.ndarray:
     """The one clip of a batch, uint8 (f h w 3)."""
     return output.frames[0]
-
-
-def frame_difference(frames: np.ndarray) -> float:
-    """Mean absolute difference of neighbouring frames, uint8 (f h w 3), in grey levels: 0 for a still picture.
-
-    No optical flow: this runs in the middle of training, and only its change in one scene is looked at.
-    """
-    return float(np.abs(np.diff(frames.astype(np.float32), axis=0)).mean())
 
 
 def validation_clips(folder: Path) -> dict[int, list[Path]]:

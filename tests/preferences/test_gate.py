@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from huvidpo.preferences.gate import judge, votes_needed, wilson
+from huvidpo.preferences.gate import judge, votes_needed
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.statistics import wilson_interval
 
 
 def votes(
@@ -27,17 +28,12 @@ def votes(
     return found
 
 
-def test_wilson_is_the_published_interval() -> None:
-    """15 of 20, z = 1.96: centre (15 + 1.92) / 23.84 = 0.710, half-width 0.178 (Wilson 1927)."""
-    low, high = wilson(15, 20)
-    assert low == pytest.approx(0.531, abs=1e-3) and high == pytest.approx(0.888, abs=1e-3)
-    assert wilson(0, 0) == (0, 1)
-
-
 def test_a_clear_winner_passes() -> None:
+    """15 of 20 decided, z = 1.96: centre (15 + 1.92) / 23.84 = 0.710, half-width 0.178 (Wilson 1927)."""
     verdict = judge(votes(15, 5, ties=4), "new", "old")
     assert (verdict.wins, verdict.losses, verdict.ties, verdict.win_rate) == (15, 5, 4, 0.75)
-    assert verdict.passed and verdict.low > 0.5 and verdict.votes_needed == 0 and verdict.motion == 1
+    assert verdict.low == pytest.approx(0.531, abs=1e-3) and verdict.high == pytest.approx(0.888, abs=1e-3)
+    assert verdict.passed and verdict.votes_needed == 0 and verdict.motion == 1
 
 
 def test_the_other_side_sees_the_same_votes_the_other_way() -> None:
@@ -67,7 +63,9 @@ def test_votes_still_needed() -> None:
     assert votes_needed(15, 5) == 0 and votes_needed(10, 10) == -1 and votes_needed(3, 20) == -1
     more = votes_needed(12, 8)
     wins = 12 + 0.6 * more
-    assert wilson(int(wins + 1e-9), 20 + more)[0] > 0.5 >= wilson(int(wins - 0.6 + 1e-9), 19 + more)[0]
+    assert (
+        wilson_interval(int(wins + 1e-9), 20 + more)[0] > 0.5 >= wilson_interval(int(wins - 0.6 + 1e-9), 19 + more)[0]
+    )
     assert 10 <= votes_needed(0, 0) < 40, "a first guess, before anybody voted"
     assert "more decided votes" in judge(votes(6, 3), "new", "old").reason
     assert "no number of votes" in judge(votes(10, 10), "new", "old").reason
