@@ -12,9 +12,13 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.home import home
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
+from huvidpo.training.preference import PreferenceRecord
+from huvidpo.training.runs import train_plan
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
+from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.history import EXAMPLES, takes_folder
 from huvidpo.ui.making import Run
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
@@ -33,16 +37,20 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
         """Asked of ZeroGPU for one call: the estimate, 40 % more, and the start of a worker."""
         if operation == "first_frame":
             steps = payload.steps or backbone.preset.first_frame_steps
+        elif operation == "train":
+            return round(30 + payload[1])  # the slice itself, encoding before it, a step and a checkpoint after it
         else:
             steps = chosen_recipe(payload[1]).steps
         return round(10 + 1.4 * seconds_for(backbone.preset, backbone.device, operation, steps))
 
     @spaces.GPU(duration=seconds)
-    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
+    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
         """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
         with toasts():
             if operation == "first_frame":
                 yield from make_first_frame(backbone, payload)
+            elif operation == "train":
+                yield from train_plan(backbone, *payload)
             else:
                 yield from make_clip(backbone, *payload)
 
@@ -56,6 +64,7 @@ def build(backbone: LoadedBackbone) -> gr.Blocks:
         gr.HTML(HERO)
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
+            FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -77,7 +86,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES)],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(home() / "runs")],
         max_file_size=UPLOAD,
         show_error=True,
     )
