@@ -61,7 +61,7 @@ class RunState:
     rows: list[Row] | None = None
     reference_point: float = 0.0  # kto's z0
     known: Tensor | None = None  # reference errors (examples, draws, members, f-1), NaN where not known yet
-    best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss at which the winners had not drifted
+    best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss without drifted winners; first, the start
     best_step: int = 0
     best_loss: float = float("inf")
     stopped: str = ""
@@ -82,8 +82,8 @@ def train_preference(
     `start` is the starting adapter's own LoRA file, if it has one: it is the reference then, and learning goes on from
     it. `identity` names examples and start. A run found in `work` goes on, with the same weights in the end, to the
     bit on a CPU, as one that was never interrupted (but for `minutes`). `validate(step)` gives the share of motion
-    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best when the guard
-    stopped the run. Raises ValueError for settings out of range, and for a checkpoint of another run.
+    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best (at worst the one it
+    began with) when the guard stopped the run. Raises ValueError for settings out of range, and for a checkpoint of another run.
     """
     check_settings(settings)
     unet = pipeline.unet
@@ -92,9 +92,11 @@ def train_preference(
         unet.enable_gradient_checkpointing()
     optimizer = torch.optim.AdamW(trained, eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
     clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
-    run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames))
+    run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
     checkpoint = Checkpoint(work, pipeline, optimizer, settings, identity)
     checkpoint.load(run, clock)
+    if not settings.guard:
+        run.stopped = ""
     progress = largest_over_processes(clock.progress(run.step), unet.device)
     while progress < 1 and not run.stopped:
         rate = settings.learning_rate * learning_rate_factor(progress, settings.warmup, settings.decay)
@@ -125,7 +127,7 @@ def train_preference(
             checkpoint.save(run, clock)
             unet.requires_grad_(False).eval()
             raise
-    if run.stopped and run.best is not None:
+    if run.stopped:
         load_lora(unet, run.best)
     unet.requires_grad_(False).eval()
 

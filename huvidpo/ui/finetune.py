@@ -4,6 +4,7 @@ A run is a chain of slices. The page's timer asks for the next one as soon as th
 request of the visitor's own, which is what ZeroGPU counts, and a reload, a pause or an empty quota lose nothing.
 """
 
+import html
 import os
 import tempfile
 from collections.abc import Iterator
@@ -125,7 +126,7 @@ class FinetuneTab:
                     rows.append(record.to_row())
                     yield self.drawn(run, rows)
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
-            yield self.paused(run, f"Paused: {error.message}")
+            yield self.paused(run, f"Paused: {html.unescape(error.message)}")
             return
         if record is None or is_over(record):
             reason = f" early: {record.stopped}" if record and record.stopped else ""
@@ -191,7 +192,7 @@ class FinetuneTab:
             if adapter is None:
                 return {self.ui.verdict: "", self.ui.promote: gr.Button(interactive=False), self.ui.download: None}
             verdict = self.verdict(adapter)
-            packed = candidates.pack(adapter, Path(tempfile.mkdtemp()) / f"{adapter.name}.zip")
+            packed = self.packed(adapter)
             text = f"{verdict.wins} votes for it, {verdict.losses} against, {verdict.ties} ties. {verdict.reason}"
             return {
                 self.ui.verdict: text,
@@ -232,6 +233,13 @@ class FinetuneTab:
         if name and name in {adapter.name for adapter in list_adapters(self.backbone.preset.name, category)}:
             return find_adapter(self.backbone.preset.name, category, name)
         return None
+
+    def packed(self, adapter: Adapter) -> Path:
+        """The adapter as a zip, written once, where Gradio may send files from."""
+        folder = Path(tempfile.gettempdir()) / "huvidpo-adapters" / adapter.revision()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{adapter.name}.zip"
+        return path if path.is_file() else candidates.pack(adapter, path)
 
     def verdict(self, adapter: Adapter) -> Verdict:
         parent = next(iter(adapter.parents()), None)

@@ -130,6 +130,14 @@ def test_the_guard_stops_and_the_best_weights_are_kept(
     assert same(lora_state(pipeline.unet), best)
 
 
+def test_weights_that_are_no_numbers_are_not_kept(pipeline, encoded, tmp_path: Path) -> None:
+    """A learning rate like this breaks the network in a step or two; what is left is what it began with."""
+    settings = replace(SETTINGS, guard=True, steps=20, learning_rate=1.0, warmup=0.0, gradient_clip=1e6, alpha=1e4)
+    records = train(pipeline, encoded, settings, tmp_path)
+    assert records[-1].stopped and len(records) < 20
+    assert all(not value.any() for name, value in lora_state(pipeline.unet).items() if "lora_B" in name)
+
+
 def rows(count: int, **last: float) -> list[dict[str, float]]:
     usual = {"loss": 0.6, "gradient_norm": 1.0, "winner_error": 0.2, "winner_drift": -0.001, "motion": -1.0}
     return [dict(usual) for _ in range(count - 1)] + [usual | last]
