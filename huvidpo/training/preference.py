@@ -82,8 +82,8 @@ def train_preference(
     `start` is the starting adapter's own LoRA file, if it has one: it is the reference then, and learning goes on from
     it. `identity` names examples and start. A run found in `work` goes on, with the same weights in the end, to the
     bit on a CPU, as one that was never interrupted (but for `minutes`). `validate(step)` gives the share of motion
-    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best (at worst the one it
-    began with) when the guard stopped the run. Raises ValueError for settings out of range, and for a checkpoint of
+    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best (at worst the one
+    it began with) when the guard stopped the run. Raises ValueError for settings out of range, and for a checkpoint of
     another run.
     """
     check_settings(settings)
