@@ -42,12 +42,12 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 def test_it_learns_the_preference(pipeline, encoded, tmp_path: Path) -> None:
-    """Right beats down: the margin rises, and the policy comes nearer to winners than to losers."""
-    settings = replace(SETTINGS, steps=40, learning_rate=1e-2, pairs_per_step=3, mirror=False)
-    records = train(pipeline, encoded, settings, tmp_path)
+    """Right beats down: the margin rises, and the policy comes nearer to the winner than to the loser."""
+    settings = replace(SETTINGS, steps=40, draws_per_pair=4, mirror=False)
+    records = train(pipeline, replace(encoded, examples=encoded.examples[:1]), settings, tmp_path)
     assert records[0].margin == 0 and records[0].accuracy == 0.5
     late = records[-10:]
-    assert sum(r.accuracy for r in late) / 10 > 0.8
+    assert sum(r.accuracy for r in late) / 10 > 0.9
     assert sum(r.winner_drift - r.loser_drift for r in late) < 0
     assert not any(p.requires_grad for p in pipeline.unet.parameters())
 
