@@ -43,7 +43,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 def test_it_learns_the_preference(pipeline, encoded, tmp_path: Path) -> None:
     """Right beats down: the margin rises, and the policy comes nearer to the winner than to the loser."""
-    settings = replace(SETTINGS, steps=40, draws_per_pair=4, mirror=False)
+    settings = replace(SETTINGS, steps=30, draws_per_pair=2, mirror=False)
     records = train(pipeline, replace(encoded, examples=encoded.examples[:1]), settings, tmp_path)
     assert records[0].margin == 0 and records[0].accuracy == 0.5
     late = records[-10:]
