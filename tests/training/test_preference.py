@@ -221,9 +221,10 @@ def test_two_processes_learn_what_one_does(pipeline, encoded, start_over, tmp_pa
     torch.save(state | {"config": dict(pipeline.unet.config)}, tmp_path / "start.pt")
     records = train(pipeline, encoded, settings, tmp_path / "one")
     expected = lora_state(pipeline.unet)
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines"]
-    command += ["1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command += ["-m", "tests.training.one_of_several", str(tmp_path)]
+    # `accelerate launch --cpu` starts one process, whatever is asked for; --multi_gpu starts several without GPUs too.
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--main_process_port", "0", "-m", "tests.training.one_of_several", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -57,14 +57,14 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
     empty = tab.on_readiness("horse", "dpo", 5)
     assert "0 usable pairs, 8 more are needed" in empty[tab.ui.readiness]
-    assert empty[tab.ui.begin]["interactive"] is False
+    assert empty[tab.ui.begin].interactive is False
     with pytest.raises(gr.Error, match="8 more are needed"):
         begin()
     assert not (home() / "runs").exists()
     rated_pairs(RatingStore(home()), tmp_path, 8)
     full = tab.on_readiness("horse", "dpo", 5)
     assert full[tab.ui.readiness].startswith("8 usable pairs from 1 person. 5 min on this CPU, about")
-    assert full[tab.ui.begin]["interactive"] is True
+    assert full[tab.ui.begin].interactive is True
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     *_, last = tab.on_slice(run)
     assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
-    assert last[tab.ui.adapter]["value"] == "dpo-1" and last[tab.ui.unfinished]["choices"] == []
+    assert last[tab.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished].choices == []
 
 
 def ended_now(read):
@@ -121,7 +121,7 @@ def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     tab.run = out_of_quota
     (paused,) = tab.on_slice(run)
     assert paused[tab.ui.timer].active is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
-    assert paused[tab.ui.unfinished]["value"] == run
+    assert paused[tab.ui.unfinished].value == run
 
 
 def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
@@ -164,7 +164,7 @@ def test_candidates_on_the_page(tab, store, moving_adapter) -> None:
     with pytest.raises(gr.Error, match="Choose an adapter"):
         tab.on_promote("horse", str(moving_adapter.folder))
     vote(store, moving_adapter.revision(), "", 12)
-    assert tab.on_adapter("horse", "gallop")[tab.ui.promote]["interactive"] is True
+    assert tab.on_adapter("horse", "gallop")[tab.ui.promote].interactive is True
     tab.on_promote("horse", "gallop")
     assert find_adapter("pocket", "horse", "").name == "gallop"
     with pytest.raises(gr.Error, match="is the default"):
