@@ -13,7 +13,7 @@ from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL, start_from_principal_components
 from huvidpo.pocket.components import LATENT_CHANNELS
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frames, training_seeds
-from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 
 FRAMES = 16_384
 BATCH = 8
@@ -60,25 +60,16 @@ def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> I
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         first, clock.spent = state["step"], state["seconds"]
-    for step in range(first, steps):
-        rng, generator = np.random.default_rng(step), torch.Generator().manual_seed(step)
-        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
-        loss = reconstruction_loss(model, random_frames(frames, BATCH, rng), generator)
-        norm = optimizer_step(optimizer, loss, rate)
-        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % 100 == 0:
-            save_atomically(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "seconds": clock.seconds(),
-                },
-                checkpoint,
-            )
-        if over:
-            break
+
+    def loss_of(step: int) -> Tensor:
+        images = random_frames(frames, BATCH, np.random.default_rng(step))
+        return reconstruction_loss(model, images, torch.Generator().manual_seed(step))
+
+    def save(step: int) -> None:
+        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
+
+    yield from run_steps(loss_of, optimizer, LEARNING_RATE, clock, first, save=save)
 
 
 def new_optimizer(model: AutoencoderKL) -> torch.optim.Optimizer:

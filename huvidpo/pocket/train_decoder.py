@@ -19,7 +19,7 @@ from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, picture_error
 from huvidpo.pocket.train_first_frames import frame_latents
-from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 
 BATCH = 8
 LEARNING_RATE = 2e-4
@@ -47,23 +47,18 @@ def train_decoder(
     frames, latents = practice_frames(work, training_seeds(FRAMES)), frame_latents(pipeline.vae, work)
     decoder = torch.nn.ModuleList([pipeline.vae.post_quant_conv, pipeline.vae.decoder]).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(decoder.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
-    clock = Clock(steps, minutes)
-    for step in range(steps):
+
+    def loss_of(step: int) -> Tensor:
         rows = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
         seeds = [training_seeds(len(latents))[row] for row in rows]
-        clean = latents[rows].float()
-        half = BATCH // 2
+        clean, half = latents[rows].float(), BATCH // 2
         shown = torch.cat([estimated_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
         images = frames_to_tensor(np.stack([frames[row] for row in rows]))
-        decoded = pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample
-        loss = picture_error(decoded, images)
-        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
-        norm = optimizer_step(optimizer, loss, rate)
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % 100 == 0:
-            state = load_state(work / "autoencoder.pt") | {"model": pipeline.vae.state_dict()}
-            save_atomically(state, work / "autoencoder.pt")
-        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        if over:
-            break
+        return picture_error(pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample, images)
+
+    def save(step: int) -> None:
+        state = load_state(work / "autoencoder.pt") | {"model": pipeline.vae.state_dict()}
+        save_atomically(state, work / "autoencoder.pt")
+
+    yield from run_steps(loss_of, optimizer, LEARNING_RATE, Clock(steps, minutes), save=save)
     decoder.requires_grad_(False).eval()

@@ -14,19 +14,11 @@ from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_token
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import (
-    Average,
-    Clock,
-    StepRecord,
-    learning_rate_factor,
-    load_state,
-    optimizer_step,
-    save_atomically,
-)
+from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 BATCH = 32
-LEARNING_RATE = 8e-4
+LEARNING_RATE = 1e-3
 CAPTION_DROPOUT = 0.1  # share of empty captions, which classifier-free guidance needs
 
 
@@ -89,18 +81,14 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
         optimizer.load_state_dict(state["optimizer"])
         average.values, average.updates = state["average"], state["step"]
         first, clock.spent = state["step"], state["seconds"]
-    for step in range(first, steps):
-        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
-        loss = batch_loss(pipeline, latents, step)
-        norm = optimizer_step(optimizer, loss, rate)
-        average.update()
-        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % 100 == 0:
-            state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
-            save_atomically(state | {"step": step + 1, "seconds": clock.seconds()}, checkpoint)
-        if over:
-            break
+
+    def save(step: int) -> None:
+        state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
+        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
+
+    yield from run_steps(
+        lambda step: batch_loss(pipeline, latents, step), optimizer, LEARNING_RATE, clock, first, average, save
+    )
 
 
 def trained_parts(pipeline: StableDiffusionPipeline) -> torch.nn.ModuleDict:

@@ -12,22 +12,36 @@ from huvidpo.adapters import save_motion_adapter
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
-from huvidpo.pocket.practice_clips import ACTIONS, caption, render_clip, sample_scene
+from huvidpo.pocket.practice_clips import (
+    ACTIONS,
+    caption,
+    combination,
+    held_out_combinations,
+    render_clip,
+    sample_scene,
+)
 from huvidpo.training.clips import TrainingClip
 from huvidpo.training.loop import StepRecord
 from huvidpo.training.motion import MotionSettings, train_motion
 
 CLIPS = 16  # per action, as in the paper
 FIRST_SEED = 500_000  # of the few-shot clips
-START = MotionSettings(steps=4000, learning_rate=1e-3, average_decay=0.995)
-CATEGORY = MotionSettings(steps=400, learning_rate=5e-4, average_decay=0.99)
+START = MotionSettings(steps=4000, learning_rate=1e-3, optimizer="muon", average_decay=0.995)
+CATEGORY = MotionSettings(steps=400, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
+
+
+def few_shot_seeds(action: str, count: int = CLIPS) -> list[int]:
+    """Seeds of the action's own training clips, always the same ones; held-out combinations are passed over."""
+    seeds = itertools.count(FIRST_SEED + 1000 * ACTIONS.index(action))
+    allowed = (s for s in seeds if combination(sample_scene(s, action=action)) not in held_out_combinations())
+    return list(itertools.islice(allowed, count))
 
 
 def few_shot_clips(action: str, count: int = CLIPS) -> list[TrainingClip]:
-    """The first `count` of the action's own clips; always the same ones."""
+    """The first `count` of the action's own training clips."""
     clips = []
-    for i in range(count):
-        scene = sample_scene(FIRST_SEED + 1000 * ACTIONS.index(action) + i, action=action)
+    for i, seed in enumerate(few_shot_seeds(action, count)):
+        scene = sample_scene(seed, action=action)
         clips.append(TrainingClip(f"{action}-{i}", render_clip(scene), caption(scene, variant=i)))
     return clips
 
@@ -70,7 +84,7 @@ def train_category(
         "category": action,
         "status": "default",
         "clips": CLIPS,
-        "clip_seeds": [FIRST_SEED + 1000 * ACTIONS.index(action), CLIPS],
+        "clip_seeds": few_shot_seeds(action),
         "start": "motion parts trained on the clips of all eight actions together",
         "steps": record.step if record else settings.steps,
         "learning_rate": settings.learning_rate,

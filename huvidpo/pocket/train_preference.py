@@ -17,7 +17,7 @@ from huvidpo.pocket.practice_data import practice_caption, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES
 from huvidpo.pocket.train_first_frames import frame_latents
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error, diffusion_dpo
 
 PAIRS = 256
@@ -68,8 +68,8 @@ def train_first_frame_preference(
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), "dpo")
     trained = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, weight_decay=1e-4)
-    clock = Clock(steps, minutes)
-    for step in range(steps):
+
+    def loss_of(step: int) -> Tensor:
         rng, generator = Random(f"pair {step}"), torch.Generator().manual_seed(step)
         rows = rng.sample(range(PAIRS), BATCH)
         with torch.no_grad():
@@ -79,19 +79,14 @@ def train_first_frame_preference(
         # One timestep and one noise for both members of a pair: the margin must come from their content alone.
         noise = torch.randn(clean[:BATCH].shape, generator=generator).repeat(2, 1, 1, 1)
         timesteps = draw_timesteps(scheduler, BATCH, generator).repeat(2)
-        noisy, target = (
-            scheduler.add_noise(clean, noise, timesteps),
-            denoising_target(scheduler, clean, noise, timesteps),
-        )
+        noisy = scheduler.add_noise(clean, noise, timesteps)
+        target = denoising_target(scheduler, clean, noise, timesteps)
         unet.disable_adapters()
         with torch.no_grad():
             reference = denoising_error(unet(noisy, timesteps, text).sample, target)
         unet.enable_adapters()
         policy = denoising_error(unet(noisy, timesteps, text).sample, target)
-        loss = diffusion_dpo(*policy.chunk(2), *reference.chunk(2), beta=BETA).loss.mean()
-        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step))
-        norm = optimizer_step(optimizer, loss, rate)
-        yield StepRecord(step + 1, steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        if clock.progress(step + 1) >= 1:
-            break
+        return diffusion_dpo(*policy.chunk(2), *reference.chunk(2), beta=BETA).loss.mean()
+
+    yield from run_steps(loss_of, optimizer, LEARNING_RATE, Clock(steps, minutes))
     unet.save_lora_adapter(weights / "dpo", adapter_name="dpo")

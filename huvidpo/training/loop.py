@@ -3,12 +3,14 @@
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+CHECKPOINT_EVERY = 100  # steps
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,33 @@ def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate
     norm = nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
     return float(norm)
+
+
+def run_steps(
+    loss_of: Callable[[int], Tensor],
+    optimizer: torch.optim.Optimizer,
+    learning_rate: float,
+    clock: Clock,
+    first: int = 0,
+    average: "Average | None" = None,
+    save: Callable[[int], None] | None = None,
+) -> Iterator[StepRecord]:
+    """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
+
+    `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record.
+    """
+    for step in range(first, clock.steps):
+        rate = learning_rate * learning_rate_factor(clock.progress(step))
+        loss = loss_of(step)
+        norm = optimizer_step(optimizer, loss, rate)
+        if average:
+            average.update()
+        over = clock.progress(step + 1) >= 1
+        if save and (over or (step + 1) % CHECKPOINT_EVERY == 0):
+            save(step + 1)
+        yield StepRecord(step + 1, clock.steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
+        if over:
+            return
 
 
 class Average:

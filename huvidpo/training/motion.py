@@ -15,18 +15,8 @@ from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import (
-    Average,
-    Clock,
-    StepRecord,
-    learning_rate_factor,
-    load_state,
-    optimizer_step,
-    save_atomically,
-)
+from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
-
-CHECKPOINT_EVERY = 100  # steps
 
 
 @dataclass(frozen=True)
@@ -86,19 +76,16 @@ def train_motion(
     optimizer = new_optimizer(settings.optimizer, trained)
     average = Average(trained.values(), settings.average_decay)
     first, clock = resume(work / "training.pt", trained, optimizer, average, settings)
-    for step in range(first, settings.steps):
+
+    def loss_of(step: int) -> Tensor:
         latents, noise, timesteps, text = draw_batch(pipeline, encoded, empty, settings, step)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
-        rate = settings.learning_rate * learning_rate_factor(clock.progress(step))
-        norm = optimizer_step(optimizer, loss, rate)
-        average.update()
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % CHECKPOINT_EVERY == 0:
-            checkpoint(work / "training.pt", trained, optimizer, average, step + 1, clock.seconds())
-        yield StepRecord(step + 1, settings.steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
-        if over:
-            break
+            return motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
+
+    def save(step: int) -> None:
+        checkpoint(work / "training.pt", trained, optimizer, average, step, clock.seconds())
+
+    yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
     average.swap()
     unet.requires_grad_(False).eval()
 

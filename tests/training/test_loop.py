@@ -12,6 +12,7 @@ from huvidpo.training.loop import (
     learning_rate_factor,
     load_state,
     optimizer_step,
+    run_steps,
     save_atomically,
 )
 
@@ -58,3 +59,25 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="pickle"):
         save_atomically({"step": lambda: 2}, path)
     assert load_state(path) == {"step": 1}
+
+
+def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record() -> None:
+    """Of 230 steps from 90 on: saved after 100, 200 and 230; the caller sees a step's record when it is safe."""
+    parameter, saved, seen = nn.Parameter(torch.ones(1)), [], []
+    optimizer = torch.optim.SGD([parameter], lr=1)
+    records = run_steps(
+        lambda step: step * parameter.square().sum(), optimizer, 1e-6, Clock(230), first=90, save=saved.append
+    )
+    for record in records:
+        seen.append((record.step, list(saved)))
+    assert saved == [100, 200, 230]
+    assert seen[0] == (91, []) and seen[9] == (100, [100]) and seen[-1] == (230, [100, 200, 230])
+    assert len(seen) == 140
+
+
+def test_a_loop_ends_when_its_time_is_over() -> None:
+    """A clock that has already spent its minute allows the one step that finds this out."""
+    parameter = nn.Parameter(torch.ones(1))
+    clock = Clock(1000, minutes=1, spent=60)
+    records = list(run_steps(lambda step: parameter.sum(), torch.optim.SGD([parameter], lr=1), 1e-3, clock))
+    assert [record.step for record in records] == [1]

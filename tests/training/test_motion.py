@@ -62,7 +62,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     pipeline: ImageToVideoPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
-    monkeypatch.setattr("huvidpo.training.motion.CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr("huvidpo.training.loop.CHECKPOINT_EVERY", 2)
     list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "whole"))
     whole = {name: value.clone() for name, value in motion_state_dict(pipeline.unet).items()}
 
