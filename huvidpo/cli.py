@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from huvidpo import commands, learning_commands
+from huvidpo import commands, learning_commands, rating_commands
 from huvidpo.categories import STYLES
 
 
@@ -54,19 +54,8 @@ def new_parser() -> Parser:
     add_first_frame_options(command("first-frame", commands.first_frame, "Draw a first frame from a prompt."))
     add_video_options(command("video", commands.video, "Make a clip from a prompt and a first frame."))
     add_training_options(command("train-motion", commands.train_motion, "Learn a category's motion from a few clips."))
-    add_preference_options(
-        command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
-    )
-    promote = command("promote", learning_commands.promote, "Make an adapter its category's default.")
-    promote.add_argument("name")
-    promote.add_argument("--category", help="needed where two categories have an adapter of that name")
-    promote.add_argument("--force", action="store_true", help="whatever the votes say")
-    rollback = command("rollback", learning_commands.rollback, "Bring back a category's default before this one.")
-    rollback.add_argument("--category", required=True)
-    winrate = command("winrate", learning_commands.winrate, "What blind votes say of an adapter against another.")
-    winrate.add_argument("--category", required=True)
-    winrate.add_argument("--adapter", default="", metavar="A", help="default: the newest candidate")
-    winrate.add_argument("--against", default="", metavar="B", help="default: what it was trained from")
+    add_learning_commands(command)
+    add_rating_commands(command)
     serve = command("serve", commands.serve, "Start the page.")
     serve.add_argument(
         "--host", help="address to listen on; 0.0.0.0 for the whole network (default: this machine only)"
@@ -104,6 +93,42 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif")
 
 
+def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    pair = command("pair", rating_commands.pair, "Make two takes to choose between.")
+    add_prompt_options(pair)
+    pair.add_argument("--category", required=True)
+    pair.add_argument("--first-frame", type=Path, metavar="IMAGE", help="default: one is made from the prompt")
+    pair.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help="default: the category's own")
+    pair.add_argument("--against", metavar="NAME|FOLDER|none", help="adapter of take b (default: the same)")
+    pair.add_argument("--pairing", choices=["shared-noise", "independent", "aligned"], default="shared-noise")
+    pair.add_argument("--source", type=Path, metavar="CLIP", help="the clip that aligned takes start from")
+    rate = command("rate", rating_commands.rate, "Say which take of a pair is better.")
+    rate.add_argument("--pair", required=True, metavar="ID")
+    rate.add_argument("--preference", required=True, choices=["a", "b", "tie_good", "tie_bad"])
+    rate.add_argument("--segments", default="", metavar="a,b,tie,-", help="who is better in each quarter; - is unsaid")
+    rate.add_argument("--supersedes", default="", metavar="ID", help="the own rating that this one replaces")
+    withdraw = command("withdraw", rating_commands.withdraw, "Take an own rating back.")
+    withdraw.add_argument("--rating", required=True, metavar="ID")
+    ratings = command("ratings", rating_commands.ratings, "List the ratings that count, and what they say.")
+    ratings.add_argument("--category", help="only those of this category")
+    taken = command("import-ratings", rating_commands.import_ratings, "Take over ratings from files.")
+    taken.add_argument("file", type=Path, metavar="FILE.csv|.json|.jsonl|FOLDER")
+    taken.add_argument("--category", required=True, help="where the file names none")
+    taken.add_argument(
+        "--prompt", default="", help="where the file names none (default: the category's motion prompt)"
+    )
+    taken.add_argument("--all-pairs", action="store_true", help="pair scored clips all with all, not each once")
+    export = command("export-ratings", rating_commands.export_ratings, "Write the ratings as plain files.")
+    export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
+    export.add_argument("--layout", choices=["flat", "chosen-rejected"], default="flat")
+    export.add_argument("--category", help="only those of this category")
+    for name, run, summary in (
+        ("push", rating_commands.push, "Upload what waits to the dataset on the Hub."),
+        ("pull", rating_commands.pull, "Take over others' ratings from the dataset on the Hub."),
+    ):
+        command(name, run, summary).add_argument("--dataset", default="", metavar="OWNER/NAME")
+
+
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", required=True)
     parser.add_argument("--clips", type=Path, required=True, metavar="DIR", help="8 to 16 clips; x.txt captions x.mp4")
@@ -117,6 +142,22 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    add_preference_options(
+        command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
+    )
+    promote = command("promote", learning_commands.promote, "Make an adapter its category's default.")
+    promote.add_argument("name")
+    promote.add_argument("--category", help="needed where two categories have an adapter of that name")
+    promote.add_argument("--force", action="store_true", help="whatever the votes say")
+    rollback = command("rollback", learning_commands.rollback, "Bring back a category's default before this one.")
+    rollback.add_argument("--category", required=True)
+    winrate = command("winrate", learning_commands.winrate, "What blind votes say of an adapter against another.")
+    winrate.add_argument("--category", required=True)
+    winrate.add_argument("--adapter", default="", metavar="A", help="default: the newest candidate")
+    winrate.add_argument("--against", default="", metavar="B", help="default: what it was trained from")
 
 
 def add_preference_options(parser: argparse.ArgumentParser) -> None:

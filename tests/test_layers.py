@@ -15,6 +15,7 @@ LAYERS = {
     "cli": 4,
     "commands": 4,
     "learning_commands": 4,
+    "rating_commands": 4,
     "__main__": 4,
     "takes": 3,
     "evaluation": 3,

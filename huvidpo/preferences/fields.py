@@ -44,6 +44,8 @@ def from_fields(cls: type, values: Mapping[str, Any]) -> Any:
             value = values[field.name]
             if field.kind is float and type(value) is int:
                 value = float(value)
+            elif isinstance(value, str):
+                value = str(value)  # torch's version, say, is of a class of its own
             given[field.name] = tuple(value) if isinstance(value, list) else value
         elif field.required:
             raise ValueError(f"The row has no column {field.name!r}.")
@@ -60,7 +62,7 @@ def check_fields(record: object) -> None:
 
 
 CHECKS: dict[type, Callable[[Any], bool]] = {
-    str: lambda value: type(value) is str and len(value) <= MAX_TEXT,
+    str: lambda value: isinstance(value, str) and len(value) <= MAX_TEXT,
     bool: lambda value: type(value) is bool,
     int: lambda value: type(value) is int and abs(value) <= MAX_INTEGER,
     float: lambda value: type(value) in (int, float) and math.isfinite(value),

@@ -3,14 +3,12 @@
 import dataclasses
 import random
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.images import write_png
+from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.records import Pair, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
@@ -68,12 +66,3 @@ def keep_pair(
 def keep_take(store: RatingStore, clip: Clip, path: Path) -> TakeRecord:
     """A clip's file into the store, by way of `path`."""
     return record_of(store, save_clip(clip, path), clip.frames, clip.fps, clip.metadata)
-
-
-def record_of(
-    store: RatingStore, path: Path, frames: np.ndarray, fps: float, settings: Mapping[str, object]
-) -> TakeRecord:
-    """Keeps a clip's file, of which `frames`, uint8 (f h w 3), are the content; its record, motion included."""
-    count, height, width, _ = frames.shape
-    motion = round(motion_magnitude(frames), 4) if count > 1 else -1.0
-    return TakeRecord.from_settings(settings, store.keep_file(path), count, width, height, float(fps), motion)

@@ -14,8 +14,8 @@ PROMPT = "a red horse runs on the beach"
 
 
 def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
-    """16 frames of 32x32: a square that moves by `step` pixels a frame over a ground of `brightness`."""
-    frames = np.full((16, 32, 32, 3), brightness, np.uint8)
+    """Six frames of 32x32: a square that moves by `step` pixels a frame over a ground of `brightness`."""
+    frames = np.full((6, 32, 32, 3), brightness, np.uint8)
     for i, frame in enumerate(frames):
         frame[12:20, step * i % 24 : step * i % 24 + 8] = 255 - brightness
     return write_mp4(frames, path, 8)
@@ -48,7 +48,7 @@ def add_pair(store: RatingStore, clips: list[Path]) -> Callable[..., Pair]:
                 "backbone": "pocket",
                 "adapter": "none",
             }
-            takes.append(TakeRecord.from_settings(settings, sha256, 16, 32, 32, 8.0, motion=float(number)))
+            takes.append(TakeRecord.from_settings(settings, sha256, 6, 32, 32, 8.0, motion=float(number)))
         return store.add_pair(new_pair(*takes, prompt, category, origin, "shared-noise"))
 
     return add

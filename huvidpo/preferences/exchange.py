@@ -1,0 +1,239 @@
+"""Ratings from other programs' files, which may come from anyone; `export` writes them. Knows no network.
+
+HuViDPO's `[{"video": ..., "score": ...}]`, CSV or JSON lists of pairs, or a folder with one of these inside.
+"""
+
+import csv
+import io
+import json
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from huvidpo.categories import check_prompt, find_category
+from huvidpo.preferences.clips import record_of
+from huvidpo.preferences.fields import MAX_TEXT
+from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.video import DEMUXERS, read_frames, read_metadata, write_mp4
+
+VIDEO_SUFFIXES = (*DEMUXERS, ".gif", ".webp")
+MAX_TABLE_BYTES = 20_000_000
+MAX_ROWS = 20_000
+MAX_FRAMES = 400
+BEST = 10  # of scores, which begin at 0
+# What a table of pairs may call its columns; the first name is this program's own.
+COLUMNS = {
+    "video_a": ("video_a", "video1", "left_video", "path_a", "chosen"),
+    "video_b": ("video_b", "video2", "right_video", "path_b", "rejected"),
+    "prompt": ("prompt", "caption"),
+    "preference": ("preference", "vote_type", "overall", "label"),
+}
+# What it may call the answers, in small letters.
+ANSWERS = {
+    "a": ("a", "leftvote", "left", "1", "first", "chosen"),
+    "b": ("b", "rightvote", "right", "2", "second"),
+    "tie_good": ("tie_good", "tievote", "tie", "same", "0.5"),
+    "tie_bad": ("tie_bad", "bothbad_vote", "bothbad", "both_bad"),
+}
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import brought."""
+
+    pairs: int
+    ratings: int
+
+
+def import_ratings(
+    store: RatingStore,
+    path: Path,
+    rater: str,
+    category: str,
+    prompt: str = "",
+    all_pairs: bool = False,
+    draw: random.Random | None = None,
+) -> Imported:
+    """Takes over the ratings in a CSV, JSON or JSONL file, or in the only such file of a folder.
+
+    Videos are looked for beside the file. `category` and `prompt` stand where the file has none; scored clips (0 to
+    10) are paired at random, each once, or all with all. Raises ValueError with one sentence, which names the row, for
+    the first thing that is wrong: then no rating is taken over.
+    """
+    path = table_in(path)
+    rows = read_table(path)
+    clips = Clips(store, path.parent)
+    if "score" in rows[0]:
+        found = scored(clips, rows, find_category(category).name, prompt, rater, all_pairs, draw or random.Random(0))
+    else:
+        found = compared(clips, rows, category, prompt, rater)
+    ratings = list(found)
+    before = len(store.pairs())
+    for rating in ratings:
+        store.add_pair(rating.pair)
+        store.append(rating)
+    return Imported(len(store.pairs()) - before, len(ratings))
+
+
+class Clips:
+    """The clips that a table names, in a folder that none of them may leave; each is kept once."""
+
+    def __init__(self, store: RatingStore, folder: Path):
+        self.store, self.folder = store, folder.resolve()
+        self.kept: dict[Path, TakeRecord] = {}
+
+    def keep(self, name: object, prompt: str, category: str) -> TakeRecord:
+        """The record of the clip called `name`, its file in the store. ValueError when there is no such clip here."""
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError("a video is not named")
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder):
+            raise ValueError(f"the video {name[:200]!r} lies outside of the folder of the file")
+        if path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+            raise ValueError(f"there is no video {name[:200]!r}")
+        if path not in self.kept:
+            self.kept[path] = keep_clip(self.store, path, prompt, category)
+        return self.kept[path]
+
+
+def keep_clip(store: RatingStore, path: Path, prompt: str, category: str) -> TakeRecord:
+    """Keeps a clip from anywhere: one of this program's files as it is, any other written anew.
+
+    Written anew it plays in every browser, and what else a file may carry (places, names, other tracks) stays out.
+    Raises ValueError when it is not readable, or too long.
+    """
+    frames, fps = read_frames(path, max_frames=MAX_FRAMES + 1)
+    if not 2 <= len(frames) <= MAX_FRAMES:
+        raise ValueError(f"{path.name} must have 2 to {MAX_FRAMES} frames")
+    settings = read_metadata(path) if path.suffix.lower() == ".mp4" else {}
+    if isinstance(settings.get("huvidpo"), str):
+        return record_of(store, path, frames, fps, settings)
+    with tempfile.TemporaryDirectory(dir=store.folder) as folder:
+        written = write_mp4(frames, Path(folder) / "clip.mp4", fps)
+        return record_of(store, written, frames, fps, {"prompt": prompt, "category": category})
+
+
+def scored(
+    clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, rater: str, all_pairs: bool, draw: random.Random
+) -> Iterator[Rating]:
+    """Ratings of pairs of scored clips: the higher score is preferred, equal scores are a tie."""
+    prompt = check_prompt(prompt or find_category(category).motion_prompt)
+    scores: dict[str, tuple[TakeRecord, float]] = {}
+    for number, row in enumerate(rows, 1):
+        with naming(number):
+            take = clips.keep(row.get("video"), prompt, category)
+            scores[take.sha256] = take, score_of(row.get("score"))
+    takes = list(scores.values())
+    if len(takes) < 2:
+        raise ValueError("Scores need at least two different clips.")
+    draw.shuffle(takes)
+    pairs = list(combinations(takes, 2)) if all_pairs else list(zip(takes[::2], takes[1::2], strict=False))
+    for (a, score_a), (b, score_b) in pairs:
+        preference = "a" if score_a > score_b else "b" if score_b > score_a else tie_of(score_a)
+        pair = new_pair(a, b, prompt, category, "scores", "independent")
+        yield rating_from_file(pair, preference, rater, score_a, score_b)
+
+
+def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, rater: str) -> Iterator[Rating]:
+    """Ratings of pairs as a table says them; of a chosen/rejected table the first is always preferred."""
+    for number, row in enumerate(rows, 1):
+        with naming(number):
+            own_category = find_category(str(row.get("category") or category)).name
+            own_prompt = str(column(row, "prompt") or prompt or find_category(own_category).motion_prompt)
+            own_prompt = check_prompt(own_prompt)
+            takes = [clips.keep(column(row, f"video_{side}"), own_prompt, own_category) for side in "ab"]
+            pair = new_pair(*takes, own_prompt, own_category, "import", "independent")
+            yield rating_from_file(pair, preference_of(row), rater)
+
+
+def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -1.0, score_b: float = -1.0) -> Rating:
+    """A rating that nobody gave on the page. Which side was on the left is not known: chance says it."""
+    left_is = "a" if int(pair.pair_id, 16) % 2 else "b"
+    return Rating(new_id(), pair, preference, left_is, rater, "import", score_a=score_a, score_b=score_b)
+
+
+def preference_of(row: Mapping) -> str:
+    """The answer in a row. ValueError for one that nobody knows."""
+    if "label_a" in row and "label_b" in row and not row.get("preference"):
+        first, second = float(row["label_a"]), float(row["label_b"])
+        return "a" if first > second else "b" if second > first else "tie_good"
+    said = column(row, "preference")
+    if said in (None, "") and "chosen" in row and "rejected" in row:
+        return "a"
+    for preference, words in ANSWERS.items():
+        if str(said).strip().lower() in words:
+            return preference
+    raise ValueError(f"the preference {str(said)[:80]!r} is none of {', '.join(PREFERENCES)}")
+
+
+@contextmanager
+def naming(number: int) -> Iterator[None]:
+    """Says in which row something is wrong."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"Row {number}: {str(error).rstrip('.')}. Nothing was imported.") from error
+
+
+def score_of(value: object) -> float:
+    """A score from 0 to 10. ValueError for anything else."""
+    try:
+        score = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        score = -1.0
+    if not 0 <= score <= BEST:
+        raise ValueError(f"the score {str(value)[:80]!r} is not from 0 to {BEST}")
+    return score
+
+
+def tie_of(score: float) -> str:
+    """Which tie two equal scores are."""
+    return "tie_good" if score >= BEST / 2 else "tie_bad"
+
+
+def column(row: Mapping, name: str) -> object:
+    """The value of the first column that may be meant."""
+    return next((row[known] for known in COLUMNS[name] if row.get(known) not in (None, "")), None)
+
+
+def table_in(path: Path) -> Path:
+    """The file itself, or the one table of a folder."""
+    if not path.is_dir():
+        return path
+    tables = [file for file in sorted(path.iterdir()) if file.suffix.lower() in (".csv", ".json", ".jsonl")]
+    if len(tables) != 1:
+        raise ValueError(f"{path} must hold exactly one .csv, .json or .jsonl file, not {len(tables)}.")
+    return tables[0]
+
+
+def read_table(path: Path) -> list[Mapping]:
+    """The rows of a CSV, JSON or JSONL file, their column names in small letters."""
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.")
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise ValueError(f"{path} has more than {MAX_TABLE_BYTES // 10**6} MB.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".csv":
+            rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        elif path.suffix.lower() == ".jsonl":
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        else:
+            rows = json.loads(text)
+    except (ValueError, csv.Error, RecursionError) as error:
+        raise ValueError(f"{path} is not a readable table of ratings.") from error
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path} must hold a list of ratings, each with names and values.")
+    if len(rows) > MAX_ROWS:
+        raise ValueError(f"{path} has more than {MAX_ROWS} rows.")
+    return [{str(name).strip().lower(): clean(value) for name, value in row.items()} for row in rows]
+
+
+def clean(value: object) -> object:
+    """A cell without outer spaces, not longer than a record may be."""
+    return value.strip()[:MAX_TEXT] if isinstance(value, str) else value

@@ -1,0 +1,110 @@
+"""Ratings as plain files for other programs. Knows the store, no network."""
+
+import csv
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from huvidpo.preferences.records import Pair, Rating
+from huvidpo.preferences.store import RatingStore
+
+LAYOUTS = ("flat", "chosen-rejected")
+
+
+def export_ratings(store: RatingStore, out: Path, layout: str = "flat", category: str | None = None) -> int:
+    """Writes the ratings that count into the new or empty folder `out`; returns how many rows its table has.
+
+    `flat`: `ratings.csv` and `ratings.jsonl` with every column, videos and first frames in folders beside them.
+    `chosen-rejected`: `pairs.csv` and `pairs.jsonl` with one row for each pair that most of its raters decided alike,
+    the better clip in `chosen/`, the other in `rejected/`, both under the pair's name. Raises ValueError with one
+    sentence when there is nothing to write or `out` cannot be written.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"There is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} must be a new or an empty folder.")
+    ratings = store.ratings(category)
+    if not ratings:
+        raise ValueError("There are no ratings to export yet.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return write_flat(store, ratings, out) if layout == "flat" else write_chosen(store, ratings, out)
+    except OSError as error:
+        raise ValueError(f"Could not write to {out}: {error.strerror or error}.") from error
+
+
+def write_flat(store: RatingStore, ratings: Iterable[Rating], out: Path) -> int:
+    """One row for each rating."""
+    rows = []
+    for rating in ratings:
+        pair = rating.pair
+        videos = {f"video_{side}": f"videos/{take.sha256}.mp4" for side, take in (("a", pair.a), ("b", pair.b))}
+        for name, take in zip(videos.values(), (pair.a, pair.b), strict=True):
+            copy(store.video_path(take.sha256), out / name)
+        if pair.first_frame:
+            copy(store.frame_path(pair.first_frame), out / "frames" / f"{pair.first_frame}.png")
+        rows.append(videos | rating.to_row())
+    write_tables(rows, out / "ratings")
+    return len(rows)
+
+
+def write_chosen(store: RatingStore, ratings: Iterable[Rating], out: Path) -> int:
+    """One row for each decided pair."""
+    votes: dict[str, Counter[str]] = {}
+    pairs: dict[str, Pair] = {}
+    for rating in ratings:
+        pairs[rating.pair.pair_id] = rating.pair
+        votes.setdefault(rating.pair.pair_id, Counter())[rating.preference] += 1
+    rows = []
+    for pair_id, counted in votes.items():
+        if counted["a"] == counted["b"]:
+            continue
+        pair = pairs[pair_id]
+        better, worse = (pair.a, pair.b) if counted["a"] > counted["b"] else (pair.b, pair.a)
+        names = {"chosen": f"chosen/{pair_id}.mp4", "rejected": f"rejected/{pair_id}.mp4"}
+        for name, take in zip(names.values(), (better, worse), strict=True):
+            copy(store.video_path(take.sha256), out / name)
+        said = {"prompt": pair.prompt, "category": pair.category, "split": pair.split, "pair_id": pair_id}
+        decided = {"votes_for": max(counted["a"], counted["b"]), "votes": counted.total()}
+        rows.append(names | said | decided)
+    if not rows:
+        raise ValueError("No pair is decided yet: there are only ties and contradictions.")
+    write_tables(rows, out / "pairs")
+    return len(rows)
+
+
+def copy(file: Path, target: Path) -> None:
+    """The file at `target`, as a second name of the same bytes where the disk can do that."""
+    target.parent.mkdir(exist_ok=True)
+    if target.exists():
+        return
+    with suppress(OSError):
+        os.link(file, target)
+        return
+    shutil.copyfile(file, target)
+
+
+def write_tables(rows: list[Mapping[str, object]], stem: Path) -> None:
+    """The same rows as .jsonl and as .csv, where the parts of a struct become columns `struct.part`."""
+    with stem.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in rows)
+    flat = [flattened(row) for row in rows]
+    with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(flat[0]))
+        writer.writeheader()
+        writer.writerows(flat)
+
+
+def flattened(row: Mapping[str, object]) -> dict[str, object]:
+    """A row for a CSV file: structs taken apart, lists joined by commas."""
+    flat: dict[str, object] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+        else:
+            flat[name] = ",".join(value) if isinstance(value, list) else value
+    return flat

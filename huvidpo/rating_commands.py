@@ -1,0 +1,208 @@
+"""The commands about pairs and ratings: checks, calls, one answer on stdout. Knows nothing of argparse.
+
+As in `commands`, heavy modules are imported inside, after what can be checked without them.
+"""
+
+import dataclasses
+import hashlib
+import math
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from huvidpo.categories import check_prompt, find_category
+from huvidpo.commands import answer, first_frame_request, follow, load, warn_of_unknown_words
+from huvidpo.home import home
+from huvidpo.images import read_image
+from huvidpo.preferences.raters import rater_hash, rater_salt
+from huvidpo.preferences.records import Rating, new_id
+from huvidpo.preferences.store import RatingStore
+from huvidpo.video import read_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+def pair(arguments: Namespace) -> None:
+    """`pair`: two takes of one prompt and one first frame."""
+    check_prompt(arguments.prompt)
+    find_category(arguments.category)
+    if (arguments.pairing == "aligned") != (arguments.source is not None):
+        raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
+    image = read_image(arguments.first_frame) if arguments.first_frame else None
+    from huvidpo import takes
+    from huvidpo.adapters import find_adapter
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.preferences.making import keep_pair, pair_requests
+
+    request = takes.ClipRequest(
+        prompt=arguments.prompt,
+        category=arguments.category,
+        style=arguments.style,
+        negative_prompt=arguments.negative_prompt,
+        adapter=arguments.adapter,
+        seed=takes.draw_seed() if arguments.seed is None else arguments.seed,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+    )
+    takes.check_request(request)
+    preset = find_backbone(arguments.backbone or default_backbone())
+    for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
+        find_adapter(preset.name, request.category, name)
+    store, source, source_sha256 = RatingStore(home()), None, ""
+    if arguments.source:
+        source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
+        source_sha256 = hashlib.sha256(arguments.source.read_bytes()).hexdigest()
+    backbone = load(arguments)
+    warnings = warn_of_unknown_words(backbone, request.prompt)
+    if image is None and source is None:
+        frame = follow(
+            takes.make_first_frame(backbone, first_frame_request(arguments, "", request.seed)), "First frame"
+        )
+        request = dataclasses.replace(
+            request, first_frame_model=frame.request.model, first_frame_seed=frame.request.seed
+        )
+        image = frame.image
+    image = image or first_image(source)
+    clips = []
+    for side, one in zip(
+        "ab", pair_requests(request, arguments.pairing, source_sha256, arguments.against), strict=True
+    ):
+        clips.append(follow(takes.make_clip(backbone, image, one, source), f"Take {side}"))
+    made = keep_pair(store, *clips, image, request.prompt, request.category, "queue", arguments.pairing)
+    files = {side: str(store.video_path(take.sha256)) for side, take in (("a", made.a), ("b", made.b))}
+    said = {"seed": request.seed, "split": made.split, "motion": {"a": made.a.motion, "b": made.b.motion}}
+    result = {"pair_id": made.pair_id, **files, **said, "warnings": warnings}
+    answer(arguments, result, [f"{made.pair_id} (seed {request.seed})", f"a: {files['a']}", f"b: {files['b']}"])
+
+
+def rate(arguments: Namespace) -> None:
+    """`rate`: the owner's own rating of a pair."""
+    store = RatingStore(home())
+    pair = store.pair(arguments.pair)
+    segments = tuple(label.strip() for label in arguments.segments.split(",")) if arguments.segments else ("-",) * 4
+    rating = Rating(
+        rating_id=new_id(),
+        pair=pair,
+        preference=arguments.preference,
+        left_is="a",  # the order in which `pair` names the files
+        rater=owner(),
+        rater_kind="owner",
+        segment_labels=segments,
+        supersedes=arguments.supersedes,
+    )
+    store.append(rating)
+    result = {"rating_id": rating.rating_id, "pair_id": pair.pair_id, "preference": rating.preference}
+    answer(arguments, result | counted(store), [f"Saved rating {rating.rating_id}."])
+
+
+def withdraw(arguments: Namespace) -> None:
+    """`withdraw`: an own rating is taken back."""
+    store = RatingStore(home())
+    store.withdraw(arguments.rating, owner())
+    answer(arguments, {"rating_id": arguments.rating, **counted(store)}, [f"Took rating {arguments.rating} back."])
+
+
+def ratings(arguments: Namespace) -> None:
+    """`ratings`: those that count, and what they say about the raters."""
+    if arguments.category is not None:
+        find_category(arguments.category)
+    from huvidpo.preferences.statistics import stillness_warning, summarise
+
+    store = RatingStore(home())
+    found = store.ratings(arguments.category)
+    summary = summarise(found)
+    shares = {name: getattr(summary, name) for name in ("left", "repeats", "stiller")}
+    warning = stillness_warning(summary.stiller)
+    result = {
+        "ratings": [rating.to_row() for rating in found],
+        "raters": summary.raters,
+        "pairs": summary.pairs,
+        "preferences": summary.preferences,
+        "alpha": None if math.isnan(summary.alpha) else summary.alpha,
+        **{
+            name: {"count": share.count, "total": share.total, "interval": share.interval}
+            for name, share in shares.items()
+        },
+        "warnings": [warning] if warning else [],
+    }
+    lines = [" ".join([one.rating_id, one.created_at[:19], one.preference, one.pair.prompt]) for one in found]
+    lines += [
+        f"{summary.ratings} ratings by {summary.raters} raters on {summary.pairs} pairs",
+        f"left side chosen: {summary.left}",
+        f"same answer when sides were swapped: {summary.repeats}",
+        f"agreement of raters (Krippendorff's alpha, 1 is full, nan is unknown): {summary.alpha:.2f}",
+        f"stiller side chosen: {summary.stiller}",
+        *result["warnings"],
+    ]
+    answer(arguments, result | counted(store), lines)
+
+
+def import_ratings(arguments: Namespace) -> None:
+    """`import-ratings`: from a CSV, JSON or JSONL file, or a folder that holds one."""
+    find_category(arguments.category)
+    from huvidpo.preferences.exchange import import_ratings as take_over
+
+    store = RatingStore(home())
+    done = take_over(store, arguments.file, owner(), arguments.category, arguments.prompt, arguments.all_pairs)
+    lines = [f"Imported {done.ratings} ratings on {done.pairs} new pairs."]
+    answer(arguments, dataclasses.asdict(done) | counted(store), lines)
+
+
+def export_ratings(arguments: Namespace) -> None:
+    """`export-ratings`: plain files for other programs."""
+    if arguments.category is not None:
+        find_category(arguments.category)
+    from huvidpo.preferences.export import export_ratings as write
+
+    rows = write(RatingStore(home()), arguments.out, arguments.layout, arguments.category)
+    answer(arguments, {"out": str(arguments.out), "rows": rows}, [f"{arguments.out}: {rows} rows"])
+
+
+def push(arguments: Namespace) -> None:
+    """`push`: what waits, to the dataset on the Hub."""
+    repo = chosen_repo(arguments)
+    from huvidpo.preferences import hub
+
+    store = RatingStore(home())
+    rows = hub.push(store, repo, hub.new_api())
+    answer(arguments, {"dataset": repo, "pushed": rows, **counted(store)}, [f"{rows} rows uploaded to {repo}."])
+
+
+def pull(arguments: Namespace) -> None:
+    """`pull`: others' ratings from the dataset on the Hub."""
+    repo = chosen_repo(arguments)
+    from huvidpo.preferences import hub
+
+    store = RatingStore(home())
+    pulled = hub.pull(store, repo, hub.new_api())
+    lines = [f"{pulled.records} new rows in {pulled.batches} batches from {repo}.", *pulled.refused]
+    answer(arguments, {"dataset": repo, **dataclasses.asdict(pulled), **counted(store)}, lines)
+
+
+def chosen_repo(arguments: Namespace) -> str:
+    """--dataset or HUVIDPO_DATASET. ValueError when there is neither."""
+    from huvidpo.preferences.hub import dataset_repo
+
+    repo = arguments.dataset or dataset_repo()
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise ValueError("Name the dataset as owner/name: set HUVIDPO_DATASET, or give --dataset.")
+    return repo
+
+
+def owner() -> str:
+    """Who rates on the command line of this deployment."""
+    return rater_hash("owner", "", rater_salt(home()))
+
+
+def counted(store: RatingStore) -> dict[str, int]:
+    """How many ratings are saved, and how many rows are not uploaded yet."""
+    counts = store.counts()
+    return {"saved": counts.saved, "waiting": counts.waiting}
+
+
+def first_image(frames: "np.ndarray") -> "Image.Image":
+    """The first of the frames, uint8 (f h w 3)."""
+    from PIL import Image
+
+    return Image.fromarray(frames[0])

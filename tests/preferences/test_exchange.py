@@ -1,0 +1,195 @@
+"""Files of other programs in, files for other programs out; hostile ones refused without a trace."""
+
+import csv
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from huvidpo.preferences.exchange import Imported, import_ratings
+from huvidpo.preferences.export import export_ratings
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.video import read_frames, write_gif, write_mp4
+from tests.preferences.conftest import PROMPT, rating_of
+
+RATER = "e" * 16
+
+
+@pytest.fixture
+def folder(tmp_path: Path, clips: list[Path]) -> Path:
+    """A folder with the clips 0.mp4 to 5.mp4."""
+    shutil.copytree(clips[0].parent, tmp_path / "import")
+    return tmp_path / "import"
+
+
+def write_json(folder: Path, rows: object, name: str = "scores.json") -> Path:
+    (folder / name).write_text(json.dumps(rows))
+    return folder / name
+
+
+def test_the_published_score_file(store: RatingStore, folder: Path) -> None:
+    """HuViDPO's `[{"video", "score"}]`: six clips are three pairs at random, or fifteen all with all."""
+    scores = [8.25, 3, 3, 0, 10, 7]
+    path = write_json(folder, [{"video": f"{i}.mp4", "score": score} for i, score in enumerate(scores)])
+    assert import_ratings(store, path, RATER, "horse") == Imported(pairs=3, ratings=3)
+    ratings = store.ratings("horse")
+    assert len({take.sha256 for one in ratings for take in (one.pair.a, one.pair.b)}) == 6, "each clip once"
+    for rating in ratings:
+        expected = "a" if rating.score_a > rating.score_b else "b" if rating.score_b > rating.score_a else "tie_bad"
+        assert (rating.preference, rating.rater_kind, rating.pair.origin) == (expected, "import", "scores")
+        assert (rating.pair.split, rating.pair.prompt) == ("train", "horse run") and rating.pair.a.motion >= 0
+    assert import_ratings(store, folder, RATER, "rain", "all with all", all_pairs=True) == Imported(15, 15)
+    preferences = [one.preference for one in store.ratings("rain")]
+    assert preferences.count("tie_bad") == 1 and preferences.count("tie_good") == 0
+
+
+def test_chance_pairs_scored_clips(store: RatingStore, folder: Path) -> None:
+    path = write_json(folder, [{"video": f"{i}.mp4", "score": i} for i in range(4)])
+    partners = []
+    for draw in range(8):
+        import_ratings(store, path, RATER, "horse", prompt=f"draw {draw}", draw=random.Random(draw))
+        rating = next(one for one in store.ratings(last=2) if 0 in (one.score_a, one.score_b))
+        partners.append(max(rating.score_a, rating.score_b))
+    assert len(set(partners)) > 1
+
+
+def test_pairs_under_other_names_of_columns(store: RatingStore, folder: Path) -> None:
+    """GenAI-Bench's, VideoGen-RewardBench's, Pick-a-Pic's and a chosen/rejected table."""
+    tables = {
+        "arena.jsonl": {"left_video": "0.mp4", "right_video": "1.mp4", "prompt": "p", "vote_type": "rightvote"},
+        "bench.csv": {"path_A": "2.mp4", "path_B": "3.mp4", "prompt": "p", "Overall": "same"},
+        "pick.json": {"video_a": "4.mp4", "video_b": "5.mp4", "caption": "p", "label_a": 1.0, "label_b": 0.0},
+        "chosen.csv": {"chosen": "0.mp4", "rejected": "2.mp4", "prompt": "p", "category": "rain"},
+    }
+    for name, row in tables.items():
+        path = folder / name
+        if path.suffix == ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, row)
+                writer.writeheader()
+                writer.writerow(row)
+        else:
+            path.write_text(json.dumps(row if path.suffix == ".jsonl" else [row]))
+        assert import_ratings(store, path, RATER, "horse") == Imported(1, 1)
+    ratings = store.ratings()
+    assert [one.preference for one in ratings] == ["b", "tie_good", "a", "a"]
+    assert [one.pair.category for one in ratings] == ["horse", "horse", "horse", "rain"]
+    assert {(one.pair.prompt, one.pair.origin) for one in ratings} == {("p", "import")}
+
+
+def test_other_kinds_of_video_are_written_anew(store: RatingStore, folder: Path) -> None:
+    """A GIF becomes an mp4; of a foreign mp4 only the pictures stay, not the place noted in it."""
+    frames, _ = read_frames(folder / "1.mp4")
+    write_gif(frames, folder / "a.gif", 8)
+    write_mp4(frames[::-1].copy(), folder / "b.mp4", 8, {"place": "47.4979, 19.0402"})
+    path = write_json(folder, [{"video_a": "a.gif", "video_b": "b.mp4", "preference": "a"}])
+    import_ratings(store, path, RATER, "horse")
+    (pair,) = store.pairs()
+    for take in (pair.a, pair.b):
+        kept = store.video_path(take.sha256)
+        assert b"47.4979" not in kept.read_bytes() and read_frames(kept)[0].shape == (6, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    "rows, sentence",
+    [
+        ([{"video": "../secret.mp4", "score": 1}, {"video": "0.mp4", "score": 2}], "Row 1: the video .* lies outside"),
+        ([{"video": "0.mp4", "score": 1}, {"video": "link.mp4", "score": 2}], "Row 2: the video .* lies outside"),
+        ([{"video": "0.mp4", "score": 1}, {"video": "no.mp4", "score": 2}], "Row 2: there is no video 'no.mp4'"),
+        ([{"video": "scores.json", "score": 1}], "Row 1: there is no video 'scores.json'"),
+        ([{"video": "broken.mp4", "score": 1}], "Row 1: .*broken.mp4"),
+        ([{"video": "0.mp4", "score": "NaN"}, {"video": "1.mp4", "score": 2}], "Row 1: the score 'NaN' is not from 0"),
+        ([{"video": "0.mp4", "score": 11}], "Row 1: the score '11' is not from 0 to 10"),
+        ([{"video": ["0.mp4"], "score": 1}], "Row 1: a video is not named"),
+        ([{"video": "0.mp4", "score": 1}], "at least two different clips"),
+        ([{"video_a": "0.mp4", "video_b": "1.mp4", "preference": "best"}], "Row 1: the preference 'best' is none of"),
+        ([{"video_a": "0.mp4", "video_b": "0.mp4", "preference": "a"}], "Row 1: The two clips of a pair are one"),
+        ([{"video_a": "0.mp4", "video_b": "1.mp4", "category": "swim"}], "Row 1: There is no category 'swim'"),
+        ([{"video_a": "0.mp4", "video_b": "1.mp4", "prompt": "x" * 1500}], "Row 1: The prompt has 1500 characters"),
+        ([], "must hold a list of ratings"),
+        ({"video": "0.mp4"}, "must hold a list of ratings"),
+        ([1], "must hold a list of ratings"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_imported(
+    store: RatingStore, folder: Path, tmp_path: Path, rows: object, sentence: str
+) -> None:
+    shutil.copy(folder / "0.mp4", tmp_path / "secret.mp4")
+    os.symlink(tmp_path / "secret.mp4", folder / "link.mp4")
+    (folder / "broken.mp4").write_bytes(b"#EXTM3U\nfile:///etc/passwd\n")
+    path = write_json(folder, rows)
+    with pytest.raises(ValueError, match=sentence):
+        import_ratings(store, path, RATER, "horse")
+    assert store.counts().pairs == store.counts().saved == 0
+
+
+def test_files_that_are_no_tables(store: RatingStore, folder: Path) -> None:
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    for path, sentence in (
+        (folder / "no.json", "There is no file"),
+        (folder / "deep.json", "not a readable table"),
+        (folder / "bytes.csv", "not a readable table"),
+        (folder, "exactly one .csv, .json or .jsonl file, not 2"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            import_ratings(store, path, RATER, "horse")
+
+
+def test_flat_export_can_be_imported_again(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    pair = add_pair(prompt='=1+1, "quoted"\nand a line')
+    store.append(rating_of(pair, "b", segment_labels=("a", "-", "tie", "b")))
+    store.append(rating_of(add_pair(2, 3), "tie_good"))
+    assert export_ratings(store, tmp_path / "out") == 2
+    with (tmp_path / "out" / "ratings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["prompt"] == pair.prompt and rows[0]["segment_labels"] == "a,-,tie,b"
+    assert rows[0]["take_a.seed"] == "0" and rows[0]["label_b"] == "1.0"
+    assert (tmp_path / "out" / rows[0]["video_a"]).read_bytes() == store.video_path(pair.a.sha256).read_bytes()
+    for table in ("ratings.csv", "ratings.jsonl"):
+        other = RatingStore(tmp_path / f"other {table}")
+        import_ratings(other, tmp_path / "out" / table, RATER, "horse")
+        assert [one.preference for one in other.ratings()] == ["b", "tie_good"]
+        assert {one.pair.prompt for one in other.ratings()} == {pair.prompt, PROMPT}
+
+
+def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    """The first pair has two votes for b and one tie; the second is contradictory, the third a tie: left out."""
+    decided, open_pair, tie = add_pair(0, 1), add_pair(2, 3), add_pair(4, 5)
+    votes = [
+        (decided, "b"),
+        (decided, "b"),
+        (decided, "tie_bad"),
+        (open_pair, "a"),
+        (open_pair, "b"),
+        (tie, "tie_bad"),
+    ]
+    for i, (pair, preference) in enumerate(votes):
+        store.append(rating_of(pair, preference, rater=f"{i:016x}"))
+    assert export_ratings(store, tmp_path / "out", "chosen-rejected") == 1
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "pairs.jsonl").read_text().splitlines()]
+    assert (row["votes_for"], row["votes"], row["pair_id"]) == (2, 3, decided.pair_id)
+    chosen, _ = read_frames(tmp_path / "out" / row["chosen"])
+    assert np.array_equal(chosen, read_frames(store.video_path(decided.b.sha256))[0])
+    other = RatingStore(tmp_path / "other")
+    assert import_ratings(other, tmp_path / "out" / "pairs.csv", RATER, "rain") == Imported(1, 1)
+    assert (other.ratings()[0].preference, other.ratings()[0].pair.category) == ("a", "horse")
+
+
+def test_export_writes_over_nothing(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no ratings to export"):
+        export_ratings(store, tmp_path / "out")
+    store.append(rating_of(add_pair(), "tie_bad"))
+    with pytest.raises(ValueError, match="No pair is decided"):
+        export_ratings(store, tmp_path / "out", "chosen-rejected")
+    (tmp_path / "out" / "precious.txt").write_text("x")
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        export_ratings(store, tmp_path / "out")
+    with pytest.raises(ValueError, match="no layout 'zip'"):
+        export_ratings(store, tmp_path / "other", "zip")

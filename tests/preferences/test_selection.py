@@ -1,0 +1,108 @@
+"""Which pair comes next: the stated shares, nothing twice, sides swapped, and what is worth asking."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from huvidpo.preferences.records import Pair, TakeRecord, new_pair
+from huvidpo.preferences.selection import MEASURE_DRAWS, REPEAT_GAP, information, most_telling, next_showing
+from huvidpo.preferences.store import PairOutline, RatingStore
+from tests.preferences.conftest import rating_of
+
+RATER = "a" * 16
+
+
+@pytest.fixture
+def fill(store: RatingStore) -> Callable[..., list[Pair]]:
+    """Adds pairs of takes whose files are empty: here only the rows matter."""
+
+    def add(count: int, prompt: str = "p", origin: str = "queue", split: str | None = None) -> list[Pair]:
+        pairs = []
+        for i in range(count):
+            takes = [TakeRecord(f"{store.counts().pairs:062x}{i % 16:x}{side}") for side in "ab"]
+            pair = new_pair(*takes, prompt, "horse", origin, "independent")
+            for take in takes:
+                store.video_path(take.sha256).touch()
+            pairs.append(store.add_pair(replace(pair, split=split or pair.split)))
+        return pairs
+
+    return add
+
+
+def test_a_rater_sees_every_shared_pair_once_and_own_uploads_of_others_never(
+    store: RatingStore, fill: Callable[..., list[Pair]]
+) -> None:
+    shared = fill(6)
+    fill(2, origin="upload")
+    fill(2, origin="live")
+    seen = []
+    draw = random.Random(0)
+    while (showing := next_showing(store, RATER, draw=draw)) and len(seen) < 20:
+        if showing.is_repeat:
+            continue
+        seen.append(showing.pair.pair_id)
+        store.append(rating_of(showing.pair, left_is=showing.left_is))
+    assert sorted(seen) == sorted(pair.pair_id for pair in shared)
+    assert next_showing(store, "b" * 16, draw=draw) is not None
+    everything = [pair.pair_id for pair in shared]
+    assert next_showing(store, "b" * 16, leave_out=everything) is None and next_showing(store, RATER, "rain") is None
+
+
+def test_shares_of_draws(store: RatingStore, fill: Callable[..., list[Pair]]) -> None:
+    """With ten answered pairs: one in ten is a repeat, a quarter of the rest measures (of 400: 40 and 90).
+
+    The bounds are about four standard deviations (6 and 9) wide.
+    """
+    fill(5, split="measure")
+    fill(5, split="train")
+    for pair in fill(10):
+        store.append(rating_of(pair, left_is="a"))
+    draw = random.Random(3)
+    showings = [next_showing(store, RATER, draw=draw) for _ in range(400)]
+    drawn = Counter(showing.drawn for showing in showings)
+    assert 16 < drawn["repeat"] < 64 and abs(drawn["measure"] - MEASURE_DRAWS * 360) < 36
+    repeats = [showing for showing in showings if showing.is_repeat]
+    assert {showing.left_is for showing in repeats} == {"b"}, "sides are swapped"
+    recent = {pair.pair_id for pair in store.pairs()[-REPEAT_GAP:]}
+    assert not recent & {showing.pair.pair_id for showing in repeats}
+    for showing in showings:
+        assert showing.pair.split == {"repeat": showing.pair.split}.get(showing.drawn, showing.drawn)
+    sides = Counter(showing.left_is for showing in showings if not showing.is_repeat)
+    assert abs(sides["a"] - sides["b"]) < 80
+    measured = Counter(showing.pair.pair_id for showing in showings if showing.drawn == "measure")
+    assert len(measured) == 5, "chance alone chooses among them"
+
+
+def test_a_pair_comes_back_once(store: RatingStore, fill: Callable[..., list[Pair]]) -> None:
+    pairs = fill(REPEAT_GAP + 1)
+    for pair in pairs:
+        store.append(rating_of(pair))
+    draw = random.Random(0)
+    shown = [showing for _ in range(200) if (showing := next_showing(store, RATER, draw=draw))]
+    assert {showing.pair.pair_id for showing in shown} == {pairs[0].pair_id}
+    store.append(rating_of(pairs[0], left_is=shown[0].left_is, is_repeat=True))
+    assert not any(next_showing(store, RATER, draw=draw) for _ in range(50))
+
+
+def test_information_by_hand() -> None:
+    """No votes: p = 1/2, 4 * 1/4 / 1 = 1. Three wins of three: p = 4/5, 4 * 0.16 = 0.64; a quarter with 3 votes."""
+    assert information(0, 0, 0) == 1 and information(3, 0, 0) == pytest.approx(0.64)
+    assert information(3, 0, 3) == pytest.approx(0.16) and information(2, 2, 0) == 1
+
+
+def outline(pair_id: str, prompt: str, adapters: str, votes: tuple[int, int, int] = (0, 0, 0)) -> PairOutline:
+    return PairOutline(pair_id, "queue", "train", "horse", prompt, *adapters, *votes)
+
+
+def test_open_contests_and_unknown_prompts_come_first() -> None:
+    decided = [outline("1", "old", "xy", (9, 0, 0))]
+    candidates = [outline("2", "new", "xy"), outline("3", "new", "xz"), outline("4", "old", "xz")]
+    assert most_telling(candidates, [*decided, *candidates], random.Random(0)).pair_id == "3"
+    assert most_telling(candidates[:1] + candidates[2:], [*decided, *candidates], random.Random(0)).pair_id == "2"
+    chosen = {
+        most_telling([candidates[1], outline("5", "new", "zx")], decided, random.Random(i)).pair_id for i in range(20)
+    }
+    assert chosen == {"3", "5"}, "chance among equals"
