@@ -34,22 +34,24 @@ class Adapter:
     status: str  # "default" or "candidate"
     card: dict[str, object]
 
-    def motion_file(self, generations: int = 100) -> Path | None:
+    def motion_file(self) -> Path | None:
         """Stage-1 weights: the adapter's own, or the nearest ancestor's; None where there are none."""
-        if (self.folder / MOTION_FILE).is_file():
-            return self.folder / MOTION_FILE
-        for parent in self.parents() if generations else ():
-            if found := parent.motion_file(generations - 1):
-                return found
+        to_ask, asked = [self], set()
+        while to_ask:
+            adapter = to_ask.pop(0)
+            if (adapter.folder / MOTION_FILE).is_file():
+                return adapter.folder / MOTION_FILE
+            asked.add(adapter.folder)  # cards may come from anyone, and go round in circles
+            to_ask += [parent for parent in adapter.parents() if parent.folder not in asked]
         return None
 
     def parents(self) -> list["Adapter"]:
-        """The adapter that this one was trained from, in each place where one of its name lies: at most one counts."""
+        """The adapters of the name that this one was trained from: the one beside it first, then this machine's."""
         names = [str(self.card.get("parent") or ""), self.backbone, self.category]
         if not all(map(is_plain_name, names)):
             return []
         parent, backbone, category = names
-        places = [self.folder.parent, *(root / backbone / category for root in adapter_folders())]
+        places = dict.fromkeys([self.folder.parent, *(root / backbone / category for root in adapter_folders())])
         found = (read_adapter(place / parent) for place in places if place / parent != self.folder)
         return [adapter for adapter in found if adapter]
 
