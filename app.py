@@ -17,8 +17,11 @@ from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
+from huvidpo.training.preference import PreferenceRecord
+from huvidpo.training.runs import train_plan
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
+from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run
 from huvidpo.ui.pair_making import Filler, Visitors
@@ -43,16 +46,20 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
         """Asked of ZeroGPU for one call: the estimate, 40 % more, and the start of a worker."""
         if operation == "first_frame":
             steps = payload.steps or backbone.preset.first_frame_steps
+        elif operation == "train":
+            return round(30 + payload[1])  # the slice itself, encoding before it, a step and a checkpoint after it
         else:
             steps = chosen_recipe(payload[1]).steps
         return round(10 + 1.4 * seconds_for(backbone.preset, backbone.device, operation, steps))
 
     @spaces.GPU(duration=seconds)
-    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
+    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
         """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
         with toasts():
             if operation == "first_frame":
                 yield from make_first_frame(backbone, payload)
+            elif operation == "train":
+                yield from train_plan(backbone, *payload)
             else:
                 yield from make_clip(backbone, *payload)
 
@@ -69,6 +76,7 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
+            FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
         gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -94,7 +102,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder())],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder()), str(home() / "runs")],
         max_file_size=UPLOAD,
         show_error=True,
     )

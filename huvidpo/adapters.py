@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,13 +35,25 @@ class Adapter:
     card: dict[str, object]
 
     def motion_file(self) -> Path | None:
-        """Stage-1 weights: the adapter's own, or those of the parent beside it; None where there are none."""
-        parent = str(self.card.get("parent") or "")
-        beside = [self.folder.parent / parent] if is_plain_name(parent) else []
-        for folder in (self.folder, *beside):
-            if (folder / MOTION_FILE).is_file():
-                return folder / MOTION_FILE
+        """Stage-1 weights: the adapter's own, or the nearest ancestor's; None where there are none."""
+        to_ask, asked = [self], set()
+        while to_ask:
+            adapter = to_ask.pop(0)
+            if (adapter.folder / MOTION_FILE).is_file():
+                return adapter.folder / MOTION_FILE
+            asked.add(adapter.folder)  # cards may come from anyone, and go round in circles
+            to_ask += [parent for parent in adapter.parents() if parent.folder not in asked]
         return None
+
+    def parents(self) -> list["Adapter"]:
+        """The adapters of the name that this one was trained from: the one beside it first, then this machine's."""
+        names = [str(self.card.get("parent") or ""), self.backbone, self.category]
+        if not all(map(is_plain_name, names)):
+            return []
+        parent, backbone, category = names
+        places = dict.fromkeys([self.folder.parent, *(root / backbone / category for root in adapter_folders())])
+        found = (read_adapter(place / parent) for place in places if place / parent != self.folder)
+        return [adapter for adapter in found if adapter]
 
     def revision(self) -> str:
         """First 16 hex digits of the sha256 of its weight files: equal exactly when they are."""
@@ -70,12 +82,34 @@ def list_adapters(backbone: str, category: str | None = None) -> list[Adapter]:
     pattern = f"{backbone}/{category or '*'}/*/card.json"
     cards = [card for root in adapter_folders() for card in sorted(root.glob(pattern))]
     found = [
-        adapter
+        with_promoted_status(adapter)
         for card in cards
         if (adapter := read_adapter(card.parent))
         and (adapter.backbone, adapter.category) == (backbone, card.parent.parent.name)
     ]
     return sorted(found, key=lambda adapter: (adapter.category, adapter.status != "default", adapter.name))
+
+
+def promotions_file(backbone: str, category: str) -> Path:
+    """Where this deployment writes which adapters became a category's default, the latest last."""
+    return home() / "adapters" / backbone / category / "promotions.json"
+
+
+def read_promotions(backbone: str, category: str) -> list[str]:
+    """Names of the adapters that became the default here, the latest last; none where nobody promoted one."""
+    try:
+        names = json.loads(promotions_file(backbone, category).read_text())
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def with_promoted_status(adapter: Adapter) -> Adapter:
+    """The adapter with the status that promotions here give it; its card's own where there were none."""
+    promoted = read_promotions(adapter.backbone, adapter.category)
+    if not promoted:
+        return adapter
+    return replace(adapter, status="default" if adapter.name == promoted[-1] else "candidate")
 
 
 def read_adapter(folder: Path) -> Adapter | None:
@@ -129,6 +163,7 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
             load_motion_state_dict(unet, load_file(motion_file))
         if (adapter.folder / PREFERENCE_FILE).is_file():
             unet.load_lora_adapter(adapter.folder, weight_name=PREFERENCE_FILE, adapter_name=PREFERENCE, prefix=None)
+            unet.eval()  # peft's new layers come with their dropout on
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
         take_adapter_off(unet, still_motion)
         raise ValueError(f"The adapter {adapter.name!r} could not be loaded: {error}") from error
@@ -148,26 +183,46 @@ def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) 
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.half().contiguous().cpu() for name, value in motion_state_dict(unet).items()}
     save_file(state, folder / MOTION_FILE, metadata={"format": "pt"})  # with a second key the bytes are not repeatable
+    return write_card(folder, {"kind": "motion", **card})
+
+
+def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
+    """Writes the UNet's preference adapter with its card and a model card; its motion stays the `parent`'s.
+
+    `card` needs `backbone`, `category` and `parent`; what made the weights goes along unchanged.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
+    return write_card(folder, {"kind": "preference", **card})
+
+
+def write_card(folder: Path, card: dict[str, object]) -> Adapter:
+    """The last files of an adapter: a folder with a card is complete."""
     card = {
         "schema_version": 1,
-        "kind": "motion",
         "status": "candidate",
         "code_version": __version__,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **card,
     }
     (folder / "README.md").write_text(model_card(folder.name, card))
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")  # last: a folder with a card is complete
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
     return read_adapter(folder)
 
 
 def model_card(name: str, card: dict[str, object]) -> str:
     """A Hub-ready README.md with everything that the card says."""
     rows = "\n".join(f"| {key} | {value} |" for key, value in sorted(card.items()))
+    what = "Motion weights (stage 1) of a HuViDPO video model. They go onto the backbone's video UNet:"
+    if card["kind"] == "preference":
+        what = (
+            "A LoRA learned from people's preferences (stage 2) on top of the motion weights of "
+            f"`{card['parent']}`. Which ratings taught it is fixed by `sources_sha256`:"
+        )
     return (
-        "---\nlibrary_name: diffusers\ntags: [image-to-video, huvidpo, motion]\n---\n\n"
+        f"---\nlibrary_name: diffusers\ntags: [image-to-video, huvidpo, {card['kind']}]\n---\n\n"
         f"# {name}: {card['category']} for the backbone {card['backbone']}\n\n"
-        "Motion weights (stage 1) of a HuViDPO video model. They go onto the backbone's video UNet:\n\n"
+        f"{what}\n\n"
         f"```\npython -m huvidpo video --category {card['category']} --adapter {name} "
         "--prompt ... --out clip.mp4\n```\n\n"
         f"| | |\n|---|---|\n{rows}\n"

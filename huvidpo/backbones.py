@@ -45,6 +45,7 @@ class Backbone:
     clip_steps: int = RECIPES["default"].steps
     clip_guidance: float = RECIPES["default"].guidance
     first_frame_models: tuple[str, ...] = FIRST_FRAME_MODELS
+    preference_learning_rate: float = 1e-5  # of the preset `recommended`
     seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
 
 
@@ -65,6 +66,7 @@ BACKBONES = {
             first_frame_height=128,
             first_frame_steps=16,
             first_frame_guidance=4.0,
+            preference_learning_rate=5e-4,  # a network of this size, from few steps
             seconds_per_step={"cpu": (0.1, 0.9), "cuda": (0.02, 0.03)},
         ),
         Backbone(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from huvidpo import commands, rating_commands
+from huvidpo import commands, learning_commands, rating_commands
 from huvidpo.categories import STYLES
 
 
@@ -54,6 +54,7 @@ def new_parser() -> Parser:
     add_first_frame_options(command("first-frame", commands.first_frame, "Draw a first frame from a prompt."))
     add_video_options(command("video", commands.video, "Make a clip from a prompt and a first frame."))
     add_training_options(command("train-motion", commands.train_motion, "Learn a category's motion from a few clips."))
+    add_learning_commands(command)
     add_rating_commands(command)
     serve = command("serve", commands.serve, "Start the page.")
     serve.add_argument(
@@ -141,3 +142,44 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    add_preference_options(
+        command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
+    )
+    promote = command("promote", learning_commands.promote, "Make an adapter its category's default.")
+    promote.add_argument("name")
+    promote.add_argument("--category", help="needed where two categories have an adapter of that name")
+    promote.add_argument("--force", action="store_true", help="whatever the votes say")
+    rollback = command("rollback", learning_commands.rollback, "Bring back a category's default before this one.")
+    rollback.add_argument("--category", required=True)
+    winrate = command("winrate", learning_commands.winrate, "What blind votes say of an adapter against another.")
+    winrate.add_argument("--category", required=True)
+    winrate.add_argument("--adapter", default="", metavar="A", help="default: the newest candidate")
+    winrate.add_argument("--against", default="", metavar="B", help="default: what it was trained from")
+
+
+def add_preference_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--category", required=True)
+    parser.add_argument("--objective", default="dpo", help="dpo, dense, kto, ipo, hinge or identity (default: dpo)")
+    parser.add_argument("--preset", default="recommended", help="recommended or huvidpo-release")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="own clips instead of ratings: chosen/ and rejected/, or scores.json"
+    )
+    parser.add_argument("--every-pair", action="store_true", help="pair scored clips all with all, not each once")
+    parser.add_argument("--real", type=Path, metavar="DIR", help="real clips, for the objective ipo")
+    parser.add_argument("--start", default="", metavar="NAME|FOLDER|none", help="default: the category's own adapter")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
+    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--beta", type=float, help="how strongly the adapter is held to where it starts")
+    parser.add_argument("--rank", type=int)
+    parser.add_argument("--pairs-per-step", type=int, help="over all processes")
+    parser.add_argument("--members", help="together, or apart: winner and loser one after the other, in less memory")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: a new candidate among the category's adapters"
+    )

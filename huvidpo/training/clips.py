@@ -53,16 +53,21 @@ def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: i
     paths = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES)
     if not paths:
         raise ValueError(f"{folder} holds no clips: put mp4, mov, webm, gif files or folders of frames into it.")
-    clips = []
-    for path in paths:
-        frames, _ = read_frames(path)
-        if len(frames) < num_frames:
-            raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
-        fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
-        caption = path.with_suffix(".txt")
-        text = caption.read_text(errors="replace")[:MAX_CAPTION].strip() if caption.is_file() else ""
-        clips.append(TrainingClip(path.name, np.stack(fitted), text or prompt))
-    return clips
+    return [read_clip(path, prompt, num_frames, width, height) for path in paths]
+
+
+def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int) -> TrainingClip:
+    """One clip, cropped to width x height, with the prompt of the text file beside it where there is one.
+
+    Raises ValueError, naming it, when it cannot be read or has fewer than `num_frames` frames.
+    """
+    frames, _ = read_frames(path)
+    if len(frames) < num_frames:
+        raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
+    fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
+    caption = path.with_suffix(".txt")
+    text = caption.read_text(errors="replace")[:MAX_CAPTION].strip() if caption.is_file() else ""
+    return TrainingClip(path.name, np.stack(fitted), text or prompt)
 
 
 @torch.no_grad()

@@ -8,48 +8,12 @@ import torch
 from diffusers import DDIMScheduler
 
 from huvidpo.models.motion import is_motion_parameter, motion_state_dict
-from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
-from huvidpo.pocket.autoencoder import PatchAutoencoderKL
-from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer
-from huvidpo.training.clips import TrainingClip
 from huvidpo.training.motion import MotionSettings, invert, motion_loss, train_motion
 from tests.goldens import load_golden_unet
+from tests.training.conftest import moving_clips
 
 SETTINGS = MotionSettings(steps=6, learning_rate=1e-3, num_frames=4, seed=1)
-
-
-@pytest.fixture
-def pipeline(tmp_path: Path) -> ImageToVideoPipeline:
-    """Real classes, tiny: 32x32 pixels, 4x4 latents of 4 channels."""
-    torch.manual_seed(0)
-    tokenizer = new_tokenizer(tmp_path / "tokenizer")
-    unet = VideoUNet(
-        sample_size=4,
-        block_out_channels=(16, 32),
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
-        layers_per_block=1,
-        cross_attention_dim=160,
-        attention_head_dim=2,
-        norm_num_groups=8,
-    )
-    return ImageToVideoPipeline(
-        vae=PatchAutoencoderKL(width=32, latent_channels=4).eval(),
-        text_encoder=new_text_encoder(tokenizer).eval(),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=new_scheduler(),
-    )
-
-
-def moving_clips() -> list[TrainingClip]:
-    """Two clips of six frames: a bright column that walks right, and one that walks down."""
-    frames = np.zeros((2, 6, 32, 32, 3), np.uint8)
-    for frame in range(6):
-        frames[0, frame, :, 4 * frame : 4 * frame + 8] = 255
-        frames[1, frame, 4 * frame : 4 * frame + 8] = 255
-    return [TrainingClip("right", frames[0], "a red horse runs"), TrainingClip("down", frames[1], "rain falls")]
 
 
 @pytest.mark.parametrize("variant", ["lamp", "huvidpo"])

@@ -1,0 +1,213 @@
+"""The commands around preference training: train, promote, roll back, count votes. Knows nothing of argparse.
+
+As in commands.py, heavy modules are imported after what can be checked without them.
+"""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from huvidpo.categories import CATEGORIES, Category, find_category
+from huvidpo.commands import answer, check_run_folder, load
+from huvidpo.home import home
+
+if TYPE_CHECKING:
+    from huvidpo.adapters import Adapter
+    from huvidpo.preferences.gate import Verdict
+    from huvidpo.preferences.pairs import TrainingSet
+    from huvidpo.training.preference import PreferenceRecord
+    from huvidpo.training.preference_settings import PreferenceSettings
+
+CHANGEABLE = ("steps", "minutes", "beta", "rank", "pairs_per_step", "members", "seed")  # settings with an option
+
+
+def train_preference(arguments: Namespace) -> None:
+    """`train-preference`; under `accelerate launch` every process does this, and the first one speaks."""
+    category = find_category(arguments.category)
+    if arguments.out:
+        check_run_folder(arguments.out, arguments.resume)
+    elif arguments.resume:
+        raise ValueError("Say with --out which run to continue.")
+    from huvidpo.adapters import find_adapter, read_adapter
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.candidates import candidate_folder, new_candidate_name
+    from huvidpo.training.processes import join_processes, process_number
+    from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
+
+    preset = find_backbone(arguments.backbone or default_backbone())
+    start = find_adapter(preset.name, category.name, arguments.start)
+    settings = fitted_to_start(chosen_settings(arguments, preset.preference_learning_rate), start)
+    examples = find_examples(arguments, category, preset.name)
+    check_examples(examples, arguments.few)
+    real = real_clips(arguments, category)
+    out = arguments.out
+    if out is None:
+        out = candidate_folder(
+            preset.name, category.name, new_candidate_name(preset.name, category.name, settings.objective)
+        )
+    work = arguments.out or home() / "runs" / preset.name / category.name / out.name
+    plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)
+    join_processes()
+    backbone = load(arguments)
+    last = follow(train_plan(backbone, plan), quiet=process_number()[0] > 0)
+    if process_number()[0] > 0:
+        return
+    saved = read_adapter(out)
+    result = {"out": str(out), "name": saved.name, "stopped": last.stopped if last else "", "card": saved.card}
+    lines = [last.stopped] if last and last.stopped else []
+    answer(arguments, result, [*lines, str(out)])
+
+
+def chosen_settings(arguments: Namespace, learning_rate: float) -> "PreferenceSettings":
+    """The preset with those settings that were given; ValueError when one is out of range."""
+    from huvidpo.training.preference_settings import check_settings, preset_settings
+
+    settings = preset_settings(arguments.preset, arguments.objective, learning_rate)
+    given = {name: value for name in CHANGEABLE if (value := getattr(arguments, name)) is not None}
+    if arguments.learning_rate is not None:
+        given["learning_rate"] = arguments.learning_rate
+    if arguments.rank is not None:
+        given["alpha"] = settings.alpha * arguments.rank / settings.rank  # the strength of the LoRA stays
+    settings = replace(settings, **given)
+    check_settings(settings)
+    return settings
+
+
+def find_examples(arguments: Namespace, category: Category, backbone: str) -> "TrainingSet":
+    """What to learn from: a folder of own clips, or the ratings of the category."""
+    if arguments.data:
+        from huvidpo.preferences.own_clips import read_own_clips
+
+        prompt, seed = category.motion_prompt, arguments.seed or 0
+        return read_own_clips(arguments.data, arguments.objective, prompt, arguments.every_pair, seed)
+    from huvidpo.preferences.pairs import training_set
+    from huvidpo.preferences.store import RatingStore
+
+    with closing(RatingStore(home())) as store:
+        return training_set(store.ratings(category.name), arguments.objective, backbone, store.video_path)
+
+
+def check_examples(examples: "TrainingSet", few: bool) -> None:
+    """ValueError when there is nothing to learn from, or too little to be worth it."""
+    from huvidpo.preferences.pairs import MIN_EXAMPLES, missing_examples
+
+    reasons = ", ".join(f"{count} {why}" for why, count in examples.left_out.items())
+    left_out = f" Left out: {reasons}." if reasons else ""
+    if not len(examples):
+        raise ValueError(f"There is nothing to learn from: rate pairs of this category first.{left_out}")
+    if missing_examples(examples) and not few:
+        raise ValueError(
+            f"{len(examples)} usable examples are too few to learn a taste and not the clips: "
+            f"{MIN_EXAMPLES} are the least that makes sense (--few trains all the same).{left_out}"
+        )
+
+
+def real_clips(arguments: Namespace, category: Category) -> tuple[tuple[Path, str], ...]:
+    """The clips of the real-clip term; ValueError when the objective needs some and there are none."""
+    if arguments.objective != "ipo":
+        return ()
+    if not arguments.real:
+        raise ValueError("The objective ipo needs real clips of the category: give their folder with --real.")
+    from huvidpo.preferences.own_clips import real_clips as read
+
+    return read(arguments.real, category.motion_prompt)
+
+
+def follow(records: "Iterator[PreferenceRecord]", quiet: bool) -> "PreferenceRecord | None":
+    """The last of `records`, with a bar on stderr; None when a run that is over was continued."""
+    record = None
+    with closing(records), tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
+        for record in records:
+            bar.total = record.steps
+            said = f"loss {record.loss:.4f}, {record.accuracy:.0%} right, winners {record.winner_drift:+.5f}"
+            bar.set_postfix_str(f"{said}, {record.seconds_left / 60:.0f} min left", refresh=False)
+            bar.update(record.step - bar.n)
+    return record
+
+
+def promote(arguments: Namespace) -> None:
+    """`promote`"""
+    adapter = named_adapter(arguments)
+    from huvidpo import candidates
+
+    verdict = verdict_on(adapter, parent_of(adapter))
+    if not verdict.passed and not arguments.force:
+        raise ValueError(f"{adapter.name} is not promoted: {verdict.reason} (--force does it all the same.)")
+    candidates.promote(adapter)
+    result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict.to_row()}
+    answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])
+
+
+def rollback(arguments: Namespace) -> None:
+    """`rollback`"""
+    find_category(arguments.category)
+    from huvidpo import candidates
+    from huvidpo.backbones import default_backbone, find_backbone
+
+    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    adapter = candidates.rollback(backbone, arguments.category)
+    result = {"default": adapter.name, "category": adapter.category}
+    answer(arguments, result, [f"{adapter.name} is the default of {adapter.category} again."])
+
+
+def winrate(arguments: Namespace) -> None:
+    """`winrate`"""
+    find_category(arguments.category)
+    from huvidpo.adapters import find_adapter, list_adapters
+    from huvidpo.backbones import default_backbone, find_backbone
+
+    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    adapter = find_adapter(backbone, arguments.category, arguments.adapter) if arguments.adapter else None
+    if adapter is None:
+        found = [a for a in list_adapters(backbone, arguments.category) if a.card.get("kind") == "preference"]
+        if not found:
+            raise ValueError(f"There is no adapter of {arguments.category} that learned from preferences yet.")
+        adapter = max(found, key=lambda a: str(a.card.get("created_at", "")))
+    given = arguments.against
+    against = find_adapter(backbone, arguments.category, given) if given else parent_of(adapter)
+    verdict = verdict_on(adapter, against)
+    row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
+    votes = f"{verdict.wins} won, {verdict.losses} lost, {verdict.ties} ties"
+    rate = f"{verdict.win_rate:.0%} [{verdict.low:.0%}, {verdict.high:.0%}]" if verdict.wins + verdict.losses else "-"
+    motion = f"motion {verdict.motion:.0%}" if verdict.motion >= 0 else "motion not measured"
+    lines = [f"{adapter.name} against {row['against']}: {votes}; win rate {rate}; {motion}.", verdict.reason]
+    answer(arguments, row, lines)
+
+
+def named_adapter(arguments: Namespace) -> "Adapter":
+    """The adapter of that name; ValueError when no category has one, or several have."""
+    if arguments.category is not None:
+        find_category(arguments.category)
+    from huvidpo.adapters import list_adapters
+    from huvidpo.backbones import default_backbone, find_backbone
+
+    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    categories = [arguments.category] if arguments.category else list(CATEGORIES)
+    found = [a for name in categories for a in list_adapters(backbone, name) if a.name == arguments.name]
+    if len(found) > 1:
+        where = ", ".join(adapter.category for adapter in found)
+        raise ValueError(
+            f"Several categories have an adapter {arguments.name!r}: say which with --category ({where})."
+        )
+    if not found:
+        raise ValueError(f"There is no adapter {arguments.name!r} of the backbone {backbone}.")
+    return found[0]
+
+
+def parent_of(adapter: "Adapter") -> "Adapter | None":
+    """What an adapter was trained from."""
+    return next(iter(adapter.parents()), None)
+
+
+def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":
+    """What the votes in this deployment say."""
+    from huvidpo.preferences.gate import judge
+    from huvidpo.preferences.store import RatingStore
+
+    with closing(RatingStore(home())) as store:
+        return judge(store.ratings(adapter.category), adapter.revision(), against.revision() if against else "")

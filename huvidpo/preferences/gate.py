@@ -1,0 +1,93 @@
+"""Did it really get better? Blind votes on `measure` pairs of two adapters -> a verdict. Knows rows, no models."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from huvidpo.preferences.records import Rating
+from huvidpo.preferences.statistics import wilson_interval
+
+MIN_VOTES = 10  # decided votes, whatever the interval says
+MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips must not buy stillness
+LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the votes say of an adapter against another."""
+
+    wins: int
+    losses: int
+    ties: int
+    win_rate: float  # among the decided; -1 without any
+    low: float  # Wilson's 95 % interval of it
+    high: float
+    motion: float  # of its clips in these pairs as a share of the other's; -1 is not known
+    votes_needed: int  # more decided votes, at this rate, until the gate can open; -1: no number would do
+    passed: bool
+    reason: str  # one sentence
+
+    def to_row(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
+    """The verdict on the adapter of that revision against another's; "" is the revision of no adapter.
+
+    Only first answers on `measure` pairs count, of which one clip was made by each. Ties take no side. The interval
+    takes votes for independent; people who vote often on one prompt make it too narrow.
+    """
+    wins = losses = ties = 0
+    motions: list[tuple[float, float]] = []
+    for rating in ratings:
+        a, b = rating.pair.a, rating.pair.b
+        made_by = {a.adapter_revision: "a", b.adapter_revision: "b"}
+        if rating.pair.split != "measure" or rating.is_repeat or made_by.keys() != {revision, against}:
+            continue
+        own = made_by[revision]
+        wins, losses = wins + (rating.preference == own), losses + (rating.preference in {"a", "b"} - {own})
+        ties += rating.preference.startswith("tie")
+        motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
+    low, high = wilson_interval(wins, wins + losses)
+    motion, needed = motion_share(motions), votes_needed(wins, losses)
+    reason = reason_against(wins + losses, low, high, motion, needed)
+    rate = wins / (wins + losses) if wins + losses else -1.0
+    return Verdict(wins, losses, ties, rate, low, high, motion, needed, not reason, reason or "It won.")
+
+
+def motion_share(motions: Iterable[tuple[float, float]]) -> float:
+    """Mean motion of the one's clips as a share of the other's, where both are known and move; else -1."""
+    known = [(own, other) for own, other in motions if own >= 0 and other >= 0]
+    own, other = sum(pair[0] for pair in known), sum(pair[1] for pair in known)
+    return own / other if other > 0 else -1.0
+
+
+def votes_needed(wins: int, losses: int) -> int:
+    """More decided votes until Wilson's lower bound is above one half, at the rate so far; -1: never.
+
+    Before there are MIN_VOTES the rate is taken to be LIKELY_RATE.
+    """
+    votes = wins + losses
+    rate = wins / votes if votes >= MIN_VOTES else LIKELY_RATE
+    if rate <= 0.5:
+        return -1
+    for more in range(max(0, MIN_VOTES - votes), 2000):
+        if wilson_interval(min(votes + more, math.floor(wins + rate * more + 1e-9)), votes + more)[0] > 0.5:
+            return more
+    return -1
+
+
+def reason_against(votes: int, low: float, high: float, motion: float, needed: int) -> str:
+    """Why the gate stays closed, in one sentence; "" when it opens."""
+    if votes >= MIN_VOTES and high < 0.5:
+        return f"It lost: at most {high:.0%} of the votes are for it."
+    if needed == -1:
+        return "It is not ahead: at this rate no number of votes would do."
+    if votes < MIN_VOTES or low <= 0.5:
+        return f"About {needed} more decided votes are needed at this rate."
+    if motion < 0:
+        return "It won, but how much its clips move was not measured."
+    if motion < MIN_MOTION:
+        return f"It won, but its clips have only {motion:.0%} of the motion of the other's."
+    return ""

@@ -1,0 +1,48 @@
+"""When a preference run should stop by itself. Knows the rows of its log and nothing else."""
+
+import math
+from statistics import mean, median
+
+PATIENCE = 40  # steps over which noisy numbers are averaged
+MAX_WINNER_DRIFT = 0.01  # of the winners' error: the policy may get that much worse on them
+EXPLODED = 20.0  # times the usual gradient norm
+MIN_MOTION = 0.75  # of the motion before training
+
+Row = dict[str, float]  # PreferenceRecord.to_row()
+
+
+def reason_to_stop(rows: list[Row]) -> str:
+    """Why a run with these rows, the oldest first, should stop; "" when it may go on.
+
+    The winners' error is compared with the reference's: DPO's loss also falls when both members of a pair get less
+    likely, as long as the loser does so faster, and then clips fall apart. Motion is that of the validation clips,
+    twice in a row.
+    """
+    last = rows[-1]
+    if not (math.isfinite(last["loss"]) and math.isfinite(last["gradient_norm"])):
+        return "The gradients are no longer numbers."
+    norms = [row["gradient_norm"] for row in rows]
+    if len(norms) > PATIENCE and min(norms[-3:]) > EXPLODED * median(norms[:-3]):
+        return f"The gradients exploded: three steps in a row were over {EXPLODED:g} times the usual norm."
+    drift = winner_drift(rows)
+    if len(rows) >= PATIENCE and drift > MAX_WINNER_DRIFT:
+        return (
+            f"The winners are getting less likely too: over the last {PATIENCE} steps their error was {drift:.1%} "
+            "above the reference's. A larger beta, a smaller learning rate or a stronger winner anchor holds them."
+        )
+    motion = [row["motion"] for row in rows if row["motion"] >= 0]
+    if len(motion) >= 2 and max(motion[-2:]) < MIN_MOTION:
+        return f"The clips are losing their motion: {motion[-1]:.0%} of what it was before training."
+    return ""
+
+
+def winner_drift(rows: list[Row]) -> float:
+    """How far the winners' error lies above the reference's lately, as a share of it; negative is better."""
+    recent = rows[-PATIENCE:]
+    error = mean(row["winner_error"] - row["winner_drift"] for row in recent)
+    return mean(row["winner_drift"] for row in recent) / error if error > 0 else 0.0
+
+
+def recent_loss(rows: list[Row]) -> float:
+    """The mean loss of the last steps."""
+    return mean(row["loss"] for row in rows[-PATIENCE:])

@@ -1,0 +1,280 @@
+"""Stage 2: a category's adapter learns from preferences. Knows the loop and its checkpoints, not who preferred.
+
+    for record in train_preference(pipeline, encoded, settings, work, 16, identity):
+        ...  # print, plot, or stop: closing the generator keeps everything that was learned
+
+Reading order of a step: examples.draw_batch, preference_step.accumulate_gradients, losses.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.training.examples import EncodedExamples, draw_batch
+from huvidpo.training.guard import MAX_WINNER_DRIFT, Row, reason_to_stop, recent_loss, winner_drift
+from huvidpo.training.loop import Clock, learning_rate_factor, load_state, save_atomically
+from huvidpo.training.losses import next_reference_point
+from huvidpo.training.preference_settings import PreferenceSettings, check_settings, total_steps
+from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
+from huvidpo.training.processes import largest_over_processes, process_number, sum_over_processes
+from huvidpo.training.reference import add_policy, load_lora, lora_state
+
+CHECKPOINT = "training.pt"
+CHECKPOINT_EVERY = 25  # steps
+FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
+
+
+@dataclass(frozen=True)
+class PreferenceRecord:
+    """One optimizer step as the caller logs, plots or prints it; the numbers are those of `NUMBERS`."""
+
+    step: int  # 1-based
+    steps: int
+    loss: float
+    margin: float
+    accuracy: float
+    winner_error: float
+    loser_error: float
+    winner_drift: float
+    loser_drift: float
+    loser_dominant: float
+    gradient_norm: float  # before clipping
+    learning_rate: float
+    seconds_left: float
+    motion: float = -1.0  # of validation clips, as a share of that before training; -1 is not measured at this step
+    stopped: str = ""  # why the run ended before its time
+
+    def to_row(self) -> Row:
+        """Plain numbers for a line of JSON, without the words."""
+        return {name: value for name, value in asdict(self).items() if name != "stopped"}
+
+
+@dataclass
+class RunState:
+    """What a checkpoint holds beside weights and optimizer."""
+
+    step: int = 0
+    rows: list[Row] | None = None
+    reference_point: float = 0.0  # kto's z0
+    known: Tensor | None = None  # reference errors (examples, draws, members, f-1), NaN where not known yet
+    best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss without drifted winners; first, the start
+    best_step: int = 0
+    best_loss: float = float("inf")
+    stopped: str = ""
+
+
+def train_preference(
+    pipeline: ImageToVideoPipeline,
+    encoded: EncodedExamples,
+    settings: PreferenceSettings,
+    work: Path,
+    num_frames: int,
+    identity: str,
+    start: Path | None = None,
+    validate: Callable[[int], float] | None = None,
+) -> Iterator[PreferenceRecord]:
+    """Trains a LoRA on `pipeline.unet`, which holds the starting adapter's motion and no LoRA; yields every step.
+
+    `start` is the starting adapter's own LoRA file, if it has one: it is the reference then, and learning goes on from
+    it. `identity` names examples and start. A run found in `work` goes on, with the same weights in the end, to the
+    bit on a CPU, as one that was never interrupted (but for `minutes`). `validate(step)` gives the share of motion
+    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best (at worst the one
+    it began with) when the guard stopped the run. Raises ValueError for settings out of range, and for a checkpoint of
+    another run.
+    """
+    check_settings(settings)
+    unet = pipeline.unet
+    trained = list(add_policy(unet, settings.rank, settings.alpha, settings.dropout, settings.seed, start).values())
+    if unet.device.type == "cuda":
+        unet.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(trained, eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
+    clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
+    run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
+    checkpoint = Checkpoint(work, pipeline, optimizer, settings, identity)
+    checkpoint.load(run, clock)
+    if not settings.guard:
+        run.stopped = ""
+    progress = largest_over_processes(clock.progress(run.step), unet.device)
+    while progress < 1 and not run.stopped:
+        rate = settings.learning_rate * learning_rate_factor(progress, settings.warmup, settings.decay)
+        numbers = one_step(pipeline, encoded, settings, num_frames, run)
+        norm = apply_gradients(optimizer, trained, rate, settings.gradient_clip)
+        run.step += 1
+        motion = -1.0
+        if validate is not None and run.step % settings.validate_every == 0:
+            motion = validate(run.step)
+        record = PreferenceRecord(
+            step=run.step,
+            steps=clock.steps,
+            **numbers,
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds_left=clock.seconds_left(run.step),
+            motion=motion,
+        )
+        run.rows.append(record.to_row())
+        progress = largest_over_processes(clock.progress(run.step), unet.device)
+        run.stopped = reason_to_stop(run.rows) if settings.guard else ""
+        if run.step % CHECKPOINT_EVERY == 0 or progress >= 1 or run.stopped:
+            keep_best(unet, run)
+            checkpoint.save(run, clock)
+        try:
+            yield replace(record, stopped=run.stopped)
+        except GeneratorExit:
+            checkpoint.save(run, clock)
+            unet.requires_grad_(False).eval()
+            raise
+    if run.stopped:
+        load_lora(unet, run.best)
+    unet.requires_grad_(False).eval()
+
+
+def one_step(
+    pipeline: ImageToVideoPipeline,
+    encoded: EncodedExamples,
+    settings: PreferenceSettings,
+    num_frames: int,
+    run: RunState,
+) -> dict[str, float]:
+    """The gradient of one step, summed over all processes, in the policy's parameters; its numbers by name."""
+    unet, count = pipeline.unet, examples_per_step(settings)
+    rank, processes = process_number()
+    own = range(run.step * count + rank, (run.step + 1) * count, processes)
+    at_once = settings.pairs_at_once * (2 if settings.objective == "kto" else 1)
+    batches = [
+        draw_batch(encoded, pipeline.scheduler, settings, num_frames, own[i : i + at_once])
+        for i in range(0, len(own), at_once)
+    ]
+    weight = sum(batch_weight(batch, settings) for batch in batches)
+    total = float(sum_over_processes(torch.tensor(weight, dtype=torch.float64, device=unet.device)))
+    sums = torch.zeros(2, len(NUMBERS), dtype=torch.float64)
+    for batch in batches:
+        known = None if run.known is None else recall(run.known, batch.draws)
+        found, errors = accumulate_gradients(
+            unet,
+            pipeline.scheduler,
+            batch.to(unet.device),
+            settings,
+            max(total, 1.0),
+            balance(encoded),
+            run.reference_point,
+            None if known is None else known.to(unet.device),
+        )
+        if run.known is not None:
+            remember(run.known, batch.draws, errors.cpu())
+        sums += torch.tensor([found[name] for name in NUMBERS], dtype=torch.float64).T
+    sums = sum_over_processes(sums.float().to(unet.device)).double().cpu()
+    numbers = {name: float(sums[0, i] / sums[1, i].clamp(min=1e-9)) for i, name in enumerate(NUMBERS)}
+    if settings.objective == "kto":
+        reward = -(sums[0, NUMBERS.index("winner_drift")] + sums[0, NUMBERS.index("loser_drift")]) / count
+        run.reference_point = next_reference_point(run.reference_point, reward)
+    return numbers
+
+
+def examples_per_step(settings: PreferenceSettings) -> int:
+    """Pairs of one step over all processes; for kto, clips."""
+    return settings.pairs_per_step * (2 if settings.objective == "kto" else 1)
+
+
+def apply_gradients(optimizer: torch.optim.Optimizer, trained: list[nn.Parameter], rate: float, clip: float) -> float:
+    """Sums the gradient over all processes, clips its norm, takes one step; gives the norm before clipping."""
+    if process_number()[1] > 1:
+        for parameter in trained:
+            parameter.grad = sum_over_processes(
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
+    norm = float(nn.utils.clip_grad_norm_(trained, clip))
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def balance(encoded: EncodedExamples) -> tuple[float, float]:
+    """Weights of good and of bad clips (kto) such that both sides count the same."""
+    good = sum(example.labels[0] > 0 for example in encoded.examples)
+    bad = len(encoded.examples) - good
+    return len(encoded.examples) / (2 * max(good, 1)), len(encoded.examples) / (2 * max(bad, 1))
+
+
+def unknown_errors(encoded: EncodedExamples, settings: PreferenceSettings, num_frames: int) -> Tensor | None:
+    """Room for the reference errors of every fixed draw, or None where draws are always new."""
+    if not settings.draws_per_pair:
+        return None
+    members = len(encoded.examples[0].clips)
+    return torch.full((len(encoded.examples), settings.draws_per_pair, members, num_frames - 1), float("nan"))
+
+
+def recall(known: Tensor, draws: tuple[tuple[int, int], ...]) -> Tensor | None:
+    """The reference errors (members b, f-1) of draws, winners first; None unless all are known."""
+    rows = torch.stack([known[example, number] for example, number in draws], dim=1)
+    return None if rows.isnan().any() else rows.flatten(0, 1)
+
+
+def remember(known: Tensor, draws: tuple[tuple[int, int], ...], errors: Tensor) -> None:
+    """Keeps the reference errors (members b, f-1) of draws."""
+    for (example, number), row in zip(draws, errors.unflatten(0, (-1, len(draws))).unbind(1), strict=True):
+        known[example, number] = row
+
+
+def keep_best(unet: nn.Module, run: RunState) -> None:
+    """Takes the LoRA as it is for the best if its recent loss is the lowest so far and winners have not drifted."""
+    loss = recent_loss(run.rows)
+    if not run.stopped and loss < run.best_loss and winner_drift(run.rows) <= MAX_WINNER_DRIFT:
+        run.best, run.best_step, run.best_loss = lora_state(unet), run.step, loss
+
+
+class Checkpoint:
+    """A run's file: LoRA, optimizer, log, place in the sequence of examples. Randomness follows from that place."""
+
+    def __init__(
+        self,
+        work: Path,
+        pipeline: ImageToVideoPipeline,
+        optimizer: torch.optim.Optimizer,
+        settings: PreferenceSettings,
+        identity: str,
+    ):
+        self.path, self.unet, self.optimizer = work / CHECKPOINT, pipeline.unet, optimizer
+        kept = {name: value for name, value in asdict(settings).items() if name not in FREE_TO_CHANGE}
+        self.identity = {"examples and start": identity} | kept
+
+    def save(self, run: RunState, clock: Clock) -> None:
+        """Writes the old state or the new one, whole; of several processes the first does it."""
+        if process_number()[0] == 0:
+            state = vars(run) | {"seconds": clock.seconds(), "identity": self.identity}
+            state |= {"weights": lora_state(self.unet), "optimizer": self.optimizer.state_dict()}
+            save_atomically(state, self.path)
+
+    def load(self, run: RunState, clock: Clock) -> None:
+        """Brings everything back where there is a file. ValueError when it is that of another run."""
+        if (state := load_state(self.path)) is None:
+            return
+        changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
+        if changed:
+            raise ValueError(
+                f"The run in {self.path.parent} was begun with other {changed[0].replace('_', ' ')}; "
+                "choose another folder, or continue with what it was begun with."
+            )
+        load_lora(self.unet, state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        clock.spent = state["seconds"]
+        for name in vars(run):
+            setattr(run, name, state[name])
+
+
+def best_step(work: Path) -> tuple[list[Row], str, int]:
+    """The rows of a run's last checkpoint, why it stopped ("" if it did not), and the step of its best weights."""
+    state = load_state(work / CHECKPOINT) or {"rows": [], "stopped": "", "best_step": 0}
+    return state["rows"], state["stopped"], state["best_step"]
+
+
+def read_log(work: Path) -> list[Row]:
+    """The rows of the steps that a run's last checkpoint holds; none where there is no checkpoint."""
+    state = load_state(work / CHECKPOINT)
+    return state["rows"] if state else []

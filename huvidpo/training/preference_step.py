@@ -1,0 +1,216 @@
+"""One batch of preferences -> gradients and numbers. Knows the network and the losses, nothing of files or loops."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from huvidpo.models.video_unet import VideoUNet
+from huvidpo.pipelines.latents import with_first_frame
+from huvidpo.training import losses
+from huvidpo.training.diffusion import denoising_target
+from huvidpo.training.examples import Batch
+from huvidpo.training.preference_settings import PreferenceSettings
+from huvidpo.training.reference import reference
+
+# What a step reports: means over the pairs of all processes. A winner is also a good clip of kto, a loser a bad one.
+NUMBERS = (
+    "loss",
+    "margin",  # the inside of the sigmoid
+    "accuracy",  # share of margins above 0; one that is exactly 0 counts half
+    "winner_error",  # the policy's
+    "loser_error",
+    "winner_drift",  # policy - reference: below 0 where the policy has come nearer to the winners
+    "loser_drift",
+    "loser_dominant",  # share of pairs on which the loser's drift is the larger one
+)
+PAIRED = {
+    "dpo": losses.diffusion_dpo,
+    "hinge": losses.diffusion_hinge,
+    "identity": losses.diffusion_identity,
+}
+
+
+class Outcome(NamedTuple):
+    """The losses of a batch and what to report of it."""
+
+    losses: Tensor  # of pairs, frames or clips
+    weights: Tensor  # of the same shape: their parts in the mean
+    sums: dict[str, tuple[float, float]]  # name of NUMBERS -> sum and weight
+
+
+def accumulate_gradients(
+    unet: VideoUNet,
+    scheduler: DDIMScheduler,
+    batch: Batch,
+    settings: PreferenceSettings,
+    total_weight: float,
+    balance: tuple[float, float] = (1.0, 1.0),  # kto: weights of good and of bad clips
+    reference_point: float = 0.0,  # kto: z0
+    reference_errors: Tensor | None = None,
+) -> tuple[dict[str, tuple[float, float]], Tensor]:
+    """Adds the batch's part of the gradient to the policy's parameters; gives sums for NUMBERS, and reference errors.
+
+    `total_weight` is that of the whole step over all batches and processes (see `batch_weight`). `reference_errors`
+    (m f-1), where they are known already, save the reference's forward pass; the given ones are given back.
+    """
+    noisy = with_first_frame(scheduler.add_noise(batch.latents, batch.noise, batch.timesteps), batch.latents[:, :, 0])
+    target = denoising_target(scheduler, batch.latents, batch.noise, batch.timesteps)
+    judged = len(noisy) - batch.real  # real clips have no reference
+
+    def residuals(clips: slice) -> Tensor:
+        """prediction - target of some clips, (m c f-1 h w): frame 0 was given, not predicted."""
+        with autocast(unet, settings):
+            prediction = unet(noisy[clips], batch.timesteps[clips], batch.text[clips]).sample
+        return (prediction.float() - target[clips])[:, :, 1:]
+
+    def policy(clips: slice) -> Tensor:
+        with own_dropout(unet, settings, batch, clips):
+            return residuals(clips)
+
+    apart = settings.members == "apart"
+    if reference_errors is None:
+        with reference(unet):
+            parts = one_by_one(judged) if apart else [slice(0, judged)]
+            reference_errors = torch.cat([frame_errors(residuals(part)) for part in parts])
+    if apart:
+        with torch.no_grad():
+            all_residuals = torch.cat([policy(part) for part in one_by_one(len(noisy))])
+    else:
+        all_residuals = policy(slice(None))
+    errors = frame_errors(all_residuals)
+    if apart:
+        errors.requires_grad_(True)
+    result = outcome(errors, reference_errors, batch, settings, balance, reference_point, all_residuals)
+    ((result.losses * result.weights).sum() / total_weight).backward()
+    if apart:
+        # The exact gradient with the activations of one clip at a time: the loss depends on the network through the
+        # errors alone, and its derivative by each of them is known now.
+        for part in one_by_one(len(noisy)):
+            frame_errors(policy(part)).backward(errors.grad[part])
+    return result.sums, reference_errors.detach()
+
+
+def frame_errors(residuals: Tensor) -> Tensor:
+    """(m c f h w) -> (m f)."""
+    return losses.frame_errors(residuals, torch.zeros_like(residuals))
+
+
+def one_by_one(count: int) -> list[slice]:
+    """Slices of one."""
+    return [slice(i, i + 1) for i in range(count)]
+
+
+def batch_weight(batch: Batch, settings: PreferenceSettings) -> float:
+    """How much the batch counts in the mean of a step: its pairs, its clips, or its frames with a verdict."""
+    return float(batch.labels.abs().sum()) if settings.objective == "dense" else float(len(batch.labels))
+
+
+def outcome(
+    policy: Tensor,
+    reference_errors: Tensor,
+    batch: Batch,
+    settings: PreferenceSettings,
+    balance: tuple[float, float],
+    reference_point: float,
+    residuals: Tensor,
+) -> Outcome:
+    """The objective on errors per frame: policy (m f), reference (m - real, f)."""
+    if settings.objective == "kto":
+        return judged_outcome(policy, reference_errors, batch, settings, balance, reference_point)
+    judged = len(policy) - batch.real
+    winner, loser = policy[:judged].chunk(2)
+    reference_w, reference_l = reference_errors.chunk(2)
+    if settings.safe_loser is not None:
+        scale = losses.safe_loser_scale(*residuals[:judged].chunk(2), settings.safe_loser)
+        loser = losses.scale_gradient(loser, scale[:, None])
+    anchor = losses.anchor_weight(settings.winner_anchor, settings.beta)
+    if settings.objective == "dense":
+        errors = (winner, loser, reference_w, reference_l)
+        terms, weights = losses.dense_dpo(*errors, batch.labels, settings.beta), batch.labels.abs()
+        # "Winner" is a pair's first clip; whom a frame's label prefers differs from frame to frame.
+        swap = batch.labels < 0
+        winner, loser = torch.where(swap, loser, winner), torch.where(swap, winner, loser)
+        reference_w, reference_l = (
+            torch.where(swap, reference_l, reference_w),
+            torch.where(swap, reference_w, reference_l),
+        )
+        values = terms.loss + anchor * winner * weights
+    else:
+        winner, loser, reference_w, reference_l = (x.mean(dim=1) for x in (winner, loser, reference_w, reference_l))
+        weights = torch.ones_like(winner)
+        if settings.objective == "ipo":
+            real, strengths = policy[judged:].mean(dim=1), (settings.winner_anchor, settings.real_anchor)
+            terms = losses.iterative_preference(
+                winner, loser, reference_w, reference_l, real, settings.beta, *strengths
+            )
+            values = terms.loss
+        else:
+            terms = PAIRED[settings.objective](winner, loser, reference_w, reference_l, settings.beta)
+            values = terms.loss + anchor * winner
+    drift_w, drift_l = winner - reference_w, loser - reference_l
+    columns = {
+        "loss": values,
+        "margin": terms.inside,
+        "accuracy": (terms.inside > 0).float() + 0.5 * (terms.inside == 0).float(),
+        "winner_error": winner,
+        "loser_error": loser,
+        "winner_drift": drift_w,
+        "loser_drift": drift_l,
+        "loser_dominant": (drift_l.abs() > drift_w.abs()).float(),
+    }
+    return Outcome(values, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
+
+
+def judged_outcome(
+    policy: Tensor,
+    reference_errors: Tensor,
+    batch: Batch,
+    settings: PreferenceSettings,
+    balance: tuple[float, float],
+    reference_point: float,
+) -> Outcome:
+    """Diffusion-KTO on clips that are good or bad on their own."""
+    error, before, good = policy.mean(dim=1), reference_errors.mean(dim=1), batch.labels > 0
+    terms = losses.diffusion_kto(error, before, good, reference_point, settings.beta, *balance)
+    weights, margin = torch.ones_like(error), batch.labels * settings.beta * terms.reward
+    columns = {
+        "loss": (terms.loss, weights),
+        "margin": (margin, weights),
+        "accuracy": ((margin > 0).float() + 0.5 * (margin == 0).float(), weights),
+        "winner_error": (error, good.float()),
+        "loser_error": (error, 1 - good.float()),
+        "winner_drift": (error - before, good.float()),
+        "loser_drift": (error - before, 1 - good.float()),
+        "loser_dominant": (torch.zeros_like(error), torch.zeros_like(error)),
+    }
+    return Outcome(terms.loss, weights, {name: weighted_sum(*column) for name, column in columns.items()})
+
+
+def weighted_sum(values: Tensor, weights: Tensor) -> tuple[float, float]:
+    """Sum of weighted values, and of weights."""
+    return float((values.detach() * weights).sum()), float(weights.sum())
+
+
+def autocast(unet: VideoUNet, settings: PreferenceSettings) -> torch.autocast:
+    """bfloat16 on a GPU, or where it was asked for."""
+    device = unet.device.type
+    wanted = device == "cuda" if settings.autocast is None else settings.autocast
+    return torch.autocast(device, torch.bfloat16, enabled=wanted)
+
+
+@contextmanager
+def own_dropout(unet: VideoUNet, settings: PreferenceSettings, batch: Batch, clips: slice) -> Iterator[None]:
+    """Dropout that follows from the timestep and the noise: the same when a clip goes through the network again."""
+    if not settings.dropout:
+        yield
+        return
+    first = clips.start or 0
+    key = [int(batch.timesteps[first]), float(batch.noise[first].flatten()[0]), first]
+    devices = [unet.device] if unet.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(hash(tuple(key)) & (2**63 - 1))
+        yield

@@ -1,0 +1,130 @@
+"""A preference run from a plan to a saved adapter, for the page and the command line. Knows adapters, not losses."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from huvidpo.adapters import PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.preferences.pairs import TrainingSet
+from huvidpo.training.examples import encode_examples
+from huvidpo.training.guard import Row
+from huvidpo.training.preference import PreferenceRecord, best_step, train_preference
+from huvidpo.training.preference_settings import PreferenceSettings, total_steps
+from huvidpo.training.processes import process_number
+from huvidpo.training.reference import lora_rank_and_alpha
+from huvidpo.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that decides a run. Plain data: it crosses into ZeroGPU's worker."""
+
+    category: str
+    preset: str
+    settings: PreferenceSettings
+    examples: TrainingSet
+    start: Adapter | None  # None: the network without a category's motion
+    work: Path  # checkpoint, latents, validation clips
+    out: Path  # of the finished adapter; its last part is the adapter's name
+    real: tuple[tuple[Path, str], ...] = ()  # clips and prompts for the real-clip term
+    validation_clips: int = 1  # made every `validate_every` steps; 0 for none
+
+    def identity(self) -> str:
+        """Names the examples and the start: a run goes on only with the same ones."""
+        start = self.start.revision() if self.start else "none"
+        return f"{self.examples.sources_sha256} {len(self.real)} {start}"
+
+
+def fitted_to_start(settings: PreferenceSettings, start: Adapter | None) -> PreferenceSettings:
+    """The settings with rank and alpha of the preference adapter that training goes on from, where there is one."""
+    if start is None or not (start.folder / PREFERENCE_FILE).is_file():
+        return settings
+    rank, alpha = lora_rank_and_alpha(start.folder / PREFERENCE_FILE)
+    return replace(settings, rank=rank, alpha=alpha)
+
+
+def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.inf) -> Iterator[PreferenceRecord]:
+    """Trains, for at most so many seconds, and yields every step; at the end of the run its adapter is saved.
+
+    What a slice has learned is kept when it ends: the next one goes on there. ValueError for clips that cannot be
+    read, settings out of range, or a folder that holds another run. Closing the generator ends the slice.
+    """
+    deadline = time.monotonic() + seconds
+    preset, pipeline = backbone.preset, backbone.video
+    size = (preset.num_frames, preset.width, preset.height)
+    with backbone.lock:
+        try:
+            apply_adapter(pipeline.unet, plan.start, backbone.still_motion)
+            start = plan.start.folder / PREFERENCE_FILE if plan.start else None
+            pipeline.unet.unload_lora()
+            encoded = encode_examples(pipeline, plan.examples, plan.real, size, plan.work / "latents")
+            validation = None
+            if plan.validation_clips:
+                folder = plan.work / "clips"
+                validation = Validation(pipeline, plan.examples, size, preset.fps, folder, plan.validation_clips)
+            records = train_preference(
+                pipeline,
+                encoded,
+                plan.settings,
+                plan.work,
+                preset.num_frames,
+                plan.identity(),
+                start if start and start.is_file() else None,
+                validation,
+            )
+            with closing(records):
+                for record in records:
+                    yield record
+                    if time.monotonic() >= deadline and not is_over(record):
+                        return
+            if process_number()[0] == 0:
+                save_run(backbone, plan)
+        finally:
+            pipeline.unet.disable_gradient_checkpointing()
+            apply_adapter(pipeline.unet, None, backbone.still_motion)
+
+
+def is_over(record: PreferenceRecord) -> bool:
+    """Whether a step was the last of its run."""
+    return bool(record.stopped) or record.step >= record.steps or record.seconds_left <= 0
+
+
+def save_run(backbone: LoadedBackbone, plan: RunPlan) -> Adapter:
+    """Saves the adapter that the UNet holds at the end of a run, with its card."""
+    return save_preference_adapter(backbone.video.unet, plan.out, run_card(backbone, plan))
+
+
+def run_card(backbone: LoadedBackbone, plan: RunPlan) -> dict[str, object]:
+    """What the adapter's card says: what was learned, from what, how, and how it ended."""
+    rows, stopped, best = best_step(plan.work)
+    chosen = {name: value for name, value in asdict(plan.settings).items() if value is not None}
+    return {
+        **chosen,
+        "backbone": backbone.preset.name,
+        "category": plan.category,
+        "parent": plan.start.name if plan.start else "none",
+        "parent_revision": plan.start.revision() if plan.start else "",
+        "preset": plan.preset,
+        "examples": len(plan.examples),
+        "left_out": plan.examples.left_out,
+        "sources_sha256": plan.examples.sources_sha256,
+        "ratings": plan.examples.ratings,
+        "raters": plan.examples.raters,
+        "agreement": plan.examples.agreement,
+        "real_clips": len(plan.real),
+        "steps": best if stopped else len(rows),
+        "planned_steps": total_steps(plan.settings, len(plan.examples)),
+        "stopped_because": stopped,
+        **last_numbers(rows),
+    }
+
+
+def last_numbers(rows: list[Row]) -> dict[str, float]:
+    """Means over the last tenth of a run, as `final_margin` and so on."""
+    last = rows[-max(1, len(rows) // 10) :]
+    names = ("loss", "margin", "accuracy", "winner_drift", "loser_drift")
+    return {f"final_{name}": round(sum(row[name] for row in last) / max(1, len(last)), 6) for name in names}

@@ -1,0 +1,71 @@
+"""When a candidate may become the default: votes, ties, motion."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from huvidpo.preferences.gate import judge, votes_needed
+from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.statistics import wilson_interval
+
+
+def votes(
+    wins: int, losses: int, ties: int = 0, motion: tuple[float, float] = (1.0, 1.0), **pair: str
+) -> list[Rating]:
+    """Of a candidate of the revision `new` against `old`, on a pair each; the candidate is a and b in turn."""
+    found = []
+    for i in range(wins + losses + ties):
+        sides = [("new", motion[0]), ("old", motion[1])][:: 1 if i % 2 else -1]
+        takes = [
+            TakeRecord(hashlib.sha256(f"{i} {name}".encode()).hexdigest(), adapter_revision=name, motion=moved)
+            for name, moved in sides
+        ]
+        made = new_pair(*takes, f"prompt {i}", "horse", "live", "shared-noise")
+        own, other = ("a", "b") if i % 2 else ("b", "a")
+        said = own if i < wins else other if i < wins + losses else "tie_good"
+        found.append(Rating(new_id(), replace(made, **{"split": "measure", **pair}), said, "a", "c" * 16))
+    return found
+
+
+def test_a_clear_winner_passes() -> None:
+    """15 of 20 decided, z = 1.96: centre (15 + 1.92) / 23.84 = 0.710, half-width 0.178 (Wilson 1927)."""
+    verdict = judge(votes(15, 5, ties=4), "new", "old")
+    assert (verdict.wins, verdict.losses, verdict.ties, verdict.win_rate) == (15, 5, 4, 0.75)
+    assert verdict.low == pytest.approx(0.531, abs=1e-3) and verdict.high == pytest.approx(0.888, abs=1e-3)
+    assert verdict.passed and verdict.votes_needed == 0 and verdict.motion == 1
+
+
+def test_the_other_side_sees_the_same_votes_the_other_way() -> None:
+    verdict = judge(votes(15, 5), "old", "new")
+    assert (verdict.wins, verdict.losses) == (5, 15) and not verdict.passed and "It lost" in verdict.reason
+
+
+def test_ties_do_not_open_the_gate() -> None:
+    assert not judge(votes(6, 0, ties=50), "new", "old").passed, "six votes decide nothing, whatever the ties"
+
+
+def test_only_blind_first_votes_on_measure_pairs_of_the_two_count() -> None:
+    good = votes(15, 0)
+    assert judge([replace(vote, is_repeat=True) for vote in good], "new", "old").wins == 0
+    assert judge(votes(15, 0, split="train"), "new", "old").wins == 0
+    assert judge(good, "newer", "old").wins == 0
+
+
+def test_lost_motion_and_unknown_motion_keep_it_closed() -> None:
+    assert "only 80% of the motion" in judge(votes(18, 2, motion=(0.8, 1.0)), "new", "old").reason
+    unknown = judge(votes(18, 2, motion=(-1.0, 1.0)), "new", "old")
+    assert not unknown.passed and "not measured" in unknown.reason
+
+
+def test_votes_still_needed() -> None:
+    """At 12 of 20 the lower bound is 0.39: more are needed, and one fewer would not do."""
+    assert votes_needed(15, 5) == 0 and votes_needed(10, 10) == -1 and votes_needed(3, 20) == -1
+    more = votes_needed(12, 8)
+    wins = 12 + 0.6 * more
+    assert (
+        wilson_interval(int(wins + 1e-9), 20 + more)[0] > 0.5 >= wilson_interval(int(wins - 0.6 + 1e-9), 19 + more)[0]
+    )
+    assert 10 <= votes_needed(0, 0) < 40, "a first guess, before anybody voted"
+    assert "more decided votes" in judge(votes(6, 3), "new", "old").reason
+    assert "no number of votes" in judge(votes(10, 10), "new", "old").reason

@@ -1,0 +1,155 @@
+"""train-preference, winrate, promote and rollback as a user or a script meets them. A small real `pocket`."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter
+from huvidpo.cli import main
+from huvidpo.home import home
+from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.store import RatingStore
+from tests.preferences.conftest import write_clip
+
+TRAIN = ("train-preference", "--category", "horse")
+SHORT = ("--few", "--steps", "2", "--pairs-per-step", "1", "--rank", "2")
+
+
+@pytest.fixture
+def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments])
+        return code, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def own_clips(run) -> Path:
+    """Two pairs."""
+    folder = Path("own").resolve()
+    for i, name in enumerate(("x", "y")):
+        for side in ("chosen", "rejected"):
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            write_clip(folder / side / f"{name}.mp4", 40 * i + 20 * (side == "chosen"), i + 1)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (("train-preference",), "required: --category"),
+        ((*TRAIN, "--category", "swim"), "There is no category 'swim'"),
+        ((*TRAIN, "--objective", "ppo"), "There is no objective 'ppo'; choose one of: dpo, dense"),
+        ((*TRAIN, "--preset", "fast"), "There is no preset 'fast'"),
+        ((*TRAIN, "--preset", "huvidpo-release", "--objective", "kto"), "is for the objective dpo, not kto"),
+        ((*TRAIN, "--start", "lost"), "There is no adapter 'lost' for horse"),
+        ((*TRAIN, "--beta", "nan"), "The beta must be from"),
+        ((*TRAIN, "--steps", "0"), "The steps must be from 1"),
+        ((*TRAIN, "--members", "alone"), "'together' or 'apart'"),
+        ((*TRAIN,), "There is nothing to learn from: rate pairs of this category first."),
+        ((*TRAIN, "--data", "lost"), "There is no folder of clips at lost"),
+        ((*TRAIN, "--data", "own"), "2 usable examples are too few"),
+        ((*TRAIN, "--data", "own", "--few", "--objective", "ipo"), "needs real clips"),
+        ((*TRAIN, "--data", "own", "--few", "--objective", "kto"), "needs clips in good/ and in bad/"),
+        ((*TRAIN, "--resume"), "Say with --out"),
+        ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
+        (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
+        (("promote", "lost", "--category", "swim"), "There is no category 'swim'"),
+        (("rollback", "--category", "horse"), "There is no earlier default of horse"),
+        (("winrate", "--category", "horse"), "There is no adapter of horse that learned from preferences"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_2(
+    run, own_clips, monkeypatch, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """All of it before any weights are loaded: there are none here."""
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "nowhere")
+    code, out, err = run(*arguments, "--json")
+    assert (code, out) == (2, "")
+    assert sentence in err and err.count("\n") == 1 and "Traceback" not in err
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["own"]
+
+
+def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapter: Adapter) -> None:
+    code, out, err = run(*TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--out", "learned", "--json")
+    assert code == 0, err
+    card = json.loads(out)["card"]
+    assert card["kind"] == "preference" and card["status"] == "candidate" and card["parent"] == "gallop"
+    assert card["parent_revision"] == moving_adapter.revision() and card["examples"] == 2 and card["steps"] == 2
+    assert (card["objective"], card["beta"], card["rank"], card["alpha"]) == ("dpo", 500, 2, 2)
+    assert len(card["sources_sha256"]) == 64 and card["final_loss"] > 0
+    saved = read_adapter(Path("learned"))
+    assert any(
+        value.abs().max() > 0 for name, value in load_file("learned/" + PREFERENCE_FILE).items() if "_B" in name
+    )
+    assert saved.motion_file() == moving_adapter.motion_file()
+    assert "gallop" in Path("learned/README.md").read_text()
+    code, _, err = run(*TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--out", "learned")
+    assert code == 2 and "holds a run already" in err
+    code, _, err = run(
+        *TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--beta", "50", "--out", "learned", "--resume"
+    )
+    assert code == 2 and "begun with other beta" in err
+
+
+def rated_pairs(store: RatingStore, folder: Path, count: int) -> list[Rating]:
+    """Pairs whose brighter clip was chosen, half of them as a, half as b."""
+    ratings = []
+    for i in range(count):
+        levels = {"a": 20 + 10 * i + 100 * (i % 2), "b": 20 + 10 * i + 100 * (1 - i % 2)}
+        files = [write_clip(folder / f"{i}-{side}.mp4", level, 2) for side, level in levels.items()]
+        takes = [TakeRecord(hashlib.sha256(file.read_bytes()).hexdigest(), backbone="pocket") for file in files]
+        pair = replace(new_pair(*takes, f"horse {i}", "horse", "queue", "shared-noise"), split="train")
+        store.add_pair(pair, files)
+        ratings.append(Rating(new_id(), pair, "a" if i % 2 else "b", "a", "c" * 16))
+        store.append(ratings[-1])
+    return ratings
+
+
+def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapter: Adapter, tmp_path: Path) -> None:
+    store = RatingStore(home())
+    rated_pairs(store, tmp_path, 8)
+    code, out, err = run(*TRAIN, *SHORT[1:], "--start", "gallop", "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert result["name"] == "dpo-1" and result["card"]["ratings"] == 8 and result["card"]["raters"] == 1
+    candidate = find_adapter("pocket", "horse", "dpo-1")
+
+    assert "more decided votes are needed" in run("winrate", "--category", "horse")[1]
+    code, _, err = run("promote", "dpo-1")
+    assert code == 2 and "dpo-1 is not promoted: About" in err
+
+    vote(store, candidate.revision(), moving_adapter.revision(), 14)
+    code, out, _ = run("winrate", "--category", "horse", "--json")
+    row = json.loads(out)
+    assert (row["adapter"], row["against"], row["wins"], row["losses"], row["passed"]) == (
+        "dpo-1",
+        "gallop",
+        14,
+        0,
+        True,
+    )
+    assert run("promote", "dpo-1")[0] == 0 and find_adapter("pocket", "horse", "").name == "dpo-1"
+    assert run("promote", "gallop", "--force")[0] == 0
+    assert json.loads(run("rollback", "--category", "horse", "--json")[1])["default"] == "dpo-1"
+
+
+def vote(store: RatingStore, winner: str, loser: str, count: int) -> None:
+    """Blind votes on `measure` pairs of two adapters, all for one of them."""
+    for i in range(count):
+        takes = []
+        for revision in (winner, loser):
+            file = write_clip(store.folder / f"{i}-{revision}.mp4", 3 * i + 60 * (revision == winner))
+            takes.append(TakeRecord(store.keep_file(file), adapter_revision=revision, motion=1.0, backbone="pocket"))
+        pair = replace(new_pair(*takes, f"vote {i}", "horse", "live", "shared-noise"), split="measure")
+        store.add_pair(pair)
+        store.append(Rating(new_id(), pair, "a", "b", "d" * 16))

@@ -1,0 +1,237 @@
+"""The preference loop: it learns, goes on where it stopped, stops by itself, and spreads over processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.training import guard, preference
+from huvidpo.training.examples import draw_batch, draw_example, frame_labels
+from huvidpo.training.preference import PreferenceRecord, read_log, train_preference
+from huvidpo.training.preference_settings import PreferenceSettings, check_settings, preset_settings, total_steps
+from huvidpo.training.reference import lora_state
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = PreferenceSettings(
+    "dpo", beta=500, learning_rate=2e-3, steps=6, rank=2, pairs_per_step=2, guard=False, seed=1
+)
+FRAMES = 4
+
+
+@pytest.fixture
+def start_over(pipeline: ImageToVideoPipeline) -> Callable[[], None]:
+    """Takes the LoRA off, so that another run can begin."""
+    return lambda: pipeline.unet.unload_lora()
+
+
+def train(pipeline, encoded, settings, work, **more) -> list[PreferenceRecord]:
+    return list(train_preference(pipeline, encoded, settings, work, FRAMES, "these examples", **more))
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_it_learns_the_preference(pipeline, encoded, tmp_path: Path) -> None:
+    """Right beats down: the margin rises, and the policy comes nearer to the winner than to the loser."""
+    settings = replace(SETTINGS, steps=30, draws_per_pair=2, mirror=False)
+    records = train(pipeline, replace(encoded, examples=encoded.examples[:1]), settings, tmp_path)
+    assert records[0].margin == 0 and records[0].accuracy == 0.5
+    late = records[-10:]
+    assert sum(r.accuracy for r in late) / 10 > 0.9
+    assert sum(r.winner_drift - r.loser_drift for r in late) < 0
+    assert not any(p.requires_grad for p in pipeline.unet.parameters())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"draws_per_pair": 2, "objective": "dense"},
+        {"objective": "kto", "dropout": 0.2},
+        {"objective": "ipo", "real_anchor": 0.1},
+    ],
+    ids=["dpo", "dense, kept errors", "kto, dropout", "ipo"],
+)
+def test_an_interrupted_run_ends_with_the_same_bits(
+    pipeline, encoded, judged, start_over, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes
+) -> None:
+    """Stopped by closing after step 2, killed (no last checkpoint) after step 5, whose checkpoint is of step 4."""
+    settings = replace(SETTINGS, **changes)
+    examples = judged if settings.objective == "kto" else encoded
+    monkeypatch.setattr(preference, "CHECKPOINT_EVERY", 4)
+    whole = train(pipeline, examples, settings, tmp_path / "whole")
+    expected = lora_state(pipeline.unet)
+
+    def run() -> Iterator[PreferenceRecord]:
+        start_over()
+        return train_preference(pipeline, examples, settings, tmp_path / "parts", FRAMES, "these examples")
+
+    first = run()
+    records = [next(first) for _ in range(2)]
+    first.close()
+    killed = run()
+    records += [next(killed) for _ in range(3)]
+    monkeypatch.setattr(preference.Checkpoint, "save", lambda *_: None)
+    killed.close()
+    monkeypatch.undo()
+    rest = list(run())
+    assert [record.step for record in records] == [1, 2, 3, 4, 5] and [record.step for record in rest] == [5, 6]
+    assert same(lora_state(pipeline.unet), expected)
+    assert [r.loss for r in whole] == [r.loss for r in records[:4] + rest]
+    assert [row["step"] for row in read_log(tmp_path / "parts")] == [1, 2, 3, 4, 5, 6]
+    assert list(run()) == [] and same(lora_state(pipeline.unet), expected), "a run that is over stays as it is"
+
+
+def test_another_run_s_checkpoint_is_refused(pipeline, encoded, start_over, tmp_path: Path) -> None:
+    next(run := train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "these examples"))
+    run.close()
+    start_over()
+    with pytest.raises(ValueError, match="begun with other beta"):
+        train(pipeline, encoded, replace(SETTINGS, beta=50), tmp_path)
+    start_over()
+    with pytest.raises(ValueError, match="begun with other examples and start"):
+        next(train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "more examples"))
+
+
+def test_kept_reference_errors_change_nothing(pipeline, encoded, start_over, tmp_path: Path, monkeypatch) -> None:
+    """Three pairs with two draws each: from the third pass on the reference rests."""
+    settings = replace(SETTINGS, draws_per_pair=2, steps=9, pairs_per_step=1)
+    kept = [r.loss for r in train(pipeline, encoded, settings, tmp_path / "kept")]
+    start_over()
+    monkeypatch.setattr(preference, "recall", lambda *_: None)
+    assert [r.loss for r in train(pipeline, encoded, settings, tmp_path / "anew")] == kept
+
+
+def test_the_guard_stops_and_the_best_weights_are_kept(
+    pipeline, encoded, start_over, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Motion on validation clips falls to a half from step 4 on: stopped at step 5, with the weights of step 3."""
+    monkeypatch.setattr(preference, "CHECKPOINT_EVERY", 3)
+    settings = replace(SETTINGS, guard=True, validate_every=1, steps=20)
+    motion = {1: 1.0, 2: 1.0, 3: 0.9, 4: 0.5, 5: 0.5}
+    records = train(pipeline, encoded, settings, tmp_path / "run", validate=motion.get)
+    assert [r.motion for r in records] == [1.0, 1.0, 0.9, 0.5, 0.5]
+    assert "losing their motion: 50%" in records[-1].stopped and not records[-2].stopped
+    best = lora_state(pipeline.unet)
+    start_over()
+    run = train_preference(pipeline, encoded, settings, tmp_path / "again", FRAMES, "these examples")
+    for _ in range(3):
+        next(run)
+    assert same(lora_state(pipeline.unet), best)
+
+
+def test_a_run_that_breaks_at_once_leaves_what_it_began_with(pipeline, encoded, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, guard=True, validate_every=1, steps=20)
+    records = train(pipeline, encoded, settings, tmp_path, validate=lambda step: 0.1)
+    assert [bool(record.stopped) for record in records] == [False, True]
+    assert not any(value.any() for name, value in lora_state(pipeline.unet).items() if "lora_B" in name)
+
+
+def rows(count: int, **last: float) -> list[dict[str, float]]:
+    usual = {"loss": 0.6, "gradient_norm": 1.0, "winner_error": 0.2, "winner_drift": -0.001, "motion": -1.0}
+    return [dict(usual) for _ in range(count - 1)] + [usual | last]
+
+
+def test_what_the_guard_lets_pass_and_what_not() -> None:
+    assert guard.reason_to_stop(rows(100)) == ""
+    assert "no longer numbers" in guard.reason_to_stop(rows(1, loss=float("nan")))
+    assert guard.reason_to_stop(rows(100, gradient_norm=1000)) == "", "one spike is no explosion"
+    spikes = [*rows(100), *rows(1, gradient_norm=30), *rows(1, gradient_norm=25), *rows(1, gradient_norm=21)]
+    assert "exploded" in guard.reason_to_stop(spikes)
+    drifting = [row | {"winner_error": 0.21, "winner_drift": 0.01} for row in rows(40)]
+    assert "5.0% above" in guard.reason_to_stop(drifting) and guard.reason_to_stop(drifting[:39]) == ""
+
+
+def test_members_of_a_pair_share_everything_random(pipeline, encoded) -> None:
+    batch = draw_batch(encoded, pipeline.scheduler, replace(SETTINGS, caption_dropout=0.5), FRAMES, range(24))
+    for tensor in (batch.noise, batch.timesteps, batch.text):
+        winners, losers = tensor.chunk(2)
+        assert torch.equal(winners, losers)
+    winners, losers = batch.latents.chunk(2)
+    assert not torch.equal(winners, losers)
+    empty = [torch.equal(text, encoded.empty_text) for text in batch.text[:24]]
+    assert 4 < sum(empty) < 20
+    assert len({float(noise.sum()) for noise in batch.noise[:24]}) == 24
+
+
+def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pipeline, encoded) -> None:
+    drawn = [draw_example(encoded, pipeline.scheduler, SETTINGS, FRAMES, i).index for i in range(30)]
+    epochs = [drawn[i : i + 3] for i in range(0, 30, 3)]
+    assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs) and len({*map(tuple, epochs)}) > 1
+
+
+def test_fixed_draws_come_back_and_spread_over_the_timesteps(pipeline, encoded) -> None:
+    settings = replace(SETTINGS, draws_per_pair=4)
+    drawn = [draw_example(encoded, pipeline.scheduler, settings, FRAMES, i) for i in range(24)]
+    by_pair = Counter((d.index, d.number, int(d.timestep), float(d.noise.sum())) for d in drawn)
+    assert len(by_pair) == 12 and set(by_pair.values()) == {2}
+    for index in range(3):
+        assert sorted(int(d.timestep) // 250 for d in drawn[:12] if d.index == index) == [0, 1, 2, 3]
+
+
+def test_a_frame_has_the_label_of_its_part_of_the_whole_clip() -> None:
+    """16 frames, 4 parts: frames 1-3, 4-7, 8-11, 12-15. A window from 8 of 32 sees parts 2 and 3."""
+    assert frame_labels((1, 0, -1, 1), 0, 16, 16).tolist() == [1] * 3 + [0] * 4 + [-1] * 4 + [1] * 4
+    assert frame_labels((1, 0, -1, 1), 8, 16, 32).tolist() == [0] * 7 + [-1] * 8
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"beta": 0}, "beta must be from"),
+        ({"beta": float("nan")}, "beta must be from"),
+        ({"learning_rate": 2}, "learning rate must be from"),
+        ({"steps": 0}, "steps must be from 1"),
+        ({"dropout": 1.5}, "dropout must be from 0 to 1"),
+        ({"minutes": -1.0}, "minutes must be from"),
+        ({"members": "alone"}, "'together' or 'apart'"),
+        ({"seed": -1}, "seed must be from 0"),
+    ],
+)
+def test_settings_out_of_range_are_named(changes: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        check_settings(replace(SETTINGS, **changes))
+
+
+def test_presets() -> None:
+    """The published one: 12 passes over all C(8, 2) = 28 pairs one by one are 336 steps."""
+    release = preset_settings("huvidpo-release", "dpo", learning_rate=1e-3)
+    assert (release.beta, release.learning_rate, release.adam_epsilon) == (50, 1e-4, 1e-3)
+    assert (release.rank, release.alpha, release.dropout, total_steps(release, 28)) == (16, 32, 0.1, 336)
+    assert preset_settings("recommended", "kto", 1e-3).learning_rate == 1e-3
+    for arguments in (("quick", "dpo"), ("recommended", "ppo"), ("huvidpo-release", "kto")):
+        with pytest.raises(ValueError):
+            preset_settings(*arguments)
+
+
+def test_two_processes_learn_what_one_does(pipeline, encoded, start_over, tmp_path: Path) -> None:
+    """Started by `accelerate launch`, each with half of the pairs of every step."""
+    settings = replace(SETTINGS, steps=3, pairs_per_step=4, objective="dense")
+    state = {"encoded": encoded, "settings": settings, "unet": pipeline.unet.state_dict()}
+    torch.save(state | {"config": dict(pipeline.unet.config)}, tmp_path / "start.pt")
+    records = train(pipeline, encoded, settings, tmp_path / "one")
+    expected = lora_state(pipeline.unet)
+    # `accelerate launch --cpu` starts one process, whatever is asked for; --multi_gpu starts several without GPUs too.
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    command += ["--main_process_port", "0", "-m", "tests.training.one_of_several", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)]
+    assert [row["loss"] for row in found[0]] == [row["loss"] for row in found[1]]
+    assert [row["loss"] for row in found[0]] == pytest.approx([record.loss for record in records], rel=1e-4)
+    for rank in (0, 1):
+        own = torch.load(tmp_path / f"lora-{rank}.pt", weights_only=True)
+        for name, value in expected.items():
+            torch.testing.assert_close(own[name], value, atol=1e-5, rtol=1e-3)

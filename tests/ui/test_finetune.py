@@ -1,0 +1,187 @@
+"""What the tab Fine-tune does on the server: readiness, slices, pause and resume, candidates, what it refuses."""
+
+import os
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+import torch
+
+import app
+from huvidpo import adapters
+from huvidpo.adapters import find_adapter
+from huvidpo.home import home
+from huvidpo.preferences.store import RatingStore
+from huvidpo.ui import finetune_runs as runs
+from huvidpo.ui.finetune import FinetuneTab
+from huvidpo.ui.finetune_layout import PLOTS, plot_of
+from tests.test_learning_commands import rated_pairs, vote
+
+
+@pytest.fixture(autouse=True)
+def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped ones fit the full size only."""
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+
+
+@pytest.fixture
+def store(own_home, tmp_path: Path) -> RatingStore:
+    """Eight rated pairs."""
+    store = RatingStore(home())
+    rated_pairs(store, tmp_path, 8)
+    return store
+
+
+@pytest.fixture
+def tab(pocket, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
+    """The tab; a slice is over after its first step."""
+    monkeypatch.setattr(runs, "SLICE_SECONDS", 0)
+    with gr.Blocks() as page, gr.Tabs():
+        return FinetuneTab(page, pocket, app.gpu_runner(pocket), {}, zero_gpu=False)
+
+
+@pytest.fixture
+def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Begins a run whose steps are of one pair; gives its name."""
+    whole = runs.preset_settings
+    monkeypatch.setattr(runs, "preset_settings", lambda *names: replace(whole(*names), rank=2, pairs_per_step=1))
+    return lambda: tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
+
+
+def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
+    empty = tab.on_readiness("horse", "dpo", 5)
+    assert "0 usable pairs, 8 more are needed" in empty[tab.ui.readiness]
+    assert empty[tab.ui.begin].interactive is False
+    with pytest.raises(gr.Error, match="8 more are needed"):
+        begin()
+    assert not (home() / "runs").exists()
+    rated_pairs(RatingStore(home()), tmp_path, 8)
+    full = tab.on_readiness("horse", "dpo", 5)
+    assert full[tab.ui.readiness].startswith("8 usable pairs from 1 person. 5 min on this CPU, about")
+    assert full[tab.ui.begin].interactive is True
+
+
+@pytest.mark.parametrize(
+    "asked", [("swim", "dpo", 5), ("horse", "ppo", 5), ("horse", "dpo", 1e9), ("horse", "dpo", None)]
+)
+def test_a_browser_s_nonsense_is_refused(tab, store, asked: tuple) -> None:
+    with pytest.raises(gr.Error):
+        tab.on_readiness(*asked)
+
+
+@pytest.mark.parametrize("run", ["", None, "horse", "horse/../../x", "../horse/x", "swim/x", "horse/none"])
+def test_a_run_that_is_not_there_is_refused(tab, store, run: Any) -> None:
+    with pytest.raises(gr.Error):
+        tab.on_resume(run)
+    with pytest.raises(gr.Error):
+        tab.on_discard(run)
+
+
+def test_zero_gpu_s_cost_is_shown(pocket, store) -> None:
+    assert "7 slices of 45 s of your GPU quota" in runs.readiness(pocket, "horse", "dpo", 5, zero_gpu=True).text
+
+
+def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin()
+    assert run == "horse/dpo-1"
+    (first,) = tab.on_slice(run)
+    assert "step 1" in first[tab.ui.meter]["text"] and tab.ui.timer not in first, "the next slice may come"
+    assert tab.on_pause(run)[tab.ui.timer].active is False
+    resumed = tab.on_resume(run)
+    assert (
+        resumed[tab.ui.timer].active and resumed[tab.ui.current] == run and "step 1" in resumed[tab.ui.meter]["text"]
+    )
+    (second,) = tab.on_slice(run)
+    assert "step 2" in second[tab.ui.meter]["text"] and len(second[tab.ui.plots[0]]) == 2
+    monkeypatch.setattr(runs, "read_run", ended_now(runs.read_run))
+    *_, last = tab.on_slice(run)
+    assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
+    assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
+    assert last[tab.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished].choices == []
+
+
+def ended_now(read):
+    """A run whose time is over with its next step."""
+    return lambda *arguments: replace(read(*arguments), minutes=1e-3)
+
+
+def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
+    run = begin()
+
+    def out_of_quota(operation: str, payload: Any) -> Iterator[Any]:
+        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
+        yield
+
+    tab.run = out_of_quota
+    (paused,) = tab.on_slice(run)
+    assert paused[tab.ui.timer].active is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
+    assert paused[tab.ui.unfinished].value == run
+
+
+def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
+    run = begin()
+    first = store.ratings("horse")[0]
+    store.withdraw(first.rating_id, first.rater)
+    (paused,) = tab.on_slice(run)
+    assert "changed or taken back" in paused[tab.ui.meter]["text"]
+    tab.on_discard(run)
+    assert runs.unfinished_runs(tab.backbone.preset) == []
+
+
+def worker(tab: FinetuneTab, payload: bytes, answers) -> None:
+    torch.set_num_threads(1)
+    for record in tab.run(*pickle.loads(payload)):
+        answers.put(pickle.dumps(record))
+    answers.put(None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ZeroGPU forks, on Linux")
+def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> None:
+    """As on ZeroGPU: arguments and records are pickled, what the worker's memory holds afterwards is lost."""
+    run = begin()
+    plan = runs.plan_of(tab.backbone, run)
+    context = get_context("fork")
+    for step in (1, 2):
+        answers = context.SimpleQueue()
+        process = context.Process(target=worker, args=(tab, pickle.dumps(("train", (plan, 0))), answers), daemon=True)
+        process.start()
+        record = pickle.loads(answers.get())
+        assert record.step == step and answers.get() is None
+        process.join()
+
+
+def test_candidates_on_the_page(tab, store, moving_adapter) -> None:
+    shown = tab.on_adapter("horse", "gallop")
+    assert "0 votes for it" in shown[tab.ui.verdict] and Path(shown[tab.ui.download]).is_file()
+    with pytest.raises(gr.Error, match="Not yet"):
+        tab.on_promote("horse", "gallop")
+    with pytest.raises(gr.Error, match="Choose an adapter"):
+        tab.on_promote("horse", str(moving_adapter.folder))
+    vote(store, moving_adapter.revision(), "", 12)
+    assert tab.on_adapter("horse", "gallop")[tab.ui.promote].interactive is True
+    tab.on_promote("horse", "gallop")
+    assert find_adapter("pocket", "horse", "").name == "gallop"
+    with pytest.raises(gr.Error, match="is the default"):
+        tab.on_delete("horse", "gallop")
+    with pytest.raises(gr.Error, match="no earlier default"):
+        tab.on_rollback("horse")
+
+
+def test_plots_are_short_and_smooth() -> None:
+    rows = [{"step": float(i), "winner_drift": i % 2, "loser_drift": 1.0} for i in range(1, 1001)]
+    table = plot_of(rows, PLOTS["Drift from the start"])
+    assert set(table["what"]) == {"winners", "losers"} and len(table) <= 500
+    assert table[table["what"] == "winners"]["value"].iloc[-1] == pytest.approx(0.5)
+    assert plot_of([], {"loss": "loss"}).empty
+
+
+def test_nothing_is_deleted_on_a_space(tab, store, moving_adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
+    with pytest.raises(gr.Error, match="Nothing is deleted"):
+        tab.on_delete("horse", "gallop")
