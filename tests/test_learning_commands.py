@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -13,7 +14,16 @@ from huvidpo.cli import main
 from huvidpo.home import home
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
-from tests.preferences.conftest import write_clip
+from huvidpo.video import write_mp4
+
+
+def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
+    """16 frames of 32x32: a square that moves by `step` pixels a frame over a ground of `brightness`."""
+    frames = np.full((16, 32, 32, 3), brightness, np.uint8)
+    for i, frame in enumerate(frames):
+        frame[12:20, step * i % 24 : step * i % 24 + 8] = 255 - brightness
+    return write_mp4(frames, path, 8)
+
 
 TRAIN = ("train-preference", "--category", "horse")
 SHORT = ("--few", "--steps", "2", "--pairs-per-step", "1", "--rank", "2")

@@ -122,9 +122,9 @@ class FinetuneTab:
             with toasts():
                 plan = runs.plan_of(self.backbone, run)
                 rows, record = runs.log_of(self.backbone.preset, run)[0], None
-                for record in runs.train_slice(self.run, plan):
-                    rows.append(record.to_row())
-                    yield self.drawn(run, rows)
+            for record in runs.train_slice(self.run, plan):  # has toasts of its own
+                rows.append(record.to_row())
+                yield self.drawn(run, rows)
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
             yield self.paused(run, f"Paused: {html.unescape(error.message)}")
             return
