@@ -15,8 +15,9 @@ BIN := .venv/bin
 run: .venv/run.stamp
 	$(BIN)/python app.py
 
+# Two processes with a thread each: many tests wait for a browser or a server rather than compute.
 test: .venv/dev.stamp chromium
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
