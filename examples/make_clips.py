@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from huvidpo.backbones import load_backbone
-from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, make_clip, make_first_frame, save_clip
+from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, make_clip, make_first_frame, save_clip, starting_from
 from huvidpo.video import write_gif
 
 ROOT = Path(__file__).parents[1]
@@ -30,9 +30,7 @@ def make(backbone, action: str) -> Clip:
     """The clip of an action's example prompt."""
     prompt, style, seed = PROMPTS[action]
     *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, style=style, seed=seed))
-    request = ClipRequest(
-        prompt, action, style=style, seed=seed, first_frame_model=frame.request.model, first_frame_seed=seed
-    )
+    request = starting_from(ClipRequest(prompt, action, style=style, seed=seed), frame.request)
     *_, clip = make_clip(backbone, frame.image, request)
     return clip
 

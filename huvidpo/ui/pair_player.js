@@ -54,6 +54,7 @@ async function load(next) {
   }
   record.ready = performance.now();
   setState('open');
+  onFrame(clock.frame, false); // the first frame stands there already
   say(calm.matches ? 'Press play to watch both clips.' : next.note);
   resting = !calm.matches && !visible();
   if (!calm.matches && !resting) clock.play();
@@ -198,6 +199,8 @@ function build() {
     side[name].querySelector('.screen').addEventListener('click', toggle);
   }
   for (const button of all('.choices button')) button.addEventListener('click', () => choose(button.dataset.choice));
+  // After a click by mouse or finger the keys mean the whole player again; who goes by Tab keeps the focus.
+  booth.addEventListener('click', ({ target, detail }) => { if (detail) target.closest('button')?.blur(); }, true);
   const pressed = { '.play': toggle, '.back': () => step(-1), '.on': () => step(1), '.skip': skip, '.undo': undo, '.next': next };
   for (const [selector, action] of Object.entries(pressed)) find(selector).addEventListener('click', action);
   find('.seek').addEventListener('input', ({ target }) => { clock.pause(); clock.seek(Number(target.value)); });

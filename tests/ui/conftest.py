@@ -24,6 +24,7 @@ MINUTES = 60_000  # milliseconds; a page on a busy machine of two cores is slow,
 @pytest.fixture(autouse=True)
 def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 @pytest.fixture(scope="session")
