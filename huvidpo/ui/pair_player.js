@@ -93,7 +93,7 @@ function choose(choice) {
     decision_ms: Math.round(performance.now() - record.ready),
     seen: record.seen.size,
     watched: Math.round(record.watched * 100) / 100,
-    plays: record.plays,
+    plays: Math.max(1, record.plays), // all frames were seen, perhaps step by step
   });
 }
 
