@@ -67,7 +67,7 @@ BACKBONES = {
             first_frame_steps=16,
             first_frame_guidance=2.5,
             preference_learning_rate=5e-4,  # a network of this size, from few steps
-            seconds_per_step={"cpu": (0.1, 0.9), "cuda": (0.02, 0.03)},
+            seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},
         ),
         Backbone(
             name="sd14",

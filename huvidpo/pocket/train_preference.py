@@ -26,7 +26,7 @@ BETA = 500.0
 LEARNING_RATE = 2e-4
 RANK = 8
 SAMPLING_STEPS = 12
-GUIDANCE = 4.0
+GUIDANCE = 2.5
 
 
 def own_attempts(pipeline: StableDiffusionPipeline, prompts: list[str], first_seed: int) -> Tensor:
