@@ -59,10 +59,7 @@ def pair(arguments: Namespace) -> None:
         frame = follow(
             takes.make_first_frame(backbone, first_frame_request(arguments, "", request.seed)), "First frame"
         )
-        request = dataclasses.replace(
-            request, first_frame_model=frame.request.model, first_frame_seed=frame.request.seed
-        )
-        image = frame.image
+        image, request = frame.image, takes.starting_from(request, frame.request)
     image = image or first_image(source)
     clips = []
     for side, one in zip(

@@ -35,7 +35,7 @@ from huvidpo.pocket.judge import (
 from huvidpo.pocket.practice_clips import VARIANTS, Scene, caption, render_clip, sample_scene
 from huvidpo.pocket.practice_data import practice_frames
 from huvidpo.pocket.train_autoencoder import load_autoencoder
-from huvidpo.training.loop import Clock, StepRecord, learning_rate_factor, load_state, optimizer_step, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 # Generators train on seeds below 1,000,000 and reports ask them for scenes of seeds from there on.
@@ -101,17 +101,12 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         first, clock.spent = state["step"], state["seconds"]
     network.train()
-    for step in range(first, steps):
-        value = loss(step)
-        rate = LEARNING_RATE * learning_rate_factor(clock.progress(step), decay=0.7)
-        norm = optimizer_step(optimizer, value, rate)
-        over = clock.progress(step + 1) >= 1
-        if over or (step + 1) % 50 == 0:
-            state = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
-            save_atomically(state | {"step": step + 1, "seconds": clock.seconds()}, checkpoint)
-        yield StepRecord(step + 1, steps, value.item(), norm, rate, clock.seconds_left(step + 1))
-        if over:
-            break
+
+    def save(step: int) -> None:
+        state = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
+        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
+
+    yield from run_steps(loss, optimizer, LEARNING_RATE, clock, first, save=save, decay=0.7)
 
 
 def dual_encoder_loss(

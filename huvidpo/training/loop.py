@@ -87,13 +87,15 @@ def run_steps(
     first: int = 0,
     average: "Average | None" = None,
     save: Callable[[int], None] | None = None,
+    decay: float = 0.4,
 ) -> Iterator[StepRecord]:
     """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
 
+    The learning rate falls over the last share `decay` of the run.
     `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record.
     """
     for step in range(first, clock.steps):
-        rate = learning_rate * learning_rate_factor(clock.progress(step))
+        rate = learning_rate * learning_rate_factor(clock.progress(step), decay=decay)
         loss = loss_of(step)
         norm = optimizer_step(optimizer, loss, rate)
         if average:

@@ -31,7 +31,7 @@ class MotionSettings:
     inverted_latents: bool = False  # noise clips with their DDIM inversion instead of random noise (the paper's text)
     caption_dropout: float = 0.1  # share of empty captions, which keeps classifier-free guidance alive
     average_decay: float = 0.99
-    optimizer: str = "adamw"  # or "muon", which learns the same in fewer steps
+    optimizer: str = "adamw"  # or "muon", which trained the shipped motion
     seed: int = 33
     minutes: float | None = None  # end after this much training, the learning rate decayed
 
