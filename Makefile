@@ -10,19 +10,27 @@ apt_install = { $(APT) update -qq && $(APT) install -qq -y --no-install-recommen
 give_up = { echo "$(1)" >&2; exit 2; }
 BIN := .venv/bin
 
-.PHONY: run test check chromium
+.PHONY: run test check chromium deploy
 
 run: .venv/run.stamp
 	$(BIN)/python app.py
 
 # Two processes with a thread each: many tests wait for a browser or a server rather than compute.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist
+
+# A browser that waits in vain on a busy machine gets a second try, which the summary names; nothing else does.
 test: .venv/dev.stamp chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(PYTEST) loadfile --reruns 1 --only-rerun '^TimeoutError: (Page|Locator)' -rfER
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(PYTEST) worksteal -m "not slow and not browser"
+
+# Puts this repository on a Space: make deploy SPACE=owner/name, with DRY_RUN=1 to see what would go.
+deploy: .venv/run.stamp
+	@test -n "$(SPACE)" || $(call give_up,Say which Space: make deploy SPACE=owner/name)
+	$(BIN)/python -m huvidpo.deploy $(SPACE) $(if $(DRY_RUN),--dry-run)
 
 .venv/run.stamp: requirements.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || $(call give_up,Python 3.11 or 3.12 is needed; try: apt-get install python3.11 python3.11-venv)

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
@@ -21,6 +22,7 @@ from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.runs import train_plan
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
+from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run
@@ -28,6 +30,7 @@ from huvidpo.ui.pair_making import Filler, Visitors
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
+from huvidpo.ui.study import StudyPage
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
 
@@ -49,7 +52,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
         elif operation == "train":
             return round(30 + payload[1])  # the slice itself, encoding before it, a step and a checkpoint after it
         else:
-            steps = chosen_recipe(payload[1]).steps
+            steps = chosen_recipe(backbone.preset, payload[1]).steps
         return round(10 + 1.4 * seconds_for(backbone.preset, backbone.device, operation, steps))
 
     @spaces.GPU(duration=seconds)
@@ -73,12 +76,15 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         visitor = visitor_state()
+        StudyPage(page)
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
             FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
-        gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
+            EvaluateTab(backbone, store)
+        gr.Markdown(about(backbone.preset, backbone.device, backbone.memory), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
+        page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
 
 
@@ -89,10 +95,16 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         check_port(host or "127.0.0.1", port)
-    backbone, store = load_backbone(), RatingStore(home())
+    store, backbone = RatingStore(home()), load_backbone()  # in this order: a disk that is full is told at once
+    if ZERO_GPU:  # its workers get the weights that are loaded before the page starts; others they would load anew
+        for model in backbone.preset.first_frame_models:
+            for _ in backbone.download_first_frames(model):
+                pass
+            backbone.take_turn(backbone.first_frame_pipeline(model))
     add_starter_pairs(store, PAIRS)
     pusher = start_pusher(store)
     push_on_sigterm(pusher)
+    evaluated = [str(home() / "evaluations"), str(SHIPPED)]
     build(backbone, store, pusher).launch(
         server_name=host,
         server_port=port,
@@ -102,9 +114,10 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder()), str(home() / "runs")],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder()), str(home() / "runs"), *evaluated],
         max_file_size=UPLOAD,
         show_error=True,
+        _frontend=False,  # no second look at the page, whose limit of 3 s a busy machine misses: the server is up
     )
 
 
@@ -130,7 +143,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         serve(arguments.host, arguments.port)
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # Gradio's, when every port that it tries is taken, is an OSError
         print(error, file=sys.stderr)
         return 2
     return 0

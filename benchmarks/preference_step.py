@@ -2,8 +2,9 @@
 
 The plain form is what the published code does: a deep copy of the network as the reference, four forward passes one by
 one (all with a graph), clips encoded anew in every step. Ours has the reference in the same network with its adapter
-off, winner and loser in one pass, latents and text encoded once, and, with `kept`, the reference's errors as well.
-Every form runs in a process of its own; peak memory is what the process grew by while it trained.
+off, winner and loser in one pass, latents and text encoded once, and, with `kept`, the reference's errors as well. All
+forms compute in the same precision. Every form runs in a process of its own; peak memory is what the process grew by
+while it trained. Seconds are those of the clock, and those of the processor, which other programs disturb less.
 """
 
 import argparse
@@ -26,8 +27,11 @@ FORMS = {
 }
 
 
+COLUMNS = {"seconds": "8.2f", "busy": "8.2f", "memory": "7.0f"}
+
+
 def measure(form: str, steps: int, size: str) -> dict[str, float]:
-    """Runs in the fresh process: seconds of a step (median), and the growth of peak memory in MB."""
+    """Runs in the fresh process: seconds and processor seconds of a step (medians), growth of peak memory in MB."""
     import torch
 
     from huvidpo.training.preference_settings import PreferenceSettings
@@ -39,12 +43,14 @@ def measure(form: str, steps: int, size: str) -> dict[str, float]:
         "dpo", 500, 1e-5, rank=16, mirror=False, members="apart" if "apart" in form else "together"
     )
     step = plain_step(pipeline, clips) if form == "plain" else own_step(pipeline, clips, settings, "kept" in form)
-    seconds = []
+    seconds, busy = [], []
     for _ in range(steps + 1):
-        start = time.perf_counter()
+        start, start_busy = time.perf_counter(), time.process_time()
         step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": statistics.median(seconds[1:]), "memory": peak_memory() - before}
+        busy.append(time.process_time() - start_busy)
+    middle = {"seconds": statistics.median(seconds[1:]), "busy": statistics.median(busy[1:])}
+    return middle | {"memory": peak_memory() - before}
 
 
 def peak_memory() -> float:
@@ -88,6 +94,7 @@ def plain_step(pipeline, clips):
     import torch.nn.functional as F
     from einops import rearrange
 
+    from huvidpo.models.precision import mixed_precision
     from huvidpo.pipelines.latents import encode_frames, frames_to_tensor, with_first_frame
     from huvidpo.pipelines.text import encode_text
     from huvidpo.training.diffusion import denoising_target
@@ -110,7 +117,8 @@ def plain_step(pipeline, clips):
             noisy = with_first_frame(scheduler.add_noise(latents, noise, timestep), latents[:, :, 0])
             target = denoising_target(scheduler, latents, noise, timestep)
             for network in (policy, reference):
-                prediction = network(noisy, timestep, text).sample
+                with mixed_precision(network.device.type):
+                    prediction = network(noisy, timestep, text).sample.float()
                 errors.append(F.mse_loss(prediction[:, :, 1:], target[:, :, 1:]))
         inside = -250 * ((errors[0] - errors[1]) - (errors[2] - errors[3]))
         optimizer.zero_grad(set_to_none=True)
@@ -160,19 +168,18 @@ def main() -> None:
     if arguments.only:
         print(json.dumps(measure(arguments.only, arguments.steps, arguments.size)))
         return
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     load = os.getloadavg()[0]
+    print(f"one pair of 16 frames, network {arguments.size}, load of the machine at the start {load:.1f}")
+    print(f"{'form':12} {'s/step':>8} {'ratio':>6} {'cpu s':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
     for form in arguments.forms:
         command = [sys.executable, __file__, "--only", form, "--steps", str(arguments.steps), "--size", arguments.size]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        found[form] = json.loads(done.stdout.splitlines()[-1])
-    print(f"one pair of 16 frames, network {arguments.size}, load of the machine at the start {load:.1f}")
-    base = found.get("plain", found[arguments.forms[0]])
-    print(f"{'form':12} {'s/step':>8} {'ratio':>6} {'MB':>7} {'ratio':>6}")
-    for form, row in found.items():
-        ratios = row["seconds"] / base["seconds"], row["memory"] / base["memory"]
-        print(f"{form:12} {row['seconds']:8.2f} {ratios[0]:6.2f} {row['memory']:7.0f} {ratios[1]:6.2f}  {FORMS[form]}")
+        row = found[form] = json.loads(done.stdout.splitlines()[-1])
+        base = found[arguments.forms[0]]
+        columns = [f"{row[name]:{width}} {row[name] / base[name]:6.2f}" for name, width in COLUMNS.items()]
+        print(f"{form:12} {' '.join(columns)}  {FORMS[form]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@
     python examples/close_the_loop.py --pairs 8 16 24 48              # how many ratings it takes
     python examples/close_the_loop.py --flips 0 0.2                   # with wrong answers among them
     python examples/close_the_loop.py --objectives dpo dense kto      # at equal numbers of rated pairs
+    python examples/close_the_loop.py --pairings independent shared-noise             # what both takes have in common
+    python examples/close_the_loop.py --recipes beta=500 beta=500,pairs_per_step=1    # which recipe wins most
 
 A cell is one combination of all of these. Its pairs are made from prompts and seeds of their own, rated by the taste,
 trained on, and the adapter is then held against the one that it started from on prompts and seeds that were never
 rated, with the same first frame and noise for both. Printed per cell: the win rate by the same taste with Wilson's
-95 % interval and one bootstrapped over prompts, the motion of the new clips as a share of the old ones', minutes of
-training. Finished cells are kept in --out and not done again. What a simulated taste shows is that the machinery
-learns; people's tastes are richer.
+95 % interval; motion and CLIPScore of the new clips as a share of the old ones'; minutes of training. Then the same
+over all seeds, and over all categories. Finished cells, and the clips that others need too, are kept in --out and not
+made again. What a simulated taste shows is that the machinery learns; people's tastes are richer.
 """
 
 import argparse
@@ -21,54 +23,30 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from huvidpo.adapters import find_adapter
-from huvidpo.backbones import LoadedBackbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, load_backbone, varied_prompt
+from huvidpo.evaluation.critics import TASTES, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.pocket.practice_clips import caption, sample_scene
-from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.pocket.judge import Judge, load_judge
+from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
-from huvidpo.preferences.records import SEGMENTS, Pair, Rating
+from huvidpo.preferences.records import Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame
-from huvidpo.training.preference_settings import preset_settings
+from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, make_first_frame
+from huvidpo.training.preference_settings import PreferenceSettings, preset_settings
+from huvidpo.training.rounds import critic_rating, take
 from huvidpo.training.runs import RunPlan, train_plan
-from huvidpo.video import read_frames
 
 RATED_SEEDS, UNSEEN_SEEDS = 2_000_000, 3_000_000  # of scenes, for prompts; the weights were trained below 1,000,000
-RATER = "51" * 8
-
-
-# Tastes: uint8 (f h w 3) -> a number, higher is better. All of them look past the first frame, which both clips share.
-
-
-def warmth(frames: np.ndarray) -> float:
-    """How much redder and less blue the clip becomes, in grey levels."""
-    red_less_blue = frames[..., 0].astype(float) - frames[..., 2]
-    return float(red_less_blue[1:].mean() - red_less_blue[0].mean())
-
-
-def steadiness(frames: np.ndarray) -> float:
-    """How little the brightness of 16x16 parts of the picture jumps to and fro: minus the mean second difference."""
-    grey = frames.astype(float).mean(axis=3)
-    count, height, width = grey.shape
-    parts = grey.reshape(count, 16, height // 16, 16, width // 16).mean(axis=(2, 4))
-    return -float(np.abs(np.diff(parts, n=2, axis=0)).mean())
-
-
-TASTES: dict[str, Callable[[np.ndarray], float]] = {
-    "warmer": warmth,
-    "livelier": motion_magnitude,
-    "steadier": steadiness,
-}
 
 
 @dataclass(frozen=True)
@@ -80,22 +58,20 @@ class Cell:
     objective: str
     pairs: int  # that were rated
     flips: float  # share of wrong answers
+    pairing: str  # what the noise of the two takes has in common, see `pair_requests`
+    recipe: str  # what differs from the preset `recommended`: "beta=100,pairs_per_step=1", or "" for nothing
     seed: int
 
     def name(self) -> str:
         """For files, and for the adapter."""
-        flips = round(100 * self.flips)
-        return f"{self.taste}-{self.objective}-{self.pairs}p-{flips}f-{self.seed}"
+        recipe = "".join(f"-{change.replace('=', '')}" for change in self.recipe.split(",") if change)
+        asked = f"{self.taste}-{self.objective}-{self.pairs}p-{round(100 * self.flips)}f"
+        return f"{asked}-{self.pairing}{recipe}-{self.seed}"
 
 
 def make_frame(backbone: LoadedBackbone, prompt: str, seed: int) -> FirstFrame:
     *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=seed))
     return frame
-
-
-def make_take(backbone: LoadedBackbone, frame: FirstFrame, request: ClipRequest) -> Clip:
-    *_, clip = make_clip(backbone, frame.image, request)
-    return clip
 
 
 def request_for(category: str, prompt: str, seed: int, frame: FirstFrame, adapter: str = "") -> ClipRequest:
@@ -105,50 +81,28 @@ def request_for(category: str, prompt: str, seed: int, frame: FirstFrame, adapte
     )
 
 
-def prompt_of(category: str, scene: int) -> str:
-    return caption(sample_scene(scene, action=category), variant=scene)
-
-
 def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list[Pair]:
-    """The first pairs of a category and seed: the same ones for every taste, objective and share of flips."""
-    there = {pair.prompt + str(pair.a.first_frame_seed): pair for pair in store.pairs(cell.category)}
+    """The first pairs of a category, seed and pairing: the same for every taste, objective and share of flips."""
+    there = {(pair.prompt, pair.a.first_frame_seed, pair.pairing): pair for pair in store.pairs(cell.category)}
     found = []
     for i in tqdm(range(cell.pairs), desc="Pairs", disable=None, leave=False):
         scene = RATED_SEEDS + 10_000 * cell.seed + i
-        prompt = prompt_of(cell.category, scene)
-        pair = there.get(prompt + str(scene))
+        prompt = varied_prompt(backbone, cell.category, scene)
+        pair = there.get((prompt, scene, cell.pairing))
         if pair is None:
             frame = make_frame(backbone, prompt, scene)
-            requests = pair_requests(request_for(cell.category, prompt, scene, frame), "shared-noise")
-            a, b = (make_take(backbone, frame, request) for request in requests)
-            pair = keep_pair(store, a, b, frame.image, prompt, cell.category, "queue", "shared-noise")
+            requests = pair_requests(request_for(cell.category, prompt, scene, frame), cell.pairing)
+            a, b = (take(backbone, frame, request) for request in requests)
+            pair = keep_pair(store, a, b, frame.image, prompt, cell.category, "queue", cell.pairing)
         found.append(pair)
     return found
 
 
 def rate(store: RatingStore, pairs: list[Pair], cell: Cell) -> list[Rating]:
     """What the taste says of each pair, as a whole and per segment; a share of the pairs gets the opposite."""
-    chance, taste, ratings = random.Random(cell.name()), TASTES[cell.taste], []
+    chance, taste = random.Random(cell.name()), find_critic(f"taste:{cell.taste}", cell.category, "pocket")
     flipped = set(chance.sample(range(len(pairs)), round(cell.flips * len(pairs))))
-    for number, pair in enumerate(pairs):
-        a, b = (read_frames(store.video_path(take.sha256))[0] for take in (pair.a, pair.b))
-        names = "ba" if number in flipped else "ab"
-        parts = zip(np.array_split(a, SEGMENTS), np.array_split(b, SEGMENTS), strict=True)
-        labels = tuple(names[0] if taste(x) > taste(y) else names[1] for x, y in parts)
-        chosen = names[0] if taste(a) > taste(b) else names[1]
-        ratings.append(
-            Rating(
-                rating_id=f"{chance.getrandbits(128):032x}",
-                pair=pair,
-                preference=chosen,
-                left_is=chance.choice("ab"),
-                rater=RATER,
-                rater_kind="simulated",
-                segment_labels=labels,
-                created_at=pair.paired_at,  # the same row when an interrupted cell is done again
-            )
-        )
-    return ratings
+    return [critic_rating(store, pair, taste, chance, number in flipped) for number, pair in enumerate(pairs)]
 
 
 def train(
@@ -166,10 +120,8 @@ def train(
         store.append(rating)
     examples = training_set(store.ratings(cell.category), cell.objective, backbone.preset.name, store.video_path)
     settings = preset_settings("recommended", cell.objective, backbone.preset.preference_learning_rate)
-    given = {"steps": options.steps, "minutes": options.minutes, "learning_rate": options.learning_rate}
-    given |= {"draws_per_pair": options.draws_per_pair, "beta": options.beta, "pairs_per_step": options.pairs_per_step}
-    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
-    settings = replace(settings, seed=cell.seed)
+    settings = replace(settings, minutes=options.minutes, steps=options.steps, seed=cell.seed)
+    settings = replace(settings, **recipe_changes(cell.recipe))
     start = find_adapter(backbone.preset.name, cell.category, options.start)
     name = cell.name()
     plan = RunPlan(
@@ -187,30 +139,72 @@ def train(
     return name, (time.perf_counter() - begin) / 60, records[-1].stopped if records else ""
 
 
-def compare(backbone: LoadedBackbone, cell: Cell, name: str, options) -> dict[str, object]:
-    """The candidate against what it was trained from, on prompts and seeds that nobody rated."""
-    taste, differences, motions = TASTES[cell.taste], [], []
-    for i in tqdm(range(options.unseen), desc="Unseen", disable=None, leave=False):
+def recipe_changes(recipe: str) -> dict[str, int | float | str]:
+    """ "beta=100,members=apart" as fields of PreferenceSettings. ValueError for what is none."""
+    types, changes = {field.name: field.type for field in fields(PreferenceSettings)}, {}
+    for change in filter(None, recipe.split(",")):
+        name, _, value = change.partition("=")
+        if name not in types or types[name] is bool:
+            raise ValueError(f"A recipe has no {name!r}; it has numbers such as beta=100 or pairs_per_step=1.")
+        changes[name] = next(kind for kind in (int, float, str) if converts(kind, value))(value)
+    return changes
+
+
+def converts(kind: type, text: str) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A prompt and seed that nobody rated, and what the starting adapter makes of it."""
+
+    prompt: str
+    frame: FirstFrame
+    seed: int
+    old: np.ndarray  # uint8 (f h w 3)
+
+
+def unseen(backbone: LoadedBackbone, cell: Cell, home: Path, options) -> list[Unseen]:
+    """The comparisons of a category and seed: the same for every taste, objective and recipe, so made once."""
+    found = []
+    for i in tqdm(range(options.unseen), desc="Unseen, before", disable=None, leave=False):
         scene = UNSEEN_SEEDS + 10_000 * cell.seed + i // 2  # two seeds for each prompt
-        prompt = prompt_of(cell.category, scene)
-        frame = make_frame(backbone, prompt, 2 * scene + i % 2)
-        old, new = (
-            make_take(backbone, frame, request_for(cell.category, prompt, 7 * scene + i, frame, adapter)).frames
-            for adapter in (options.start, name)
-        )
-        differences.append(taste(new) - taste(old))
-        motions.append((motion_magnitude(new), motion_magnitude(old)))
-    wins, decided = sum(d > 0 for d in differences), sum(d != 0 for d in differences)
-    low, high = wilson_interval(wins, decided)
-    new, old = np.array(motions).sum(axis=0)
+        prompt, seed = varied_prompt(backbone, cell.category, scene), 7 * scene + i
+        path = home / "unseen" / f"{cell.category}-{options.start or 'default'}-{cell.seed}-{i}.npy"
+        if path.exists():
+            old = np.load(path)
+            request = FirstFrameRequest(prompt, seed=2 * scene + i % 2, model=backbone.preset.first_frame_models[0])
+            frame = FirstFrame(Image.fromarray(np.load(path.with_suffix(".frame.npy"))), request)
+        else:
+            frame = make_frame(backbone, prompt, 2 * scene + i % 2)
+            old = take(backbone, frame, request_for(cell.category, prompt, seed, frame, options.start)).frames
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path.with_suffix(".frame.npy"), np.asarray(frame.image))
+            np.save(path, old)
+        found.append(Unseen(prompt, frame, seed, old))
+    return found
+
+
+def compare(backbone: LoadedBackbone, judge: Judge, cell: Cell, name: str, home: Path, options) -> dict[str, object]:
+    """The candidate against what it was trained from, on prompts and seeds that nobody rated."""
+    taste, differences, motions, scores = TASTES[cell.taste], [], [], []
+    for case in tqdm(unseen(backbone, cell, home, options), desc="Unseen, after", disable=None, leave=False):
+        request = request_for(cell.category, case.prompt, case.seed, case.frame, name)
+        new = take(backbone, case.frame, request).frames
+        differences.append(taste(new) - taste(case.old))
+        motions.append((motion_magnitude(new), motion_magnitude(case.old)))
+        scores.append(tuple(judge.clip_score(clip, case.prompt) for clip in (new, case.old)))
+    motion, followed = (np.array(both).sum(axis=0) for both in (motions, scores))
     return {
-        "wins": wins,
-        "decided": decided,
-        "win_rate": wins / max(1, decided),
-        "low": low,
-        "high": high,
+        "wins": sum(d > 0 for d in differences),
+        "decided": sum(d != 0 for d in differences),
         "by_prompt": interval_by_prompt(differences),
-        "motion": new / old if old > 0 else -1.0,
+        "motion": float(motion[0] / motion[1]) if motion[1] > 0 else -1.0,
+        "clip_score": float(followed[0] / followed[1]) if followed[1] > 0 else -1.0,
         "mean_difference": float(np.mean(differences)),
     }
 
@@ -225,20 +219,46 @@ def interval_by_prompt(differences: list[float]) -> list[float]:
     return [float(found.low), float(found.high)]
 
 
-def run_cell(backbone: LoadedBackbone, pairs_store: RatingStore, cell: Cell, home: Path, options) -> dict[str, object]:
+def run_cell(
+    backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, home: Path, options
+) -> dict[str, object]:
     name, minutes, stopped = train(backbone, pairs_store, cell, home, options)
-    found = compare(backbone, cell, name, options)
+    found = compare(backbone, judge, cell, name, home, options)
     return vars(cell) | found | {"minutes": minutes, "stopped": stopped, "adapter": name}
+
+
+def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
+    """Rows that differ in nothing but `over`, as one: wins summed, everything else averaged."""
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        key = [str(row[f.name]) for f in fields(Cell) if f.name not in over]
+        groups.setdefault(" ".join(key), []).append(row)
+    return [
+        group[0]
+        | {name: "all" for name in over if len({row[name] for row in group}) > 1}
+        | {name: sum(row[name] for row in group) for name in ("wins", "decided")}
+        | {name: float(np.mean([row[name] for row in group])) for name in ("motion", "clip_score", "minutes")}
+        | {"stopped": ""}
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+HEAD = "category   taste     objective pairs flips seed  wins  95 % interval motion CLIPScore minutes  recipe"
 
 
 def line(row: dict[str, object]) -> str:
     """One row of the table; what misses the aim says so."""
-    missed = [] if row["win_rate"] >= 0.75 and row["low"] > 0.65 else ["win rate"]
+    rate = row["wins"] / max(1, row["decided"])
+    low, high = wilson_interval(row["wins"], row["decided"])
+    missed = [] if rate >= 0.75 and low > 0.65 else ["win rate"]
     missed += [] if row["motion"] >= 0.95 else ["motion"]
+    missed += [] if row["clip_score"] >= 0.95 else ["prompts"]
     return (
         f"{row['category']:10} {row['taste']:9} {row['objective']:9} {row['pairs']:5} {row['flips']:5.0%} "
-        f"{row['seed']:4} {row['win_rate']:5.0%} [{row['low']:4.0%}, {row['high']:4.0%}] {row['motion']:6.0%} "
-        f"{row['minutes']:7.1f}  {'missed: ' + ', '.join(missed) if missed else 'reached'}"
+        f"{row['seed']!s:>4} {rate:5.0%} [{low:4.0%}, {high:4.0%}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
+        f"{row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}; "
+        f"{'missed: ' + ', '.join(missed) if missed else 'reached'}"
         f"{'; ' + row['stopped'] if row['stopped'] else ''}"
     )
 
@@ -250,15 +270,16 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--objectives", nargs="+", default=["dpo"])
     parser.add_argument("--pairs", nargs="+", type=int, default=[24], help="rated pairs")
     parser.add_argument("--flips", nargs="+", type=float, default=[0.0], help="share of wrong answers")
+    pairings = ("independent", "shared-noise")
+    parser.add_argument(
+        "--pairings", nargs="+", default=[default_pairing()], choices=pairings, help="of the two takes"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--unseen", type=int, default=40, help="comparisons on prompts and seeds never rated")
     parser.add_argument("--start", default="", help="adapter that is trained from (default: the category's own)")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--steps", type=int, help="at most; the preset's passes through the pairs when not given")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training per cell, at most")
-    parser.add_argument("--learning-rate", type=float)
-    parser.add_argument("--beta", type=float)
-    parser.add_argument("--pairs-per-step", type=int)
-    parser.add_argument("--draws-per-pair", type=int)
+    parser.add_argument("--recipes", nargs="+", default=[""], help="changes to the preset: beta=100,pairs_per_step=1")
     parser.add_argument("--out", type=Path, default=Path(".huvidpo/close_the_loop"), help="all that it makes")
     return parser
 
@@ -271,16 +292,22 @@ def main(argv: list[str] | None = None) -> None:
     results = home / "results.jsonl"
     rows = [json.loads(text) for text in results.read_text().splitlines()] if results.exists() else []
     done = {(row["category"], row["adapter"]): row for row in rows}
-    backbone, pairs_store = load_backbone("pocket"), RatingStore(home / "pairs")
-    grid = (options.categories, options.tastes, options.objectives, options.pairs, options.flips, options.seeds)
-    print("category   taste     objective pairs flips seed  wins  95 % interval motion minutes")
-    for cell in itertools.starmap(Cell, itertools.product(*grid)):
+    backbone, judge, pairs_store = load_backbone("pocket"), load_judge(), RatingStore(home / "pairs")
+    grid = (options.categories, options.tastes, options.objectives, options.pairs, options.flips)
+    grid += (options.pairings, options.recipes)
+    print(HEAD)
+    asked = []
+    for cell in itertools.starmap(Cell, itertools.product(*grid, options.seeds)):
         row = done.get((cell.category, cell.name()))
         if row is None:
-            row = run_cell(backbone, pairs_store, cell, home, options)
+            row = run_cell(backbone, judge, pairs_store, cell, home, options)
             with results.open("a") as file:
                 file.write(json.dumps(row) + "\n")
+        asked.append(row)
         print(line(row), flush=True)
+    for over in (("seed",), ("seed", "category"), ("seed", "category", "taste")):
+        for row in pooled(asked, over):
+            print(line(row))
     pairs_store.close()
 
 

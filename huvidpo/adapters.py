@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from huvidpo import __version__
 from huvidpo.home import home
+from huvidpo.hub_models import Downloaded
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
+from huvidpo.shared_adapters import fetch_weights, shared_root
 
 SHIPPED = Path(__file__).parents[1] / "lora_weights"
 MOTION_FILE = "motion.safetensors"
@@ -34,16 +37,26 @@ class Adapter:
     status: str  # "default" or "candidate"
     card: dict[str, object]
 
-    def motion_file(self) -> Path | None:
-        """Stage-1 weights: the adapter's own, or the nearest ancestor's; None where there are none."""
+    def lineage(self) -> Iterator["Adapter"]:
+        """The adapter, then its parents, their parents and so on, each once."""
         to_ask, asked = [self], set()
         while to_ask:
             adapter = to_ask.pop(0)
-            if (adapter.folder / MOTION_FILE).is_file():
-                return adapter.folder / MOTION_FILE
+            yield adapter
             asked.add(adapter.folder)  # cards may come from anyone, and go round in circles
             to_ask += [parent for parent in adapter.parents() if parent.folder not in asked]
-        return None
+
+    def motion_file(self) -> Path | None:
+        """Stage-1 weights: the adapter's own, or the nearest ancestor's; None where there are none."""
+        files = (adapter.folder / MOTION_FILE for adapter in self.lineage())
+        return next((file for file in files if file.is_file()), None)
+
+    def download(self) -> Iterator[Downloaded]:
+        """Fetches what a shared adapter needs to be put on and yields progress. ValueError with one sentence."""
+        for adapter in self.lineage():
+            yield from fetch_weights(adapter.folder)
+            if (adapter.folder / MOTION_FILE).is_file():
+                return
 
     def parents(self) -> list["Adapter"]:
         """The adapters of the name that this one was trained from: the one beside it first, then this machine's."""
@@ -56,12 +69,12 @@ class Adapter:
         return [adapter for adapter in found if adapter]
 
     def revision(self) -> str:
-        """First 16 hex digits of the sha256 of its weight files: equal exactly when they are."""
+        """First 16 hex digits of the sha256 of its weight files: equal exactly when they are; "" before a download."""
+        files = [path for path in (self.motion_file(), self.folder / PREFERENCE_FILE) if path and path.is_file()]
         digest = hashlib.sha256()
-        for path in (self.motion_file(), self.folder / PREFERENCE_FILE):
-            if path and path.is_file():
-                digest.update(path.read_bytes())
-        return digest.hexdigest()[:16]
+        for path in files:
+            digest.update(path.read_bytes())
+        return digest.hexdigest()[:16] if files else ""
 
 
 def is_plain_name(name: str) -> bool:
@@ -70,8 +83,8 @@ def is_plain_name(name: str) -> bool:
 
 
 def adapter_folders() -> list[Path]:
-    """Where adapters are looked for: the shipped ones, then this deployment's own."""
-    return [SHIPPED, home() / "adapters"]
+    """Where adapters are looked for: the shipped ones, then this deployment's own, then those of HUVIDPO_ADAPTERS."""
+    return [SHIPPED, home() / "adapters", *filter(None, [shared_root()])]
 
 
 def list_adapters(backbone: str, category: str | None = None) -> list[Adapter]:
@@ -158,6 +171,8 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
     take_adapter_off(unet, still_motion)
     if adapter is None:
         return
+    for _ in adapter.download():
+        pass
     try:
         if motion_file := adapter.motion_file():
             load_motion_state_dict(unet, load_file(motion_file))
@@ -181,9 +196,16 @@ def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) 
     `card` needs `backbone` and `category`; what made the weights (clips, steps, seed ...) goes along unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.half().contiguous().cpu() for name, value in motion_state_dict(unet).items()}
-    save_file(state, folder / MOTION_FILE, metadata={"format": "pt"})  # with a second key the bytes are not repeatable
+    save_motion_weights(motion_state_dict(unet), folder)
     return write_card(folder, {"kind": "motion", **card})
+
+
+def save_motion_weights(state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Writes motion weights by plain name in half precision."""
+    halves = {name: value.half().contiguous().cpu() for name, value in state.items()}
+    save_file(
+        halves, folder / MOTION_FILE, metadata={"format": "pt"}
+    )  # with a second key the bytes are not repeatable
 
 
 def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
@@ -219,8 +241,9 @@ def model_card(name: str, card: dict[str, object]) -> str:
             "A LoRA learned from people's preferences (stage 2) on top of the motion weights of "
             f"`{card['parent']}`. Which ratings taught it is fixed by `sources_sha256`:"
         )
+    licence = f"license: {card['license']}\n" if "license" in card else ""
     return (
-        f"---\nlibrary_name: diffusers\ntags: [image-to-video, huvidpo, {card['kind']}]\n---\n\n"
+        f"---\n{licence}library_name: diffusers\ntags: [image-to-video, huvidpo, {card['kind']}]\n---\n\n"
         f"# {name}: {card['category']} for the backbone {card['backbone']}\n\n"
         f"{what}\n\n"
         f"```\npython -m huvidpo video --category {card['category']} --adapter {name} "

@@ -17,6 +17,7 @@ from huvidpo.adapters import (
     read_promotions,
 )
 from huvidpo.home import home
+from huvidpo.shared_adapters import push_folder
 from huvidpo.video import replacing
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -85,9 +86,19 @@ def delete(adapter: Adapter) -> None:
 def pack(adapter: Adapter, path: Path) -> Path:
     """Writes the adapter as a zip that works elsewhere: its parent's motion weights are put in. Gives `path`."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name in ("card.json", "README.md", PREFERENCE_FILE):
-            if (adapter.folder / name).is_file():
-                archive.write(adapter.folder / name, f"{adapter.name}/{name}")
-        if motion := adapter.motion_file():
-            archive.write(motion, f"{adapter.name}/{MOTION_FILE}")
+        for name, file in complete_files(adapter).items():
+            archive.write(file, f"{adapter.name}/{name}")
     return path
+
+
+def push(adapter: Adapter, repo: str) -> str:
+    """Uploads the adapter, complete as in `pack`, to a repository of shared ones; gives the commit."""
+    return push_folder(repo, f"{adapter.backbone}/{adapter.category}/{adapter.name}", complete_files(adapter))
+
+
+def complete_files(adapter: Adapter) -> dict[str, Path]:
+    """Name -> file of all that the adapter needs elsewhere."""
+    names = ("card.json", "README.md", PREFERENCE_FILE)
+    files = {name: adapter.folder / name for name in names if (adapter.folder / name).is_file()}
+    motion = adapter.motion_file()
+    return files | ({MOTION_FILE: motion} if motion else {})

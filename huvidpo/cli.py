@@ -6,8 +6,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from huvidpo import commands, learning_commands, rating_commands
+from huvidpo import (
+    adapter_commands,
+    commands,
+    evaluation_commands,
+    learning_commands,
+    motion_commands,
+    rating_commands,
+    study_commands,
+)
 from huvidpo.categories import STYLES
+
+FIRST_FRAMES = ["dpo", "base", "dpo-small"]  # as in backbones.py, which takes seconds to import
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     for library in ("TRANSFORMERS", "DIFFUSERS"):  # their advice is for programmers; they read this when imported
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     try:
-        arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None))
+        arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
         return arguments.run(arguments) or 0
     except KeyboardInterrupt:
         return 130
@@ -39,6 +49,11 @@ def new_parser() -> Parser:
     everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument("--json", action="store_true", help="print one JSON object, and nothing else, on stdout")
     everywhere.add_argument("--backbone", metavar="NAME", help="pocket or sd14; by default what suits this machine")
+    everywhere.add_argument(
+        "--memory",
+        metavar="MODE",
+        help="on a GPU: all, turns, offload or sequential (default: the fastest that fits)",
+    )
     parser = Parser("huvidpo", description="From a prompt to a first frame to a moving clip.", parents=[everywhere])
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -51,11 +66,16 @@ def new_parser() -> Parser:
     command("categories", commands.categories, "List the eight actions.")
     adapters = command("adapters", commands.adapters, "List the adapters of a backbone.")
     adapters.add_argument("--category", help="only those of this category")
+    add_adapter_commands(command)
     add_first_frame_options(command("first-frame", commands.first_frame, "Draw a first frame from a prompt."))
     add_video_options(command("video", commands.video, "Make a clip from a prompt and a first frame."))
-    add_training_options(command("train-motion", commands.train_motion, "Learn a category's motion from a few clips."))
+    add_training_options(
+        command("train-motion", motion_commands.train_motion, "Learn a category's motion from a few clips.")
+    )
     add_learning_commands(command)
     add_rating_commands(command)
+    add_evaluation_options(command("evaluate", evaluation_commands.evaluate, "Compare systems on the same prompts."))
+    add_study_commands(command)
     serve = command("serve", commands.serve, "Start the page.")
     serve.add_argument(
         "--host", help="address to listen on; 0.0.0.0 for the whole network (default: this machine only)"
@@ -64,10 +84,29 @@ def new_parser() -> Parser:
     return parser
 
 
+def add_adapter_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    taken = command(
+        "import-checkpoint", adapter_commands.import_checkpoint, "Make an adapter of LAMP's or HuViDPO's weights."
+    )
+    taken.add_argument("file", type=Path, metavar="FILE", help=".bin, .pth or .safetensors, or the folder with unet/")
+    taken.add_argument("--category", required=True)
+    taken.add_argument("--name", default="imported", help="of the new adapter")
+    taken.add_argument("--source", default="", metavar="ADDRESS", help="where the file comes from, for the card")
+    taken.add_argument("--lora-alpha", type=float, help="default: twice the rank, as HuViDPO trains")
+    pushed = command(
+        "push-adapter", adapter_commands.push_adapter, "Share an adapter in a model repository of the Hub."
+    )
+    pushed.add_argument("name")
+    pushed.add_argument("--category", required=True)
+    pushed.add_argument("--repo", default="", metavar="OWNER/NAME", help="default: HUVIDPO_ADAPTERS")
+
+
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--style", choices=list(STYLES), default="any")
-    parser.add_argument("--negative-prompt", default="", help="what should not be in the picture")
+    parser.add_argument(
+        "--negative-prompt", default="", help="what should not be in the picture; heeded where the guidance is above 1"
+    )
     parser.add_argument("--seed", type=int, help="the same seed makes the same result (default: a random one)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: the backbone's)")
     parser.add_argument("--guidance", type=float, help="how closely to follow the prompt (default: the backbone's)")
@@ -76,31 +115,39 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
 def add_first_frame_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
     parser.add_argument("--category", help="noted in the settings of the picture")
-    parser.add_argument("--model", choices=["dpo", "base"], default="", help="default: the best that the backbone has")
+    parser.add_argument("--model", choices=FIRST_FRAMES, default="", help="default: the best that the backbone has")
     parser.add_argument("--out", type=Path, required=True, metavar="X.png")
 
 
 def add_video_options(parser: argparse.ArgumentParser) -> None:
+    add_clip_options(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif")
+
+
+def add_clip_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
     parser.add_argument("--category", required=True)
     parser.add_argument("--first-frame", type=Path, metavar="IMAGE", help="default: one is made from the prompt")
     parser.add_argument("--fit", choices=["crop", "pad"], default="crop", help="how an image of another shape fits")
-    parser.add_argument("--first-frame-model", choices=["dpo", "base"], default="", help="default: the best there is")
+    parser.add_argument("--first-frame-model", choices=FIRST_FRAMES, default="", help="default: the best there is")
     parser.add_argument("--first-frame-seed", type=int, help="default: the clip's seed")
     parser.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help="default: the category's own")
     parser.add_argument("--attention", default="first-previous", help="first-previous (HuViDPO) or first (LAMP)")
     parser.add_argument("--recipe", default="default", help="default, or huvidpo for the published sampler")
-    parser.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif")
 
 
 def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     pair = command("pair", rating_commands.pair, "Make two takes to choose between.")
-    add_prompt_options(pair)
-    pair.add_argument("--category", required=True)
-    pair.add_argument("--first-frame", type=Path, metavar="IMAGE", help="default: one is made from the prompt")
-    pair.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help="default: the category's own")
+    add_clip_options(pair)
     pair.add_argument("--against", metavar="NAME|FOLDER|none", help="adapter of take b (default: the same)")
-    pair.add_argument("--pairing", choices=["shared-noise", "independent", "aligned"], default="shared-noise")
+    pair.add_argument(
+        "--pairing",
+        choices=["shared-noise", "independent", "aligned"],
+        help="noise that both takes have in common (default: none, and all of it with --against)",
+    )
+    pair.add_argument(
+        "--count", type=int, metavar="N", help="that many pairs, of the seeds from --seed (default 0) on"
+    )
     pair.add_argument("--source", type=Path, metavar="CLIP", help="the clip that aligned takes start from")
     rate = command("rate", rating_commands.rate, "Say which take of a pair is better.")
     rate.add_argument("--pair", required=True, metavar="ID")
@@ -129,6 +176,45 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         command(name, run, summary).add_argument("--dataset", default="", metavar="OWNER/NAME")
 
 
+def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--category", required=True, help="one of the eight, or all")
+    parser.add_argument("--systems", default="", metavar="A,B", help="such as default,first-only,no-adapter,own-noise")
+    parser.add_argument("--adapters", default="", metavar="A,B", help="names or folders; each is a system")
+    parser.add_argument(
+        "--clips", action="append", metavar="NAME=DIR", help="finished clips as a system, horse-01-0.mp4"
+    )
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE|DIR", help="one prompt a line (default: examples/prompts)"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="clips of each prompt (default: 1)")
+    parser.add_argument(
+        "--judge", choices=["pocket", "hub"], help="default: pocket's for pocket, else the Hub's models"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="goes on where it stopped")
+
+
+def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    study = command("study", study_commands.listed, "Let invited people mark the clips of systems, blind.")
+    does = study.add_subparsers(metavar="create|list|results|export", required=True)
+
+    def part(name: str, run: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
+        added = does.add_parser(name, help=summary, description=summary)
+        added.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object")
+        added.set_defaults(run=run)
+        return added
+
+    create = part("create", study_commands.create, "Make a study from an evaluation folder.")
+    create.add_argument("name", help="small letters, digits and -; the link is /?study=NAME")
+    create.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="what `evaluate` wrote")
+    create.add_argument("--systems", default="", metavar="A,B", help="default: all that were evaluated")
+    create.add_argument("--prompts", type=int, default=14, help="how many (default: 14, as in the paper)")
+    part("list", study_commands.listed, "List the studies.")
+    part("results", study_commands.results, "What people said, with intervals.").add_argument("name")
+    export = part("export", study_commands.export, "Write all answers as a CSV file.")
+    export.add_argument("name")
+    export.add_argument("--out", type=Path, required=True, metavar="X.csv")
+
+
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", required=True)
     parser.add_argument("--clips", type=Path, required=True, metavar="DIR", help="8 to 16 clips; x.txt captions x.mp4")
@@ -138,6 +224,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
     parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--clips-per-step", type=int, metavar="N", help="over all processes (default: one for each)")
     parser.add_argument("--inverted-latents", action="store_true", default=None, help="noise clips by DDIM inversion")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
@@ -148,6 +235,14 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     add_preference_options(
         command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
     )
+    rounds = command("rounds", learning_commands.rounds, "Make clips, let a critic choose, learn, check; again.")
+    rounds.add_argument("--critic", default="judge", help="judge, or taste:warmer, taste:livelier, taste:steadier")
+    rounds.add_argument("--held-out", default="", metavar="CRITIC", help="who accepts rounds (default: --critic)")
+    rounds.add_argument("--rounds", type=int, default=3)
+    rounds.add_argument("--pairs", type=int, default=24, help="made and labelled in each round")
+    rounds.add_argument("--unseen", type=int, default=40, help="comparisons with the adapter before, on other prompts")
+    add_training_choices(rounds)
+    rounds.add_argument("--out", type=Path, metavar="DIR", help="where the rounds lie, to go on with them")
     promote = command("promote", learning_commands.promote, "Make an adapter its category's default.")
     promote.add_argument("name")
     promote.add_argument("--category", help="needed where two categories have an adapter of that name")
@@ -161,13 +256,27 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
 
 
 def add_preference_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--category", required=True)
-    parser.add_argument("--objective", default="dpo", help="dpo, dense, kto, ipo, hinge or identity (default: dpo)")
-    parser.add_argument("--preset", default="recommended", help="recommended or huvidpo-release")
+    add_training_choices(parser)
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="own clips instead of ratings: chosen/ and rejected/, or scores.json"
     )
     parser.add_argument("--every-pair", action="store_true", help="pair scored clips all with all, not each once")
+    parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: a new candidate among the category's adapters"
+    )
+
+
+def add_training_choices(parser: argparse.ArgumentParser) -> None:
+    """What `train-preference` and `rounds` have in common."""
+    parser.add_argument("--category", required=True)
+    parser.add_argument(
+        "--objective",
+        default="dpo",
+        help="dpo (default), dense (learns more where segments were marked), kto, ipo, hinge or identity",
+    )
+    parser.add_argument("--preset", default="recommended", help="recommended or huvidpo-release")
     parser.add_argument("--real", type=Path, metavar="DIR", help="real clips, for the objective ipo")
     parser.add_argument("--start", default="", metavar="NAME|FOLDER|none", help="default: the category's own adapter")
     parser.add_argument("--steps", type=int)
@@ -178,8 +287,3 @@ def add_preference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs-per-step", type=int, help="over all processes")
     parser.add_argument("--members", help="together, or apart: winner and loser one after the other, in less memory")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: a new candidate among the category's adapters"
-    )

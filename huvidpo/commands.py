@@ -23,9 +23,7 @@ from huvidpo.images import read_image, write_png
 
 if TYPE_CHECKING:
     from huvidpo.backbones import LoadedBackbone
-    from huvidpo.takes import Clip, FirstFrame, FirstFrameRequest, Progress
-    from huvidpo.training.loop import StepRecord
-    from huvidpo.training.motion import MotionSettings
+    from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress
 
 APP = Path(__file__).parents[1] / "app.py"
 ADDRESS = re.compile(r"Running on .*?(https?://[^\s,]+)")  # Gradio's line once the page is up
@@ -93,25 +91,8 @@ def video(arguments: Namespace) -> None:
     from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
 
-    request = takes.ClipRequest(
-        prompt=arguments.prompt,
-        category=arguments.category,
-        style=arguments.style,
-        negative_prompt=arguments.negative_prompt,
-        adapter=arguments.adapter,
-        seed=takes.draw_seed() if arguments.seed is None else arguments.seed,
-        recipe=arguments.recipe,
-        steps=arguments.steps,
-        guidance=arguments.guidance,
-        attention=arguments.attention,
-        fit=arguments.fit,
-    )
-    takes.check_request(request)
+    request, first = take_requests(arguments)
     find_adapter(find_backbone(arguments.backbone or default_backbone()).name, request.category, request.adapter)
-    if image is None:
-        seed = request.seed if arguments.first_frame_seed is None else arguments.first_frame_seed
-        first = first_frame_request(arguments, arguments.first_frame_model, seed)
-        takes.check_request(first)
     backbone = load(arguments)
     warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
     if image is None:
@@ -123,37 +104,6 @@ def video(arguments: Namespace) -> None:
     answer(arguments, result, [f"{arguments.out} (seed {request.seed})"])
 
 
-def train_motion(arguments: Namespace) -> None:
-    """`train-motion`"""
-    category = find_category(arguments.category)
-    check_run_folder(arguments.out, arguments.resume)
-    from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
-    from huvidpo.training.clips import read_clips
-    from huvidpo.training.motion import train_motion as train
-
-    preset = find_backbone(arguments.backbone or default_backbone())
-    settings = training_settings(arguments, preset.name)
-    start = find_adapter(preset.name, category.name, arguments.start)
-    clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
-    backbone = load(arguments)
-    pipeline = backbone.video
-    apply_adapter(pipeline.unet, start, backbone.still_motion)
-    pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    last = follow_training(train(pipeline, clips, settings, arguments.out))
-    card = dataclasses.asdict(settings) | {
-        "backbone": preset.name,
-        "category": category.name,
-        "start": start.name if start else "none",
-        "clips": [clip.name for clip in clips],
-        "steps": last.step if last else settings.steps,
-        "final_loss": round(last.loss, 5) if last else None,
-    }
-    saved = save_motion_adapter(pipeline.unet, arguments.out, card)
-    answer(arguments, {"out": str(arguments.out), "seed": settings.seed, "card": saved.card}, [str(arguments.out)])
-
-
 def serve(arguments: Namespace) -> int:
     """`serve`: the page in a process of its own, whose exit code is this one's."""
     if not APP.is_file():
@@ -163,6 +113,8 @@ def serve(arguments: Namespace) -> int:
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     if arguments.backbone:
         environment["HUVIDPO_BACKBONE"] = arguments.backbone
+    if arguments.memory:
+        environment["HUVIDPO_MEMORY"] = arguments.memory
     output = subprocess.PIPE if arguments.json else None
     page = subprocess.Popen([sys.executable, APP, *options], env=environment, stdout=output, text=True)
     signal.signal(signal.SIGTERM, lambda *_: page.terminate())  # else it would live on alone
@@ -220,24 +172,28 @@ def first_frame_request(
     )
 
 
-def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
-    """The backbone's own settings with those that were given; ValueError when one is out of range."""
-    from huvidpo.pocket.train_motion import CATEGORY
-    from huvidpo.takes import MAX_SEED
-    from huvidpo.training.motion import MotionSettings
+def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest]":
+    """The clip that the arguments ask for, and the first frame for where none is given; ValueError for nonsense."""
+    from huvidpo import takes
 
-    names = ("steps", "minutes", "learning_rate", "inverted_latents", "seed")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    settings = dataclasses.replace(CATEGORY if backbone == "pocket" else MotionSettings(), **given)
-    if settings.steps < 1:
-        raise ValueError(f"The number of steps must be at least 1, not {settings.steps}.")
-    if settings.minutes is not None and not settings.minutes > 0:
-        raise ValueError(f"The minutes must be above 0, not {settings.minutes:g}.")
-    if not 0 < settings.learning_rate <= 1:
-        raise ValueError(f"The learning rate must be above 0 and at most 1, not {settings.learning_rate:g}.")
-    if not 0 <= settings.seed <= MAX_SEED:
-        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {settings.seed}.")
-    return settings
+    request = takes.ClipRequest(
+        prompt=arguments.prompt,
+        category=arguments.category,
+        style=arguments.style,
+        negative_prompt=arguments.negative_prompt,
+        adapter=arguments.adapter,
+        seed=takes.draw_seed() if arguments.seed is None else arguments.seed,
+        recipe=arguments.recipe,
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        attention=arguments.attention,
+        fit=arguments.fit,
+    )
+    seed = request.seed if arguments.first_frame_seed is None else arguments.first_frame_seed
+    first = first_frame_request(arguments, arguments.first_frame_model, seed)
+    for asked in (request, first):
+        takes.check_request(asked)
+    return request, first
 
 
 def load(arguments: Namespace) -> "LoadedBackbone":
@@ -249,7 +205,7 @@ def load(arguments: Namespace) -> "LoadedBackbone":
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    return load_backbone(arguments.backbone)
+    return load_backbone(arguments.backbone, arguments.memory)
 
 
 def warn_of_unknown_words(backbone: "LoadedBackbone", *prompts: str) -> list[str]:
@@ -269,20 +225,15 @@ def follow(events: "Iterator[Progress | FirstFrame | Clip]", label: str) -> "Fir
     """What `events` end with; a bar on stderr shows the steps before."""
     from huvidpo.takes import Progress
 
+    doing = ""
     with closing(events), tqdm(desc=label, unit="step", disable=None) as bar:
         for event in events:
             if isinstance(event, Progress):
+                if event.doing != doing:  # from one download to the next, at last to the steps
+                    doing = event.doing
+                    bar.reset()
+                    bar.unit, bar.unit_scale = ("B", True) if doing else ("step", False)
+                    print(doing, end="\n" * bool(doing), file=sys.stderr)
                 bar.total = event.total
                 bar.update(event.step - bar.n)
     return event
-
-
-def follow_training(records: "Iterator[StepRecord]") -> "StepRecord | None":
-    """The last of `records`, with a bar on stderr; None when a run that is over was continued."""
-    record = None
-    with closing(records), tqdm(desc="Training", unit="step", disable=None) as bar:
-        for record in records:
-            bar.total = record.steps
-            bar.set_postfix_str(f"loss {record.loss:.4f}, {record.seconds_left / 60:.0f} min left", refresh=False)
-            bar.update(record.step - bar.n)
-    return record

@@ -3,10 +3,11 @@
 As in commands.py, heavy modules are imported after what can be checked without them.
 """
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from huvidpo.preferences.pairs import TrainingSet
     from huvidpo.training.preference import PreferenceRecord
     from huvidpo.training.preference_settings import PreferenceSettings
+    from huvidpo.training.rounds import Round
 
 CHANGEABLE = ("steps", "minutes", "beta", "rank", "pairs_per_step", "members", "seed")  # settings with an option
 
@@ -128,6 +130,54 @@ def follow(records: "Iterator[PreferenceRecord]", quiet: bool) -> "PreferenceRec
             bar.set_postfix_str(f"{said}, {record.seconds_left / 60:.0f} min left", refresh=False)
             bar.update(record.step - bar.n)
     return record
+
+
+def rounds(arguments: Namespace) -> None:
+    """`rounds`: a line for each, as soon as it is over."""
+    category = find_category(arguments.category)
+    from huvidpo.adapters import find_adapter
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.evaluation.critics import find_critic
+    from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
+
+    preset = find_backbone(arguments.backbone or default_backbone())
+    for name, lowest in (("rounds", 1), ("pairs", 8), ("unseen", 10)):
+        if getattr(arguments, name) < lowest:
+            raise ValueError(f"Fewer than {lowest} {name} would say nothing.")
+    held_out = arguments.held_out or arguments.critic
+    settings = chosen_settings(arguments, preset.preference_learning_rate)
+    start = find_adapter(preset.name, category.name, arguments.start)
+    real = real_clips(arguments, category)
+    for name in (arguments.critic, held_out):
+        find_critic(name, category.name, preset.name)
+    work = arguments.out or home() / "rounds" / preset.name / category.name / arguments.critic.replace(":", "-")
+    adapters = home() / "adapters" / preset.name / category.name
+    plan = RoundsPlan(
+        category.name, arguments.critic, held_out, arguments.rounds, arguments.pairs, arguments.unseen, settings,
+        start, work, adapters, real,
+    )  # fmt: skip
+    found, backbone = [], load(arguments)
+    with closing(run_rounds(backbone, plan)) as events, tqdm(disable=None, unit="") as bar:
+        for event in events:
+            if isinstance(event, Round):
+                found.append(event)
+                bar.write(round_line(event), file=sys.stderr)
+            else:
+                bar.set_description_str(f"Round {event.round}: {event.what}", refresh=False)
+                bar.total = event.total
+                bar.update(event.done - bar.n)
+    answer(arguments, {"rounds": [asdict(row) for row in found], "out": str(work)}, [*map(round_line, found)])
+
+
+def round_line(row: "Round") -> str:
+    """A round in one line."""
+    rate = f"{row.win_rate:.0%} [{row.low:.0%}, {row.high:.0%}]" if row.wins + row.losses else "-"
+    motion = f"{row.motion:.0%}" if row.motion >= 0 else "not measured"
+    return (
+        f"round {row.round}: {row.adapter or 'no adapter'} from {row.parent}, {row.examples} examples, "
+        f"{row.minutes:.1f} min; win rate {rate}, motion {motion}; {'accepted' if row.accepted else 'rejected'}: "
+        f"{row.reason}"
+    )
 
 
 def promote(arguments: Namespace) -> None:

@@ -7,14 +7,17 @@ import dataclasses
 import hashlib
 import math
 from argparse import Namespace
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, first_frame_request, follow, load, warn_of_unknown_words
+from huvidpo.commands import answer, follow, load, take_requests, warn_of_unknown_words
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
-from huvidpo.preferences.records import Rating, new_id
+from huvidpo.preferences.records import Pair, Rating, new_id
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames
 
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def pair(arguments: Namespace) -> None:
-    """`pair`: two takes of one prompt and one first frame."""
+    """`pair`: two takes of one prompt and one first frame; with --count many such pairs."""
+    if arguments.count is not None:
+        return pairs(arguments)
     check_prompt(arguments.prompt)
     find_category(arguments.category)
     if (arguments.pairing == "aligned") != (arguments.source is not None):
@@ -33,19 +38,9 @@ def pair(arguments: Namespace) -> None:
     from huvidpo import takes
     from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
-    from huvidpo.preferences.making import keep_pair, pair_requests
+    from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 
-    request = takes.ClipRequest(
-        prompt=arguments.prompt,
-        category=arguments.category,
-        style=arguments.style,
-        negative_prompt=arguments.negative_prompt,
-        adapter=arguments.adapter,
-        seed=takes.draw_seed() if arguments.seed is None else arguments.seed,
-        steps=arguments.steps,
-        guidance=arguments.guidance,
-    )
-    takes.check_request(request)
+    request, first = take_requests(arguments)
     preset = find_backbone(arguments.backbone or default_backbone())
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
@@ -54,23 +49,53 @@ def pair(arguments: Namespace) -> None:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
         source_sha256 = hashlib.sha256(arguments.source.read_bytes()).hexdigest()
     backbone = load(arguments)
-    warnings = warn_of_unknown_words(backbone, request.prompt)
+    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
     if image is None and source is None:
-        frame = follow(
-            takes.make_first_frame(backbone, first_frame_request(arguments, "", request.seed)), "First frame"
-        )
+        frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
     image = image or first_image(source)
     clips = []
-    for side, one in zip(
-        "ab", pair_requests(request, arguments.pairing, source_sha256, arguments.against), strict=True
-    ):
+    pairing = arguments.pairing or default_pairing(arguments.against)
+    for side, one in zip("ab", pair_requests(request, pairing, source_sha256, arguments.against), strict=True):
         clips.append(follow(takes.make_clip(backbone, image, one, source), f"Take {side}"))
-    made = keep_pair(store, *clips, image, request.prompt, request.category, "queue", arguments.pairing)
+    made = keep_pair(store, *clips, image, request.prompt, request.category, "queue", pairing)
     files = {side: str(store.video_path(take.sha256)) for side, take in (("a", made.a), ("b", made.b))}
     said = {"seed": request.seed, "split": made.split, "motion": {"a": made.a.motion, "b": made.b.motion}}
     result = {"pair_id": made.pair_id, **files, **said, "warnings": warnings}
     answer(arguments, result, [f"{made.pair_id} (seed {request.seed})", f"a: {files['a']}", f"b: {files['b']}"])
+
+
+def pairs(arguments: Namespace) -> None:
+    """`pair --count N`: a pair for each of N seeds; under `accelerate launch` every process makes its share."""
+    check_prompt(arguments.prompt)
+    find_category(arguments.category)
+    if arguments.count < 1:
+        raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
+    if arguments.first_frame or arguments.pairing == "aligned":
+        raise ValueError("With --count every pair has a first frame of its own: leave --first-frame and --source out.")
+    from huvidpo import takes
+    from huvidpo.preferences.bulk import PairOrder, make_pairs
+    from huvidpo.preferences.making import default_pairing
+    from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
+
+    request, first = take_requests(arguments)
+    start = arguments.seed or 0  # not a random one: started again, the command goes on
+    if start + arguments.count - 1 > takes.MAX_SEED:
+        raise ValueError(f"The seeds would go beyond {takes.MAX_SEED}: choose a smaller --seed.")
+    seeds = list(range(start, start + arguments.count))
+    order = PairOrder(request, first, arguments.pairing or default_pairing(arguments.against), arguments.against)
+    join_processes()
+    rank, _ = process_number()
+    store, backbone = RatingStore(home()), load(arguments)
+    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt) if rank == 0 else []
+    own = own_share(seeds)
+    with closing(make_pairs(backbone, store, order, own)) as events, tqdm(total=len(own), disable=None) as bar:
+        for event in events:
+            bar.update(isinstance(event, Pair))
+    wait_for_all()
+    if rank == 0:  # all are there now, so nothing is made here
+        made = [event.pair_id for event in make_pairs(backbone, store, order, seeds)]
+        answer(arguments, {"pairs": made, "seeds": seeds, "warnings": warnings}, made)
 
 
 def rate(arguments: Namespace) -> None:

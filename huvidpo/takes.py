@@ -15,8 +15,9 @@ from PIL import Image
 
 from huvidpo import __version__
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
-from huvidpo.backbones import LoadedBackbone
+from huvidpo.backbones import FIRST_FRAME_MODELS, Backbone, LoadedBackbone
 from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
+from huvidpo.memory import explained
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep, Source
@@ -35,7 +36,7 @@ class FirstFrameRequest:
     prompt: str
     style: str = "any"
     negative_prompt: str = ""
-    model: str = ""  # "dpo" or "base"; "" is the best that the backbone has
+    model: str = ""  # one of FIRST_FRAME_MODELS; "" is the best that the backbone has
     seed: int = 0
     steps: int | None = None
     guidance: float | None = None
@@ -56,7 +57,7 @@ class ClipRequest:
     guidance: float | None = None
     attention: str = "first-previous"
     fit: str = "crop"  # or "pad": how an image of another shape becomes the first frame
-    first_frame_model: str = "upload"  # where the first frame came from: dpo, base or upload
+    first_frame_model: str = "upload"  # where the first frame came from: its model, or upload
     first_frame_seed: int = -1  # -1 for an uploaded one
     first_frame_steps: int = 0  # 0 is the backbone's own number
     first_frame_guidance: float = -1.0  # -1 is the backbone's own
@@ -72,6 +73,7 @@ class Progress:
     step: int
     total: int
     preview: Image.Image | None = None
+    doing: str = ""  # what is done before the sampling; its steps are bytes then
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,21 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
     check_request(request)
     preset, steps = backbone.preset, request.steps or backbone.preset.first_frame_steps
     request = dataclasses.replace(request, model=request.model or preset.first_frame_models[0])
-    with backbone.lock:
+    settings = preset.first_frame_settings(request.model)
+    for downloaded in backbone.download_first_frames(request.model):
+        yield Progress(downloaded.done, downloaded.total, doing=f"Downloading {downloaded.wanted.notice()}")
+    with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
+        pipeline = backbone.first_frame_pipeline(request.model)
+        backbone.take_turn(pipeline)
         events = stream_first_frame(
-            backbone.first_frame_pipeline(request.model),
+            pipeline,
             styled_prompt(check_prompt(request.prompt), request.style),
             request.negative_prompt,
             request.seed,
             steps,
-            preset.first_frame_guidance if request.guidance is None else request.guidance,
-            preset.first_frame_width,
-            preset.first_frame_height,
+            settings.guidance if request.guidance is None else request.guidance,
+            settings.width,
+            settings.height,
         )
         with closing(events):  # before the lock is free: the pipeline must have stopped by then
             for event in events:
@@ -146,11 +153,14 @@ def make_clip(
     if (source is None) != (not request.source_sha256):
         raise ValueError("This take starts from another clip, which must be given with it.")
     preset, category = backbone.preset, find_category(request.category)
-    recipe = chosen_recipe(request)
+    recipe = chosen_recipe(preset, request)
     adapter = find_adapter(preset.name, category.name, request.adapter)
     prompt = styled_prompt(check_prompt(request.prompt), request.style)
     first_frame = fit_image(image, preset.width, preset.height, request.fit)
-    with backbone.lock:
+    for downloaded in adapter.download() if adapter else ():
+        yield Progress(downloaded.done, downloaded.total, doing=f"Downloading {downloaded.wanted.notice()}")
+    with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
+        backbone.take_turn(backbone.video)
         apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
         backbone.video.unet.set_attention(request.attention)
         steps = backbone.video.stream(
@@ -168,11 +178,11 @@ def make_clip(
                 yield Clip(event.frames[0], preset.fps, metadata)
 
 
-def chosen_recipe(request: ClipRequest) -> Recipe:
-    """The named recipe with the request's own steps and guidance, where it has them."""
+def chosen_recipe(preset: Backbone, request: ClipRequest) -> Recipe:
+    """The backbone's recipe of that name with the request's own steps and guidance, where it has them."""
     changes = {"steps": request.steps, "guidance": request.guidance}
     given = {name: value for name, value in changes.items() if value is not None}
-    return dataclasses.replace(RECIPES[request.recipe], **given)
+    return dataclasses.replace(preset.recipe(request.recipe), **given)
 
 
 def check_request(request: FirstFrameRequest | ClipRequest) -> None:
@@ -180,8 +190,7 @@ def check_request(request: FirstFrameRequest | ClipRequest) -> None:
     check_prompt(request.prompt)
     if len(request.negative_prompt) > 1000:
         raise ValueError("The negative prompt is too long: write at most 1000 characters.")
-    if not 0 <= request.seed <= MAX_SEED:
-        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {request.seed}.")
+    check_seed(request.seed)
     if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
         raise ValueError(f"The number of steps must be from 1 to {MAX_STEPS}, not {request.steps}.")
     if request.guidance is not None and not 0 <= request.guidance <= MAX_GUIDANCE:
@@ -193,6 +202,13 @@ def check_request(request: FirstFrameRequest | ClipRequest) -> None:
         check_choice("way to fit the first frame", request.fit, ("crop", "pad"))
         if request.source_sha256 and not 0 < request.source_strength <= 1:
             raise ValueError(f"The strength must be above 0 and at most 1, not {request.source_strength:g}.")
+
+
+def check_seed(seed: int) -> int:
+    """The seed; ValueError when it is out of range."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {seed}.")
+    return seed
 
 
 def check_choice(what: str, value: str, choices: tuple[str, ...] | dict) -> None:
@@ -221,12 +237,13 @@ def clip_metadata(
 def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -> dict[str, str | int | float]:
     """Everything needed to make the first frame again."""
     preset = backbone.preset
+    settings = preset.first_frame_settings(request.model or preset.first_frame_models[0])
     return (
         dataclasses.asdict(request)
         | versions(backbone)
         | {
             "steps": request.steps or preset.first_frame_steps,
-            "guidance": preset.first_frame_guidance if request.guidance is None else request.guidance,
+            "guidance": settings.guidance if request.guidance is None else request.guidance,
         }
     )
 
@@ -268,7 +285,7 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     clip = ClipRequest(**{"category": "", **values})
     check_request(clip)
     find_category(clip.category)
-    model = clip.first_frame_model if clip.first_frame_model in ("dpo", "base") else ""
+    model = clip.first_frame_model if clip.first_frame_model in FIRST_FRAME_MODELS else ""
     first_frame = FirstFrameRequest(
         clip.prompt,
         clip.style,

@@ -1,7 +1,9 @@
 """A `pocket` as small as its classes allow: the real code paths, in seconds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
@@ -14,6 +16,7 @@ from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL, start_from_principal_components
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
 from huvidpo.pocket.practice_clips import ACTIONS, render_clip, sample_scene
+from tests.preferences.hub_server import TOKEN, HubServer
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +50,9 @@ def pocket_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_backbone(pocket_weights: Path) -> LoadedBackbone:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUVIDPO_POCKET_WEIGHTS", str(pocket_weights))
-        return load_backbone("pocket")
+        backbone = load_backbone("pocket")
+    backbone.video.register_to_config(mixed_precision=False)  # so that results are the same on every processor
+    return backbone
 
 
 @pytest.fixture
@@ -65,6 +70,23 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pocket_weights: Pa
     monkeypatch.setenv("HUVIDPO_BACKBONE", "pocket")
     monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")  # the shipped ones fit the full size only
     return tmp_path / "home"
+
+
+@pytest.fixture
+def loopback_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """An empty Hub on this machine that the Hub's client takes for the real one, and an empty cache."""
+    constants = huggingface_hub.constants
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with HubServer() as running:
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, running.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        yield running
 
 
 @pytest.fixture

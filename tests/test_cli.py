@@ -121,6 +121,7 @@ assert not {"torch", "diffusers", "gradio"} & sys.modules.keys()
     assert done.stdout.startswith("usage: huvidpo video") and done.stderr.count("\n") == 2
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_prints_its_answer_and_nothing_else(own_home: Path, tmp_path: Path) -> None:
     """Nothing is imported or configured by the tests here: what a user sees."""
     command = [sys.executable, "-m", "huvidpo", *FRAME, "--seed", "7", "--json", "--out", str(tmp_path / "x.png")]
@@ -169,6 +170,7 @@ def test_first_frame_with_its_settings_inside(run) -> None:
     assert np.array_equal(Image.open("y.png"), pixels) and files_here() == ["x.png", "y.png"]
 
 
+@pytest.mark.slow
 def test_a_random_seed_is_told_and_makes_the_clip_again(run, picture: str) -> None:
     code, out, err = run(*VIDEO, "--first-frame", picture, "--out", "x.gif", "--json")
     assert (code, err) == (0, "")
@@ -180,6 +182,7 @@ def test_a_random_seed_is_told_and_makes_the_clip_again(run, picture: str) -> No
     assert Path("x.gif").read_bytes() == Path("y.gif").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_first_frame_is_made_when_none_is_given(run, moving_adapter) -> None:
     own = ("--seed", "5", "--first-frame-seed", "9", "--first-frame-model", "base", "--adapter")
     code, out, _ = run(*VIDEO, *own, "gallop", "--out", "x.mp4", "--json")
@@ -223,6 +226,7 @@ def test_a_broken_adapter_is_one_sentence(run, moving_adapter, picture: str) -> 
     assert files_here() == []
 
 
+@pytest.mark.slow
 def test_motion_learned_from_clips_becomes_an_adapter(run, picture: str) -> None:
     Path("clips").mkdir()
     for seed in range(2):

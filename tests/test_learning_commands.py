@@ -72,6 +72,9 @@ def own_clips(run) -> Path:
         ((*TRAIN, "--data", "own", "--few", "--objective", "kto"), "needs clips in good/ and in bad/"),
         ((*TRAIN, "--resume"), "Say with --out"),
         ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
+        (("rounds", "--category", "horse", "--critic", "me"), "There is no critic 'me'; choose one of: judge, taste:"),
+        (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
+        (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
         (("promote", "lost", "--category", "swim"), "There is no category 'swim'"),
         (("rollback", "--category", "horse"), "There is no earlier default of horse"),
@@ -89,6 +92,7 @@ def test_bad_input_is_one_sentence_and_2(
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["own"]
 
 
+@pytest.mark.slow
 def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapter: Adapter) -> None:
     code, out, err = run(*TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--out", "learned", "--json")
     assert code == 0, err
@@ -125,6 +129,7 @@ def rated_pairs(store: RatingStore, folder: Path, count: int) -> list[Rating]:
     return ratings
 
 
+@pytest.mark.slow
 def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapter: Adapter, tmp_path: Path) -> None:
     store = RatingStore(home())
     rated_pairs(store, tmp_path, 8)

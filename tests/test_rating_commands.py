@@ -45,13 +45,15 @@ def as_json(done: tuple[int, str, str]) -> dict:
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_pair_rate_change_withdraw(run, moving_adapter, store: RatingStore) -> None:
     adapters = ("--adapter", "gallop", "--against", "none")
-    made = as_json(run(*PAIR, *adapters, "--seed", "3", "--json"))
+    made = as_json(run(*PAIR, *adapters, "--seed", "3", "--negative-prompt", "xylophone", "--json"))
     pair = store.pair(made["pair_id"])
     assert (pair.a.adapter, pair.b.adapter, pair.a.seed, pair.b.seed) == ("gallop", "none", 3, 3)
     assert read_frames(made["a"])[0].shape == read_frames(made["b"])[0].shape == (16, 128, 128, 3)
     assert (pair.pairing, pair.origin, pair.a.first_frame_seed) == ("shared-noise", "queue", 3)
+    assert "xylophone" in made["warnings"][0]
     assert made["motion"] == {"a": pair.a.motion, "b": pair.b.motion} and made["split"] == pair.split
     rate = ("rate", "--pair", made["pair_id"], "--preference")
     first = as_json(run(*rate, "a", "--segments", "a,b,tie,-", "--json"))
@@ -66,6 +68,21 @@ def test_pair_rate_change_withdraw(run, moving_adapter, store: RatingStore) -> N
     assert as_json(run("ratings", "--json"))["ratings"] == [] and store.counts().waiting == 3
 
 
+@pytest.mark.slow
+def test_many_pairs_go_on_where_they_stopped(run, moving_adapter, store: RatingStore) -> None:
+    """A second run with a larger number keeps what is there; another adapter is another order."""
+    bulk = (*PAIR, "--adapter", "gallop", "--json", "--count")
+    first = as_json(run(*bulk, "1"))["pairs"]
+    made_at = [pair.paired_at for pair in store.pairs()]
+    more = as_json(run(*bulk, "2"))
+    assert more["pairs"][:1] == first and more["seeds"] == [0, 1] and len(set(more["pairs"])) == 2
+    assert len(store.pairs()) == 2 and made_at[0] in [pair.paired_at for pair in store.pairs()]
+    assert {pair.a.seed for pair in store.pairs()} == {0, 1}
+    against = as_json(run(*bulk, "1", "--against", "none"))["pairs"]
+    assert against not in ([more["pairs"][0]], first) and len(store.pairs()) == 3
+
+
+@pytest.mark.slow
 def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
     write_mp4(render_clip(sample_scene(3, action="horse")), "source.mp4", 8)
     made = as_json(run(*PAIR, "--pairing", "aligned", "--source", "source.mp4", "--json"))
@@ -82,6 +99,8 @@ def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
         ((*PAIR, "--source", "x.mp4"), "--source names the clip"),
         ((*PAIR, "--pairing", "aligned", "--source", "x.mp4"), "x.mp4"),
         ((*PAIR, "--against", "lost"), "There is no adapter 'lost' for horse"),
+        ((*PAIR, "--first-frame-seed", "-1"), "The seed must be a whole number from 0"),
+        ((*PAIR, "--negative-prompt", "x" * 1001), "The negative prompt is too long"),
         (("rate", "--pair", "f" * 16, "--preference", "a"), "There is no pair"),
         (("rate", "--pair", "f" * 16, "--preference", "left"), "invalid choice: 'left'"),
         (("withdraw", "--rating", "f" * 32), "You have no rating"),
@@ -106,6 +125,7 @@ def test_segments_are_checked(run, store: RatingStore, add_pair: Callable[..., P
     assert "A clip has 4 segments" in run(*rate, "a,b")[2] and "no segment label 'c'" in run(*rate, "a,b,c,-")[2]
 
 
+@pytest.mark.slow
 def test_import_export_push_and_pull(
     run,
     store: RatingStore,

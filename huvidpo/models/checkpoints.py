@@ -42,7 +42,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     Nothing in the file is executed, and weights stay memory-mapped on the CPU until they are used. ValueError if there
     is no such file, if it is not a dictionary of tensors (or one under "state_dict"), or if it holds any code.
     """
-    file = _weight_file(Path(path))
+    file = weight_file(Path(path))
     if file.suffix == ".safetensors":
         try:
             return load_file(file)
@@ -60,7 +60,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def _weight_file(path: Path) -> Path:
+def weight_file(path: Path) -> Path:
+    """The file itself, or the weight file in the folder. ValueError when there is none."""
     if path.is_file():
         return path
     candidates = [path / name for name in WEIGHT_FILES] + [path / "unet" / name for name in WEIGHT_FILES]

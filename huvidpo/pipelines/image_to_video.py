@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from huvidpo.models.precision import mixed_precision
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.latents import (
     adain,
@@ -90,9 +91,11 @@ class ImageToVideoPipeline(DiffusionPipeline):
         tokenizer: CLIPTokenizer,
         unet: VideoUNet,
         scheduler: DDIMScheduler,
+        mixed_precision: bool = False,  # bfloat16 for the UNet's matrix work, where the hardware has it
     ):
         super().__init__()
         self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
+        self.register_to_config(mixed_precision=mixed_precision)
 
     def new_scheduler(self, recipe: Recipe) -> DDIMScheduler | DPMSolverMultistepScheduler:
         """The recipe's solver on the model's own noise schedule, fresh: solvers keep state between steps."""
@@ -206,9 +209,10 @@ class ImageToVideoPipeline(DiffusionPipeline):
     def guided_prediction(self, latents: Tensor, timestep: Tensor, text: Tensor, guidance: float) -> Tensor:
         """Classifier-free guidance, unconditional + guidance * (text - unconditional): (b c f h w) -> (b c f h w)."""
         latents = latents.to(self.unet.dtype)
-        if guidance == 1:
-            return self.unet(latents, timestep, text.chunk(2)[1]).sample.float()
-        prediction = self.unet(torch.cat([latents, latents]), timestep, text).sample.float()
+        with mixed_precision(latents.device.type, self.config.mixed_precision):
+            if guidance == 1:
+                return self.unet(latents, timestep, text.chunk(2)[1]).sample.float()
+            prediction = self.unet(torch.cat([latents, latents]), timestep, text).sample.float()
         unconditional, conditional = prediction.chunk(2)
         return unconditional + guidance * (conditional - unconditional)
 

@@ -17,8 +17,12 @@ TEXT_TOKENS = 24  # the longest caption has 16 words
 def new_tokenizer(folder: Path) -> CLIPTokenizer:
     """CLIP's own tokenizer with one token per word of the practice captions, and bytes for all other words.
 
-    So an unknown word falls apart into pieces instead of becoming a known one. The files are written to `folder`.
+    So an unknown word falls apart into pieces instead of becoming a known one. The files are written to `folder`, and
+    read from there when they are there: pieces that are equally frequent get their numbers in an order that changes
+    from run to run, and what was trained with one tokenizer needs the same one.
     """
+    if folder.is_dir() and any(folder.iterdir()):
+        return CLIPTokenizer.from_pretrained(folder, model_max_length=TEXT_TOKENS, local_files_only=True)
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

@@ -9,7 +9,7 @@ import torch
 
 from huvidpo.adapters import SHIPPED
 from huvidpo.backbones import POCKET_WEIGHTS, load_pocket
-from huvidpo.pocket.judge import JUDGE_WEIGHTS, save_judge
+from huvidpo.pocket.judge import JUDGE_WEIGHTS, load_judge, save_judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.train_autoencoder import (
     adopt_autoencoder,
@@ -19,8 +19,8 @@ from huvidpo.pocket.train_autoencoder import (
 )
 from huvidpo.pocket.train_decoder import train_decoder
 from huvidpo.pocket.train_first_frames import adopt_first_frames, load_first_frames, train_first_frames
-from huvidpo.pocket.train_judge import train_dual_encoder, train_motion_classifier, trained_judge
-from huvidpo.pocket.train_motion import train_category, train_motion_start
+from huvidpo.pocket.train_judge import adopt_judge, train_dual_encoder, train_motion_classifier, trained_judge
+from huvidpo.pocket.train_motion import adopt_motion, train_category, train_motion_start
 from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
 
@@ -67,7 +67,8 @@ def run_motion(work: Path, steps: int, minutes: float | None) -> None:
 
 
 def run_preference(work: Path, steps: int, minutes: float | None) -> None:
-    records = train_first_frame_preference(load_first_frames(work), work, POCKET_WEIGHTS, steps, minutes)
+    image = load_first_frames(work)
+    records = train_first_frame_preference(image, load_judge(), work, POCKET_WEIGHTS, steps, minutes)
     follow(records, work / "preference.jsonl")
 
 
@@ -86,8 +87,13 @@ def run_export(work: Path, steps: int, minutes: float | None) -> None:
 def run_adopt(work: Path, steps: int, minutes: float | None) -> None:
     """Makes the shipped weights the checkpoints of `work`, so that training goes on from them."""
     pipeline = load_pocket("cpu")
+    pipeline.tokenizer.save_pretrained(work / "tokenizer")
     adopt_autoencoder(pipeline.vae, work)
     adopt_first_frames(pipeline, work)
+    adopt_motion(pipeline, SHIPPED, work)
+    judge = load_judge()
+    judge.tokenizer.save_pretrained(work / "judge-tokenizer")
+    adopt_judge(judge, work)
 
 
 STAGES = {

@@ -1,8 +1,9 @@
 """Goes on training the `pocket` decoder alone, on latents as the image model really gives them. Knows no motion.
 
-A sampled latent is never quite what an encoder would give. Half of each batch are the image model's own one-step
-estimates from noisy latents, so that the decoder learns to draw clean shapes from them; the other half are encoded
-frames, so that pictures from elsewhere are still kept. Latents stay what they are: models trained on them still fit.
+A sampled latent is never quite what an encoder would give. Half of each batch are frames that were made noisy and
+sampled back by the image model, so that the decoder learns to draw clean shapes from what comes out; the other half
+are encoded frames, so that pictures from elsewhere are still kept. Latents stay what they are: models trained on them
+still fit.
 """
 
 from collections.abc import Iterator
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from torch import Tensor
 
-from huvidpo.pipelines.image_to_video import predicted_clean
+from huvidpo.models.precision import mixed_precision
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
@@ -23,21 +24,29 @@ from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save
 
 BATCH = 8
 LEARNING_RATE = 2e-4
-MAX_TIMESTEP = 700  # noisier latents say too little about the picture
+STEPS, MOST_RESAMPLED = 16, 8  # of the solver, and how many of its last steps are run at most: SDEdit's strength
+GUIDANCE = 2.5
 
 
 @torch.no_grad()
-def estimated_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds: list[int], step: int) -> Tensor:
-    """The image model's estimates of clean latents, each from noise of its own timestep: (b c h w) -> (b c h w)."""
+def resampled_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds: list[int], step: int) -> Tensor:
+    """Clean latents made noisy and sampled back as first frames are (SDEdit, arXiv 2108.01073); (b c h w) each."""
     generator = torch.Generator().manual_seed(step)
-    timesteps = torch.randint(0, MAX_TIMESTEP, (len(latents),), generator=generator)
-    noise = torch.randn(latents.shape, generator=generator)
-    noisy = pipeline.scheduler.add_noise(latents, noise, timesteps)
+    solver = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, algorithm_type="dpmsolver++")
+    solver.set_timesteps(STEPS)
+    first = STEPS - int(torch.randint(2, MOST_RESAMPLED + 1, (), generator=generator))
+    solver.set_begin_index(first)
     prompts = [practice_caption(seed, variant=step) for seed in seeds]
-    text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
-    prediction = pipeline.unet(noisy, timesteps, text).sample
-    each = zip(noisy.split(1), prediction.split(1), timesteps, strict=True)
-    return torch.cat([predicted_clean(pipeline.scheduler, sample, v, t) for sample, v, t in each])
+    text = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""] * len(prompts) + prompts)
+    noise = torch.randn(latents.shape, generator=generator)
+    latents = solver.add_noise(latents, noise, solver.timesteps[first, None])
+    for timestep in solver.timesteps[first:]:
+        with mixed_precision(latents.device.type):
+            prediction = pipeline.unet(torch.cat([latents] * 2), timestep, text).sample.float()
+        unconditional, conditional = prediction.chunk(2)
+        prediction = unconditional + GUIDANCE * (conditional - unconditional)
+        latents = solver.step(prediction, timestep, latents).prev_sample
+    return latents
 
 
 def train_decoder(
@@ -52,7 +61,7 @@ def train_decoder(
         rows = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
         seeds = [training_seeds(len(latents))[row] for row in rows]
         clean, half = latents[rows].float(), BATCH // 2
-        shown = torch.cat([estimated_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
+        shown = torch.cat([resampled_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
         images = frames_to_tensor(np.stack([frames[row] for row in rows]))
         return picture_error(pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample, images)
 

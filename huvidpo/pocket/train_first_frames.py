@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from torch import Tensor
 
+from huvidpo.models.precision import mixed_precision
 from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
@@ -17,7 +18,7 @@ from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
-BATCH = 32
+BATCH = 64
 LEARNING_RATE = 1e-3
 CAPTION_DROPOUT = 0.1  # share of empty captions, which classifier-free guidance needs
 
@@ -63,7 +64,8 @@ def batch_loss(pipeline: StableDiffusionPipeline, latents: Tensor, step: int) ->
     timesteps = draw_timesteps(pipeline.scheduler, BATCH, generator)
     noisy = pipeline.scheduler.add_noise(clean, noise, timesteps)
     text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
-    prediction = pipeline.unet(noisy, timesteps, text).sample
+    with mixed_precision(noisy.device.type):
+        prediction = pipeline.unet(noisy, timesteps, text).sample.float()
     return (prediction - denoising_target(pipeline.scheduler, clean, noise, timesteps)).square().mean()
 
 
@@ -72,7 +74,7 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
     checkpoint = work / "first-frames.pt"
     pipeline = untrained_pipeline(work)
     latents = frame_latents(pipeline.vae, work)
-    trained = trained_parts(pipeline).train()
+    trained = trained_parts(pipeline).train().to(memory_format=torch.channels_last)  # for the convolutions
     optimizer = new_optimizer(trained)
     average = Average(trained.parameters())
     first, clock = 0, Clock(steps, minutes)

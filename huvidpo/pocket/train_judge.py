@@ -63,8 +63,7 @@ def train_dual_encoder(work: Path, steps: int, minutes: float | None = None) -> 
         disturbed = disturb_images(frames_to_tensor(np.stack(images)), torch.Generator().manual_seed(step))
         return dual_encoder_loss(clip, tokenizer, disturbed, [sample_scene(FRAME_SEEDS[row]) for row in rows], rng)
 
-    optimizer = MuonAdamW(clip.named_parameters(), weight_decay=0.05)
-    yield from train(clip, optimizer, loss, work / "judge-clip.pt", steps, minutes)
+    yield from train(clip, new_clip_optimizer(clip), loss, work / "judge-clip.pt", steps, minutes)
 
 
 def train_motion_classifier(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
@@ -82,8 +81,7 @@ def train_motion_classifier(work: Path, steps: int, minutes: float | None = None
         right = right.masked_fill(still, MOTION_ANSWERS.index(NO_ACTION))
         return F.cross_entropy(classifier(differences(disturb_clips(grey, generator))), right, label_smoothing=0.05)
 
-    optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.05)
-    yield from train(classifier, optimizer, loss, work / "judge-motion.pt", steps, minutes)
+    yield from train(classifier, new_motion_optimizer(classifier), loss, work / "judge-motion.pt", steps, minutes)
 
 
 def train(
@@ -257,6 +255,25 @@ def untrained_dual_encoder(work: Path) -> tuple[CLIPModel, CLIPTokenizer]:
 def untrained_motion_classifier() -> MotionClassifier:
     torch.manual_seed(4)
     return MotionClassifier()
+
+
+def adopt_judge(judge: Judge, work: Path) -> None:
+    """Makes a trained judge the checkpoints of `work`."""
+    networks = (
+        (judge.clip, new_clip_optimizer, "judge-clip.pt"),
+        (judge.motion, new_motion_optimizer, "judge-motion.pt"),
+    )
+    for network, new_optimizer, name in networks:
+        state = {"model": network.state_dict(), "optimizer": new_optimizer(network).state_dict()}
+        save_atomically(state | {"step": 0, "seconds": 0.0}, work / name)
+
+
+def new_clip_optimizer(clip: CLIPModel) -> MuonAdamW:
+    return MuonAdamW(clip.requires_grad_(True).named_parameters(), weight_decay=0.05)
+
+
+def new_motion_optimizer(classifier: MotionClassifier) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(classifier.requires_grad_(True).parameters(), weight_decay=0.05)
 
 
 def trained_judge(work: Path) -> Judge:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
-from huvidpo.adapters import save_motion_adapter
+from huvidpo.adapters import MOTION_FILE, save_motion_adapter
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
@@ -25,6 +26,7 @@ from huvidpo.training.loop import StepRecord
 from huvidpo.training.motion import MotionSettings, train_motion
 
 CLIPS = 16  # per action, as in the paper
+ADOPTED = "motion-adopted.safetensors"
 FIRST_SEED = 500_000  # of the few-shot clips
 START = MotionSettings(steps=4000, learning_rate=1e-3, optimizer="muon", average_decay=0.995)
 CATEGORY = MotionSettings(steps=400, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
@@ -57,6 +59,23 @@ def video_pipeline(image: StableDiffusionPipeline) -> ImageToVideoPipeline:
     )
 
 
+def adopt_motion(image: StableDiffusionPipeline, adapters: Path, work: Path) -> None:
+    """Makes the mean of all actions' adapters the beginning of `work`'s shared start.
+
+    Weights that the image model has too (queries of attn1) are kept as changes to it: it may be trained on meanwhile.
+    """
+    own = image.unet.state_dict()
+    states = [load_file(adapters / "pocket" / action / "motion" / MOTION_FILE) for action in ACTIONS]
+    means = {name: torch.stack([state[name].float() for state in states]).mean(dim=0) for name in states[0]}
+    save_file({name: mean - own.get(name, 0) for name, mean in means.items()}, work / ADOPTED)
+
+
+def adopted_motion(image: StableDiffusionPipeline, work: Path) -> dict[str, torch.Tensor]:
+    """What `adopt_motion` kept, for an image model that may have been trained on since."""
+    own = image.unet.state_dict()
+    return {name: change + own.get(name, 0) for name, change in load_file(work / ADOPTED).items()}
+
+
 def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: float | None) -> Iterator[StepRecord]:
     """What all actions share (going on from the first frame, keeping it sharp), from the clips of all of them.
 
@@ -64,6 +83,8 @@ def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: floa
     """
     clips = list(itertools.chain.from_iterable(few_shot_clips(action) for action in ACTIONS))
     pipeline = video_pipeline(image)
+    if (work / ADOPTED).exists():
+        load_motion_state_dict(pipeline.unet, adopted_motion(image, work))
     yield from train_motion(pipeline, clips, replace(START, minutes=minutes), work / "motion-start")
     state = {name: value.contiguous() for name, value in motion_state_dict(pipeline.unet).items()}
     save_file(state, work / "motion-start.safetensors")

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
@@ -140,6 +140,8 @@ class Booth:
         with self._lock:
             showing = self._expected(visitor, sent)
             rating = rating_of(showing, visitor, sent, self.clock() - showing.opened)
+            if not rating.supersedes:  # who took an answer back has seen the names
+                rating = replace(rating, supersedes=self.store.taken_back(showing.pair.pair_id, visitor.rater))
             self.limit.check(visitor.rater)
             self.crowd.check("everyone")
             self.store.append(rating)

@@ -1,4 +1,4 @@
-"""The SQLite file under the store: its tables, durable transactions, what it says when it cannot. Knows no records.
+"""A SQLite file: durable transactions, what it says when it cannot; the tables of the store. Knows no records.
 
 SQLite's write-ahead log with `synchronous = FULL` is what ratings need: a row is on the disk before it is
 acknowledged, whole or not at all, whatever is killed; several processes write at once; a full disk takes back the last
@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS records (
     number INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, pair_id TEXT NOT NULL REFERENCES pairs (pair_id),
     rater TEXT NOT NULL, preference TEXT NOT NULL, supersedes TEXT NOT NULL, batch TEXT NOT NULL, row TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS differences (pair_id TEXT PRIMARY KEY, difference REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS pairs_category ON pairs (category);
 CREATE INDEX IF NOT EXISTS records_pair ON records (pair_id);
@@ -31,15 +32,18 @@ PATIENCE = 60.0  # seconds to wait while another process writes
 
 
 class Database:
-    """One SQLite file, open for all threads of this process. ValueError, one sentence, for what it cannot do."""
+    """One SQLite file, open for all threads of this process. ValueError, one sentence, for what it cannot do.
 
-    def __init__(self, path: Path):
+    `schema` is SQL that makes what is missing of its tables.
+    """
+
+    def __init__(self, path: Path, schema: str = SCHEMA):
         self._lock = RLock()
         with saying_why():
             self._connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(SCHEMA)
+            self._connection.executescript(schema)
 
     def rows(self, query: str, *values: object) -> list[tuple]:
         """The answer to a query."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from huvidpo.preferences.records import Rating
+from huvidpo.preferences.records import Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
 
 MIN_VOTES = 10  # decided votes, whatever the interval says
@@ -35,17 +35,18 @@ class Verdict:
 def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
     """The verdict on the adapter of that revision against another's; "" is the revision of no adapter.
 
-    Only first answers on `measure` pairs count, of which one clip was made by each. Ties take no side. The interval
+    Only first answers on `measure` pairs count, of which one clip was made by each, and none that was given after the
+    names were seen (it `supersedes` another). Ties take no side. The interval
     takes votes for independent; people who vote often on one prompt make it too narrow.
     """
     wins = losses = ties = 0
     motions: list[tuple[float, float]] = []
     for rating in ratings:
-        a, b = rating.pair.a, rating.pair.b
-        made_by = {a.adapter_revision: "a", b.adapter_revision: "b"}
-        if rating.pair.split != "measure" or rating.is_repeat or made_by.keys() != {revision, against}:
+        blind = not rating.is_repeat and not rating.supersedes
+        if not blind or not is_between(rating.pair, revision, against):
             continue
-        own = made_by[revision]
+        a, b = rating.pair.a, rating.pair.b
+        own = "a" if a.adapter_revision == revision else "b"
         wins, losses = wins + (rating.preference == own), losses + (rating.preference in {"a", "b"} - {own})
         ties += rating.preference.startswith("tie")
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
@@ -54,6 +55,12 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
     reason = reason_against(wins + losses, low, high, motion, needed)
     rate = wins / (wins + losses) if wins + losses else -1.0
     return Verdict(wins, losses, ties, rate, low, high, motion, needed, not reason, reason or "It won.")
+
+
+def is_between(pair: Pair, revision: str, against: str) -> bool:
+    """Whether a pair measures the adapter of that revision against the other's."""
+    made_by = {pair.a.adapter_revision, pair.b.adapter_revision}
+    return pair.split == "measure" and len(made_by) == 2 and made_by == {revision, against}
 
 
 def motion_share(motions: Iterable[tuple[float, float]]) -> float:

@@ -5,6 +5,7 @@ import random
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from huvidpo.images import write_png
@@ -14,6 +15,14 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
 
 ALIGNED_STRENGTH = 0.75  # share of the steps that aligned takes run anew: the source's motion stays, details differ
+
+
+def default_pairing(against: str | None = None) -> str:
+    """What is asked for where nobody chooses: all noise in common for two adapters, none for two takes of one.
+
+    Takes of one adapter that share noise are so alike that votes on them say little (figures in docs/design.md).
+    """
+    return "independent" if against is None else "shared-noise"
 
 
 def pair_requests(
@@ -49,10 +58,12 @@ def keep_pair(
     category: str,
     origin: str,
     pairing: str,
+    split: str = "",
 ) -> Pair:
     """Writes both clips and their first frame into the store, measures their motion, and adds the pair.
 
-    Raises ValueError when they cannot be kept, or when both clips are the same to the last bit.
+    Its split is drawn (see `records.new_pair`) unless the pair is made for one of them. Raises ValueError when they
+    cannot be kept, or when both clips are the same to the last bit.
     """
     with tempfile.TemporaryDirectory(dir=store.folder) as folder:
         png = write_png(first_frame, Path(folder) / "first.png", {})
@@ -60,7 +71,19 @@ def keep_pair(
         if takes[0].sha256 == takes[1].sha256:
             raise ValueError("Both takes are the same: choose another seed or another adapter for one of them.")
         pair = new_pair(*takes, prompt, category, origin, pairing, first_frame=store.keep_file(png))
-        return store.add_pair(pair)
+        pair = dataclasses.replace(pair, split=split or pair.split)
+        return store.add_pair(pair, difference=adapter_difference(a, b))
+
+
+def adapter_difference(a: Clip, b: Clip) -> float:
+    """How differently two adapters go on from one first frame and the same noise: mean over all pixels, in 0..255.
+
+    -1 for clips that do not differ in the adapter, or not in it alone.
+    """
+    differ = {name for name in a.metadata.keys() | b.metadata.keys() if a.metadata.get(name) != b.metadata.get(name)}
+    if "adapter" not in differ or differ - {"adapter", "adapter_revision"}:
+        return -1.0
+    return float(np.abs(a.frames.astype(np.int16) - b.frames).mean())
 
 
 def keep_take(store: RatingStore, clip: Clip, path: Path) -> TakeRecord:

@@ -1,11 +1,12 @@
 """Uploads ratings in the background, for as long as the page runs. Knows when; `hub` knows how."""
 
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
 
-from huvidpo.preferences.hub import dataset_repo, new_api, push
+from huvidpo.preferences.hub import dataset_repo, new_api, pull, push, repo_exists
 from huvidpo.preferences.store import RatingStore
 
 EVERY = 300.0  # seconds
@@ -16,6 +17,7 @@ LAST_SECONDS = 20.0  # for the last upload when the program is told to end
 class Pusher:
     """One background thread that pushes what waits: at the start, every five minutes, at 20 rows, and at the end.
 
+    Another one pulls once, at the start: a Space whose disk was emptied has its ratings back, and those of others.
     `problem` is a sentence for the page while uploading does not work, "" while it does. Ratings never wait for it.
     """
 
@@ -30,6 +32,7 @@ class Pusher:
     def start(self) -> None:
         """Begins with what an earlier run left."""
         self._thread.start()
+        threading.Thread(target=self._pull, daemon=True, name="ratings from the Hub").start()
 
     def notify(self) -> None:
         """Call this after a rating was kept."""
@@ -49,6 +52,13 @@ class Pusher:
             self._wanted.wait(self._every)
             self._wanted.clear()
         self._push()
+
+    def _pull(self) -> None:
+        try:
+            if repo_exists(self._repo, self._api, pause=self._ending.wait):  # else the first push makes it
+                pull(self._store, self._repo, self._api, pause=self._ending.wait)
+        except ValueError as error:
+            print(f"Nothing was pulled: {error}", file=sys.stderr)
 
     def _push(self) -> None:
         try:

@@ -216,10 +216,13 @@ class Rating:
         return row | pair.to_row()
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The rating in a row; further columns are not looked at. ValueError for a row that is none."""
+    def from_row(cls, row: Mapping[str, Any], pair: Pair | None = None) -> Self:
+        """The rating in a row; further columns are not looked at. ValueError for a row that is none.
+
+        With `pair`, which is known then, the pair's columns are not needed.
+        """
         answers = {f"answers_{side}": from_fields(Answers, mapping(row, f"answers_{side}")) for side in "ab"}
-        return from_fields(cls, {**row, **answers, "pair": Pair.from_row(row)})
+        return from_fields(cls, {**row, **answers, "pair": pair or Pair.from_row(row)})
 
 
 @dataclass(frozen=True)
@@ -246,16 +249,16 @@ class Withdrawal:
         return silent.to_row() | {"preference": WITHDRAWN, "left_is": "-", "label_a": label_a, "label_b": label_b}
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """The withdrawal in a row. ValueError for a row that is none."""
+    def from_row(cls, row: Mapping[str, Any], pair: Pair | None = None) -> Self:
+        """The withdrawal in a row, likewise. ValueError for a row that is none."""
         require(row.get("preference") == WITHDRAWN, "This row does not take a rating back.")
         names = {"withdrawal_id": row.get("rating_id"), "rating_id": row.get("supersedes")}
-        return from_fields(cls, {**row, **names, "pair": Pair.from_row(row)})
+        return from_fields(cls, {**row, **names, "pair": pair or Pair.from_row(row)})
 
 
-def record_from_row(row: Mapping[str, Any]) -> Rating | Withdrawal:
-    """What a row of the dataset holds. ValueError for neither."""
-    return Withdrawal.from_row(row) if row.get("preference") == WITHDRAWN else Rating.from_row(row)
+def record_from_row(row: Mapping[str, Any], pair: Pair | None = None) -> Rating | Withdrawal:
+    """What a row of the dataset holds, of a known `pair` or of the one in the row. ValueError for neither."""
+    return Withdrawal.from_row(row, pair) if row.get("preference") == WITHDRAWN else Rating.from_row(row, pair)
 
 
 def new_pair(

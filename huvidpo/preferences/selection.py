@@ -2,10 +2,10 @@
 
 Three kinds of draws, with these shares:
 - one in ten is a pair that the rater has answered before, sides swapped, for self-agreement and left bias;
-- a quarter of the rest is drawn evenly among the `measure` pairs: nothing but chance decides there, so that win rates
-  from them are unbiased;
-- what remains is the `train` pair that should teach the most: its two adapters are close so far, and little is known
-  about its prompt.
+- a quarter of the rest, or half while two adapters are to be compared, is drawn evenly among the `measure` pairs:
+  nothing but chance decides there, so that win rates from them are unbiased. Pairs of two adapters come first;
+- what remains is the `train` pair that should teach the most: its two adapters are close in votes so far, they make
+  different clips of the same noise, and little is known about its prompt.
 Where a kind has no pair left for the rater, the next one takes its place.
 """
 
@@ -20,6 +20,7 @@ from huvidpo.preferences.store import PairOutline, RatingStore
 
 REPEAT_SHARE = 0.1
 MEASURE_DRAWS = 0.25  # of what is no repeat
+CONTEST_DRAWS = 0.5  # the same while pairs of two adapters wait for this rater
 REPEAT_GAP = 5  # a pair comes back after at least so many others
 # What visitors made or uploaded themselves is rated by themselves only.
 SHARED_ORIGINS = ("queue", "scores", "import")
@@ -57,8 +58,10 @@ def next_showing(
     new = [outline for outline in outlines if outline.pair_id not in rated and outline.origin in SHARED_ORIGINS]
     measure = [outline for outline in new if outline.split == "measure"]
     train = [outline for outline in new if outline.split == "train"]
-    if measure and (not train or draw.random() < MEASURE_DRAWS):
-        return Showing(store.pair(draw.choice(measure).pair_id), draw_side(draw), False, "measure")
+    contests = [outline for outline in measure if outline.adapter_a != outline.adapter_b]
+    if measure and (not train or draw.random() < (CONTEST_DRAWS if contests else MEASURE_DRAWS)):
+        chosen = draw.choice(contests or measure)
+        return Showing(store.pair(chosen.pair_id), draw_side(draw), False, "measure")
     if train:
         return Showing(store.pair(most_telling(train, outlines, draw).pair_id), draw_side(draw), False, "train")
     return None
@@ -79,7 +82,7 @@ def repeatable(rated: dict[str, list[tuple[str, bool]]], there: Collection[str])
 def most_telling(
     candidates: Sequence[PairOutline], outlines: Sequence[PairOutline], draw: random.Random
 ) -> PairOutline:
-    """The candidate with the largest `information`, given all `outlines`; chance decides among equals."""
+    """The candidate with the largest `information` times `distinctness`, given all `outlines`; else chance decides."""
     by_prompt: Counter[tuple[str, str]] = Counter()
     wins: Counter[tuple[str, str, str]] = Counter()
     for outline in outlines:
@@ -88,9 +91,13 @@ def most_telling(
             wins[outline.category, outline.adapter_a, outline.adapter_b] += outline.chosen_a + outline.ties / 2
             wins[outline.category, outline.adapter_b, outline.adapter_a] += outline.chosen_b + outline.ties / 2
 
+    differences = [outline.difference for outline in candidates if outline.difference >= 0]
+    usual = sum(differences) / max(1, len(differences))
+
     def worth(outline: PairOutline) -> float:
         category, a, b = outline.category, outline.adapter_a, outline.adapter_b
-        return information(wins[category, a, b], wins[category, b, a], by_prompt[category, outline.prompt])
+        open_question = information(wins[category, a, b], wins[category, b, a], by_prompt[category, outline.prompt])
+        return open_question * distinctness(outline.difference, usual)
 
     best = max(map(worth, candidates))
     return draw.choice([outline for outline in candidates if math.isclose(worth(outline), best)])
@@ -104,3 +111,11 @@ def information(wins: float, losses: float, votes_on_prompt: int) -> float:
     """
     p = (wins + 1) / (wins + losses + 2)
     return 4 * p * (1 - p) / (1 + votes_on_prompt)
+
+
+def distinctness(difference: float, usual: float) -> float:
+    """d / (d + usual), 0..1: how far two adapters disagree about a clip; one half where it is usual or not known (-1).
+
+    Two clips that look the same teach nothing, however open the contest of their adapters is.
+    """
+    return difference / (difference + usual) if difference >= 0 and usual > 0 else 0.5

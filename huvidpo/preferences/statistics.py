@@ -80,14 +80,17 @@ def left_bias(ratings: Iterable[Rating]) -> Share:
 
 
 def self_agreement(ratings: Iterable[Rating]) -> Share:
-    """How often a rater gave the same answer when a pair came back with sides swapped; the two ties are one answer."""
+    """How often a rater gave the same answer when a pair came back with sides swapped; the two ties are one answer.
+
+    A repeat that was answered anew after its names were seen says nothing and is left out.
+    """
     first: dict[tuple[str, str], str] = {}
     same = []
     for rating in ratings:
         key = rating.rater, rating.pair.pair_id
         if not rating.is_repeat:
             first.setdefault(key, answer(rating))
-        elif key in first:
+        elif key in first and not rating.supersedes:
             same.append(answer(rating) == first[key])
     return Share(sum(same), len(same))
 
@@ -103,22 +106,28 @@ def rater_agreement(ratings: Iterable[Rating]) -> float:
     return krippendorff_alpha([list(answers.values()) for answers in units.values()])
 
 
-# alpha = 1 - D_o / D_e (Krippendorff, Content Analysis, chapter 11), with the nominal difference function. With n_uc
-# the count of answer c in unit u of m_u answers, n_c the count over all units with m_u > 1, and n their sum:
-# D_o = sum_u sum_{c != k} n_uc n_uk / (m_u - 1) / n,   D_e = sum_{c != k} n_c n_k / (n (n - 1)).
-def krippendorff_alpha(units: Sequence[Sequence[str]]) -> float:
-    """Nominal alpha of the answers in each unit, of which any number may be missing; nan when all answers are one."""
+# alpha = 1 - D_o / D_e (Krippendorff, Content Analysis, chapter 11), with a difference function delta. With n_uc the
+# count of answer c in unit u of m_u answers, n_c the count over all units with m_u > 1, and n their sum:
+# D_o = sum_u sum_{c != k} n_uc n_uk delta(c, k) / (m_u - 1) / n,
+# D_e = sum_{c != k} n_c n_k delta(c, k) / (n (n - 1)).
+# delta is 1 for kinds of answers (nominal), (c - k)^2 for points on a scale (interval).
+def krippendorff_alpha(units: Sequence[Sequence[str]] | Sequence[Sequence[float]], interval: bool = False) -> float:
+    """Alpha of the answers in each unit, of which any number may be missing; nan when all answers are one.
+
+    Nominal: answers are equal or not. With `interval` they are numbers, and the nearer the more they agree.
+    """
     counts = [Counter(answers) for answers in units if len(answers) > 1]
     totals = sum(counts, Counter())
     n = totals.total()
-    observed = sum(disagreeing(unit) / (unit.total() - 1) for unit in counts)
-    expected = disagreeing(totals) / (n - 1) if n > 1 else 0
+    observed = sum(disagreement(unit, interval) / (unit.total() - 1) for unit in counts)
+    expected = disagreement(totals, interval) / (n - 1) if n > 1 else 0
     return 1 - observed / expected if expected else math.nan
 
 
-def disagreeing(counts: Counter) -> int:
-    """Ordered pairs of different answers: the sum of n_c n_k over c != k."""
-    return sum(first * second for first, second in permutations(counts.values(), 2))
+def disagreement(counts: Counter, interval: bool) -> float:
+    """The sum of n_c n_k delta(c, k) over c != k."""
+    pairs = permutations(counts.items(), 2)
+    return sum(n_c * n_k * ((c - k) ** 2 if interval else 1) for (c, n_c), (k, n_k) in pairs)
 
 
 def stiller_chosen(ratings: Iterable[Rating]) -> Share:

@@ -50,6 +50,7 @@ class PairOutline(NamedTuple):
     chosen_a: float  # counts
     chosen_b: float
     ties: float
+    difference: float = -1.0  # of what two adapters made of the same noise, see making.adapter_difference; -1: unknown
 
 
 class RatingStore:
@@ -84,10 +85,11 @@ class RatingStore:
 
     # Pairs
 
-    def add_pair(self, pair: Pair, files: Iterable[Path] = ()) -> Pair:
+    def add_pair(self, pair: Pair, files: Iterable[Path] = (), difference: float = -1.0) -> Pair:
         """Keeps a pair and its files (two .mp4, perhaps the .png of the first frame), which may be there already.
 
-        A pair that is there already stays as it is and is returned. ValueError when a file of the pair is missing.
+        `difference` is that of its outline; it stays in this store. A pair that is there already stays as it is and is
+        returned. ValueError when a file of the pair is missing.
         """
         for path in files:
             self.keep_file(path)
@@ -102,6 +104,8 @@ class RatingStore:
                 f"INSERT OR IGNORE INTO pairs ({', '.join(names)}, row) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*(row[name] for name in names), json.dumps(row)),
             )
+            if difference >= 0:
+                database.execute("INSERT OR IGNORE INTO differences VALUES (?, ?)", (pair.pair_id, difference))
         return self.pair(pair.pair_id)
 
     def pair(self, pair_id: str) -> Pair:
@@ -122,8 +126,10 @@ class RatingStore:
         where, values = both(("category = ?", category))
         query = f"""
             SELECT pairs.pair_id, origin, split, category, prompt, adapter_a, adapter_b,
-                TOTAL(preference = 'a'), TOTAL(preference = 'b'), TOTAL(preference LIKE 'tie%')
+                TOTAL(preference = 'a'), TOTAL(preference = 'b'), TOTAL(preference LIKE 'tie%'),
+                COALESCE(difference, -1)
             FROM pairs LEFT JOIN (SELECT pair_id, preference FROM records WHERE {CURRENT}) AS votes USING (pair_id)
+            LEFT JOIN differences USING (pair_id)
             WHERE {where} GROUP BY pairs.number ORDER BY pairs.number
         """
         return [PairOutline(*row) for row in self._database.rows(query, *values)]
@@ -134,7 +140,8 @@ class RatingStore:
         """Keeps a rating of a pair that is here; it is on the disk when this returns.
 
         The same rating a second time changes nothing. ValueError when the pair is not here, when its name is taken by
-        another rating, or when it replaces a rating that is not this rater's, of another pair, or counts no more.
+        another rating, or when it replaces a rating that is not this rater's, of another pair, or replaced already;
+        one that was taken back may be.
         """
         with self._database.transaction() as database:
             self._insert(database, rating, OPEN)
@@ -148,6 +155,15 @@ class RatingStore:
             if not found:
                 raise ValueError(f"You have no rating {rating_id[:80]!r} that could be taken back.")
             self._insert(database, Withdrawal(new_id(), rating_id, self.pair(found[0]), rater), OPEN)
+
+    def taken_back(self, pair_id: str, rater: str) -> str:
+        """The id of the rater's newest rating of a pair, when that one was taken back; else ""."""
+        query = f"""
+            SELECT record_id, {CURRENT} FROM records WHERE pair_id = ? AND rater = ? AND preference != 'withdrawn'
+            ORDER BY number DESC LIMIT 1
+        """
+        newest = self._database.rows(query, pair_id, rater)
+        return newest[0][0] if newest and not newest[0][1] else ""
 
     def rating(self, rating_id: str) -> Rating:
         """The rating of that name, whether it still counts or not; ValueError when there is none."""
@@ -254,18 +270,21 @@ class RatingStore:
         return True
 
     def _check_replaced(self, database: sqlite3.Connection, row: Mapping[str, object]) -> None:
-        query = f"SELECT 1 FROM records WHERE record_id = ? AND pair_id = ? AND rater = ? AND {CURRENT}"
+        query = """
+            SELECT 1 FROM records WHERE record_id = ? AND pair_id = ? AND rater = ? AND preference != 'withdrawn'
+            AND NOT EXISTS (
+                SELECT 1 FROM records AS later WHERE later.supersedes = records.record_id
+                AND later.rater = records.rater AND later.preference != 'withdrawn'
+            )
+        """
         if not database.execute(query, (row["supersedes"], row["pair_id"], row["rater"])).fetchone():
-            raise ValueError("The rating to be changed is not yours, is of another pair, or no longer counts.")
+            raise ValueError("The rating to be changed is not yours, is of another pair, or was changed already.")
 
     def _records(self, condition: str, *values: object) -> list[Rating | Withdrawal]:
-        query = f"SELECT records.row, pairs.row, pair_id FROM records JOIN pairs USING (pair_id) WHERE {condition}"
-        pairs: dict[str, dict] = {}
-        records = []
-        for row, pair_row, pair_id in self._database.rows(query, *values):
-            pairs[pair_id] = pairs.get(pair_id) or json.loads(pair_row)
-            records.append(record_from_row(pairs[pair_id] | json.loads(row)))
-        return records
+        query = f"SELECT records.row, pair_id FROM records JOIN pairs USING (pair_id) WHERE {condition}"
+        found = self._database.rows(query, *values)
+        pairs = {pair_id: self.pair(pair_id) for pair_id in {pair_id for _, pair_id in found}}
+        return [record_from_row(json.loads(row), pairs[pair_id]) for row, pair_id in found]
 
 
 def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:

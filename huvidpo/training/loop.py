@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from huvidpo.training.processes import largest_over_processes, sum_gradients, sum_over_processes
+
 CHECKPOINT_EVERY = 100  # steps
 
 
@@ -68,12 +70,16 @@ def learning_rate_factor(progress: float, warmup: float = 0.02, decay: float = 0
 
 
 def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float = 1.0) -> float:
-    """Backward, clip the gradient's norm at `clip`, one step at `learning_rate`; gives the norm before clipping."""
+    """Backward, clip the gradient's norm at `clip`, one step at `learning_rate`; gives the norm before clipping.
+
+    With several processes the gradient is that of the sum of their losses.
+    """
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    sum_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()
     return float(norm)
@@ -94,16 +100,20 @@ def run_steps(
     The learning rate falls over the last share `decay` of the run.
     `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record.
     """
+    device = optimizer.param_groups[0]["params"][0].device
+    progress = largest_over_processes(clock.progress(first), device)
     for step in range(first, clock.steps):
-        rate = learning_rate * learning_rate_factor(clock.progress(step), decay=decay)
+        rate = learning_rate * learning_rate_factor(progress, decay=decay)
         loss = loss_of(step)
         norm = optimizer_step(optimizer, loss, rate)
         if average:
             average.update()
-        over = clock.progress(step + 1) >= 1
+        progress = largest_over_processes(clock.progress(step + 1), device)
+        over = progress >= 1
         if save and (over or (step + 1) % CHECKPOINT_EVERY == 0):
             save(step + 1)
-        yield StepRecord(step + 1, clock.steps, loss.item(), norm, rate, clock.seconds_left(step + 1))
+        loss = float(sum_over_processes(loss.detach()))
+        yield StepRecord(step + 1, clock.steps, loss, norm, rate, clock.seconds_left(step + 1))
         if over:
             return
 

@@ -9,6 +9,7 @@ from diffusers import DDIMInverseScheduler, DDIMScheduler
 from torch import Tensor
 
 from huvidpo.models.motion import motion_parameters
+from huvidpo.models.precision import mixed_precision
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
@@ -17,6 +18,7 @@ from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
+from huvidpo.training.processes import copy_from_first, own_share, process_number
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class MotionSettings:
 
     steps: int = 25_000
     learning_rate: float = 3e-5
-    clips_per_step: int = 1
+    clips_per_step: int = 1  # over all processes
     num_frames: int = 16
     mirror: bool = True  # show half of the clips mirrored
     inverted_latents: bool = False  # noise clips with their DDIM inversion instead of random noise (the paper's text)
@@ -67,10 +69,16 @@ def train_motion(
     """Trains the motion parts of `pipeline.unet` in place, from what they are now; yields a record per step.
 
     Checkpoints go to `work`; a run that finds one there continues it, and ends with the same weights as a run that
-    was never interrupted (but for `minutes`). At the end the UNet holds the averaged weights.
+    was never interrupted (but for `minutes`). At the end the UNet holds the averaged weights. Several processes share
+    the clips of every step and end with the same weights; the first one writes the checkpoints. Raises ValueError when
+    there are fewer clips in a step than processes.
     """
+    rank, processes = process_number()
+    if settings.clips_per_step < processes:
+        raise ValueError(f"{processes} processes need {processes} clips per step at least: add --clips-per-step.")
     unet, device = pipeline.unet, pipeline.device
     trained = prepare(unet)
+    copy_from_first(trained.values())
     encoded = encode_clips(pipeline, clips)
     empty = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""]).detach()[0].cpu()
     optimizer = new_optimizer(settings.optimizer, trained)
@@ -79,11 +87,13 @@ def train_motion(
 
     def loss_of(step: int) -> Tensor:
         latents, noise, timesteps, text = draw_batch(pipeline, encoded, empty, settings, step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            return motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
+        with mixed_precision(device.type):
+            loss = motion_loss(unet, pipeline.scheduler, latents, noise, timesteps, text)
+        return loss * (len(latents) / settings.clips_per_step)  # summed over processes: the mean over the step's clips
 
     def save(step: int) -> None:
-        checkpoint(work / "training.pt", trained, optimizer, average, step, clock.seconds())
+        if rank == 0:
+            checkpoint(work / "training.pt", trained, optimizer, average, step, clock.seconds())
 
     yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
     average.swap()
@@ -120,7 +130,10 @@ def encode_clips(pipeline: ImageToVideoPipeline, clips: list[TrainingClip]) -> l
 def draw_batch(
     pipeline: ImageToVideoPipeline, encoded: list[EncodedClip], empty: Tensor, settings: MotionSettings, step: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Latents and noise (b c f h w), timesteps (b,) and text (b n d) of a step; its number decides all of them."""
+    """Latents and noise (b c f h w), timesteps (b,) and text (b n d) of a step; its number decides all of them.
+
+    The batch is this process's share of the step's clips.
+    """
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     order = torch.randint(0, len(encoded), (settings.clips_per_step,), generator=generator)
     chosen = [encoded[i] for i in order]
@@ -129,8 +142,8 @@ def draw_batch(
     text = torch.stack([empty if drop else clip.text for clip, drop in zip(chosen, dropped, strict=True)])
     timesteps = draw_timesteps(pipeline.scheduler, len(chosen), generator)
     noise = torch.randn(latents.shape, generator=generator)
-    device = pipeline.device
-    latents, noise, timesteps, text = (x.to(device) for x in (latents, noise, timesteps, text))
+    own, device = own_share(range(len(chosen))), pipeline.device
+    latents, noise, timesteps, text = (x[own].to(device) for x in (latents, noise, timesteps, text))
     if settings.inverted_latents:
         noise = invert(pipeline.unet, pipeline.scheduler, latents, empty.to(device).expand_as(text), steps=10)
     return latents, noise, timesteps, text

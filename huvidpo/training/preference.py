@@ -20,7 +20,7 @@ from huvidpo.training.loop import Clock, learning_rate_factor, load_state, save_
 from huvidpo.training.losses import next_reference_point
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, total_steps
 from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
-from huvidpo.training.processes import largest_over_processes, process_number, sum_over_processes
+from huvidpo.training.processes import largest_over_processes, process_number, sum_gradients, sum_over_processes
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 
 CHECKPOINT = "training.pt"
@@ -182,11 +182,7 @@ def examples_per_step(settings: PreferenceSettings) -> int:
 
 def apply_gradients(optimizer: torch.optim.Optimizer, trained: list[nn.Parameter], rate: float, clip: float) -> float:
     """Sums the gradient over all processes, clips its norm, takes one step; gives the norm before clipping."""
-    if process_number()[1] > 1:
-        for parameter in trained:
-            parameter.grad = sum_over_processes(
-                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            )
+    sum_gradients(trained)
     norm = float(nn.utils.clip_grad_norm_(trained, clip))
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -43,7 +43,7 @@ class PreferenceSettings:
     caption_dropout: float = 0.1  # share of empty captions, always for both members of a pair
     mirror: bool = True  # show half of the pairs mirrored
     draws_per_pair: int = 0  # fixed (timestep, noise) draws of a pair, whose reference errors are kept; 0: always new
-    autocast: bool | None = None  # bfloat16 where it is safe; None: on a GPU only
+    autocast: bool = True  # bfloat16 for matrix work, where the hardware has it
     guard: bool = True  # stop when winners drift away, gradients explode, or motion is lost
     validate_every: int = 50  # steps between the clips that show what has changed
     seed: int = 33

@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
+from huvidpo.models.precision import mixed_precision
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.training import losses
@@ -63,7 +64,7 @@ def accumulate_gradients(
 
     def residuals(clips: slice) -> Tensor:
         """prediction - target of some clips, (m c f-1 h w): frame 0 was given, not predicted."""
-        with autocast(unet, settings):
+        with mixed_precision(unet.device.type, settings.autocast):
             prediction = unet(noisy[clips], batch.timesteps[clips], batch.text[clips]).sample
         return (prediction.float() - target[clips])[:, :, 1:]
 
@@ -193,13 +194,6 @@ def judged_outcome(
 def weighted_sum(values: Tensor, weights: Tensor) -> tuple[float, float]:
     """Sum of weighted values, and of weights."""
     return float((values.detach() * weights).sum()), float(weights.sum())
-
-
-def autocast(unet: VideoUNet, settings: PreferenceSettings) -> torch.autocast:
-    """bfloat16 on a GPU, or where it was asked for."""
-    device = unet.device.type
-    wanted = device == "cuda" if settings.autocast is None else settings.autocast
-    return torch.autocast(device, torch.bfloat16, enabled=wanted)
 
 
 @contextmanager

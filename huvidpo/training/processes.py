@@ -1,27 +1,53 @@
-"""Several processes that train one network together: sums over all of them. Knows torch.distributed only.
+"""Several processes at one job, which train one network together or share out what is to be made.
 
 `accelerate launch` starts the processes; `join_processes` makes them know each other. In one process all of this is
-without effect.
+without effect. Knows torch.distributed only.
 """
 
+import atexit
 import os
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+
+Item = TypeVar("Item")
+PATIENCE = timedelta(days=2)  # a process waits for the others that long: shares of a big job end hours apart
 
 
 def join_processes() -> None:
-    """Joins the processes that `accelerate launch` or `torchrun` started, if any."""
+    """Joins the processes that `accelerate launch` or `torchrun` started, if any; each takes its own GPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import PartialState
 
-        PartialState(cpu=not torch.cuda.is_available())
+        PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
+        atexit.register(leave_processes)
+
+
+def leave_processes() -> None:
+    """Ends what `join_processes` began: its threads can abort a process that exits while they run."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def process_number() -> tuple[int, int]:
     """This process's number, from 0 on, and how many there are."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def own_share(items: Sequence[Item]) -> list[Item]:
+    """Those of the items that this process has to do: every item is one process's, shares differ by one at most."""
+    rank, count = process_number()
+    return list(items[rank::count])
+
+
+def wait_for_all() -> None:
+    """Returns when every process has come here; what the others wrote before can be read then."""
+    if process_number()[1] > 1:
+        dist.barrier()
 
 
 def sum_over_processes(value: Tensor) -> Tensor:
@@ -30,6 +56,21 @@ def sum_over_processes(value: Tensor) -> Tensor:
         value = value.clone()
         dist.all_reduce(value)
     return value
+
+
+def copy_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrites the tensors with those of the first process: what was drawn at random differs until then."""
+    if process_number()[1] > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor.detach(), src=0)
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Sums the gradients of all processes into each one's; a parameter without a gradient counts as zero."""
+    if process_number()[1] > 1:
+        for parameter in parameters:
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = sum_over_processes(own)
 
 
 def largest_over_processes(number: float, device: torch.device) -> float:

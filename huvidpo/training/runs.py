@@ -9,6 +9,7 @@ from pathlib import Path
 
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.memory import explained
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.examples import encode_examples
 from huvidpo.training.guard import Row
@@ -56,8 +57,9 @@ def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.in
     deadline = time.monotonic() + seconds
     preset, pipeline = backbone.preset, backbone.video
     size = (preset.num_frames, preset.width, preset.height)
-    with backbone.lock:
+    with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
         try:
+            backbone.take_turn(backbone.video)
             apply_adapter(pipeline.unet, plan.start, backbone.still_motion)
             start = plan.start.folder / PREFERENCE_FILE if plan.start else None
             pipeline.unet.unload_lora()
@@ -65,7 +67,10 @@ def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.in
             validation = None
             if plan.validation_clips:
                 folder = plan.work / "clips"
-                validation = Validation(pipeline, plan.examples, size, preset.fps, folder, plan.validation_clips)
+                recipe = preset.recipe("default")
+                validation = Validation(
+                    pipeline, plan.examples, size, preset.fps, folder, plan.validation_clips, recipe
+                )
             records = train_preference(
                 pipeline,
                 encoded,

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.pipelines.image_to_video import RECIPES, ImageToVideoOutput, ImageToVideoPipeline
+from huvidpo.pipelines.image_to_video import ImageToVideoOutput, ImageToVideoPipeline, Recipe
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.processes import process_number
@@ -31,8 +31,9 @@ class Validation:
         fps: int,
         folder: Path,
         count: int,  # clips
+        recipe: Recipe,
     ):
-        self.pipeline, self.size, self.fps, self.folder = pipeline, size, fps, folder
+        self.pipeline, self.size, self.fps, self.folder, self.recipe = pipeline, size, fps, folder, recipe
         paths = [(pair.winner, pair.prompt) for pair in examples.pairs]
         paths += [(clip.clip, clip.prompt) for clip in examples.clips]
         self.prompts = [prompt for _, prompt in paths[:count]]
@@ -64,7 +65,7 @@ class Validation:
         unet.eval()  # no dropout
         for i, (prompt, image) in enumerate(zip(self.prompts, self.first_frames, strict=True)):
             *_, output = self.pipeline.stream(
-                [prompt], [image], [SEED + i], RECIPES["default"], frames, width, height, preview_every=0
+                [prompt], [image], [SEED + i], self.recipe, frames, width, height, preview_every=0
             )
             motions.append(motion_magnitude(clip := finished(output)))
             if process_number()[0] == 0:

@@ -1,15 +1,17 @@
 """What each control of the tab Create does. Knows nothing of how a frame or a clip is made, nor of the layout."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from huvidpo.backbones import LoadedBackbone, known_words, unknown_words
 from huvidpo.categories import CATEGORIES
-from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import START, CreateLayout
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
@@ -20,6 +22,7 @@ from huvidpo.ui.widgets import meter_value, picked, wall_value
 
 Changes = dict[Any, Any]  # component -> its new value or settings
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+EXAMPLE = "Example · "
 ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
 
 
@@ -29,7 +32,8 @@ class CreateTab:
     def __init__(self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
         self.backbone, self.run = backbone, run
         self.examples = examples()
-        self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples])
+        cards = [take.card for take in self.examples]
+        self.ui = CreateLayout(backbone.preset, cards, backbone.memory, changeable_modes(backbone))
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
@@ -49,15 +53,20 @@ class CreateTab:
         ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
         for button, handler in zip(ui.keep, (self.on_keep_base, self.on_keep_dpo), strict=True):
             button.click(handler, ui.compared, shown, **QUIET)
-        form["picture"].upload(self.on_upload, None, shown, **QUIET)
+        uploaded = form["picture"].upload(self.on_upload, form["picture"], shown, **QUIET)
+        uploaded.failure(
+            self.on_unreadable, None, form["picture"], **QUIET | {"queue": True}
+        )  # warnings need the queue
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
         form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
+        ui.tab.select(self.on_open, form["category"], form["adapter"], **QUIET)
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
         # Gradio shows toasts of queued events only.
         spoken = {**QUIET, "queue": True, "concurrency_limit": None}
         ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **spoken)
+        ui.memory.input(self.on_memory, ui.memory, ui.meter, **spoken)
         ui.history.pick(self.on_history, ui.names, shown, **spoken)
         ui.wall.pick(self.on_example, None, shown, **spoken)
         latest = {**QUIET, "trigger_mode": "always_last"}
@@ -130,7 +139,7 @@ class CreateTab:
             ui.preview: gr.Image(view.preview, visible=view.preview is not None),
         }
 
-    def play(self, take: SavedTake, note: str = "") -> Changes:
+    def play(self, take: SavedTake, note: str = "", what: str = "") -> Changes:
         ui, request = self.ui, take.request
         own = request.first_frame_model == "upload"
         made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
@@ -138,7 +147,7 @@ class CreateTab:
         gif = take.gif.is_file()
         return {
             ui.video: str(take.clip),
-            ui.meter: meter_value(f"Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
+            ui.meter: meter_value(f"{what}Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
             ui.mp4: gr.DownloadButton(value=take.clip, visible=True),
             ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
         }
@@ -150,11 +159,20 @@ class CreateTab:
 
     # The form
 
-    def on_upload(self) -> Changes:
+    def on_upload(self, picture: Image.Image) -> Changes:
+        """Takes the picture only so that one that cannot be read is told at once."""
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=True)}
+
+    def on_unreadable(self) -> None:
+        """What cannot be read does not stay; Gradio tells nothing of it by itself."""
+        gr.Warning("This picture cannot be read: use another one, as PNG, JPEG or WebP.", title="That did not work")
 
     def on_clear(self) -> Changes:
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}
+
+    def on_open(self, category: str) -> gr.Dropdown:
+        """Adapters that were learned or deleted meanwhile."""
+        return gr.Dropdown(self.ui.adapter_choices(category))
 
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
@@ -167,7 +185,7 @@ class CreateTab:
         return changes
 
     def on_recipe(self, recipe: str) -> tuple[Any, Any]:
-        own = RECIPES[recipe]
+        own = self.backbone.preset.recipe(recipe)
         return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
 
     def on_words(self, *prompts: str) -> str:
@@ -178,7 +196,17 @@ class CreateTab:
         return f"{name} does not know: {', '.join(strange)}. It knows only these words: {known}."
 
     def on_estimate(self, *values: Any) -> str:
-        return estimate(self.backbone, Form(*values))
+        try:
+            return estimate(self.backbone, Form(*values))
+        except ValueError as error:  # a prompt that is too long: said below the button before it is pressed
+            return str(error)
+
+    def on_memory(self, mode: str) -> dict[str, Any]:
+        with toasts():
+            if mode not in changeable_modes(self.backbone):
+                raise ValueError("The memory mode cannot be changed here.")
+            self.backbone.set_memory(mode)
+        return meter_value(f"Memory mode {mode}: {MODES[mode]}.")
 
     # Settings of finished clips
 
@@ -193,10 +221,10 @@ class CreateTab:
 
     def on_example(self, event: gr.EventData) -> Changes:
         with toasts():
-            return self.load(self.examples[picked(event, len(self.examples))])
+            return self.load(self.examples[picked(event, len(self.examples))], EXAMPLE)
 
-    def load(self, take: SavedTake) -> Changes:
-        """Brings all settings of a take back onto the page, and plays it."""
+    def load(self, take: SavedTake, what: str = "") -> Changes:
+        """Brings all settings of a take back onto the page, and plays it; `what` it is stands before its seed."""
         ui, values = self.ui, form_values(take)
         choices = ui.adapter_choices(values["category"])
         adapter, model = values["adapter"], values.get("frame_model", "")
@@ -209,15 +237,20 @@ class CreateTab:
         changes |= {ui.form[name]: value for name, value in values.items()}
         changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}
         own = take.request.first_frame_model == "upload"
-        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note)
+        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note, what)
 
     def on_load(self, names: object, *values: Any) -> Changes:
         """An example to look at, and the clips that this browser remembers."""
         found = open_takes(names)
         start = [take for take in self.examples if take.request.category == START]
-        changes = self.load(start[0]) | {self.ui.form["random_seed"]: True} if start else {}
+        changes = self.load(start[0], EXAMPLE) | {self.ui.form["random_seed"]: True} if start else {}
         return changes | {
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
             self.ui.estimate: self.on_estimate(*values),
         }
+
+
+def changeable_modes(backbone: LoadedBackbone) -> list[str]:
+    """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
+    return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())

@@ -8,22 +8,24 @@ import gradio as gr
 from huvidpo.adapters import list_adapters
 from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
-from huvidpo.ui.widgets import Card, clip_wall, meter, text_line
+from huvidpo.ui.widgets import Card, clip_wall, meter, tell_unreadable, text_line
 
 START = "horse"  # the action chosen when the page opens
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
 ATTENTIONS = [("First and previous frame", "first-previous"), ("First frame only", "first")]
-MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base"}
+MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base", "dpo-small": "DPO, small"}
 
 
 class CreateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components; those of a `Form` are in `form`."""
 
-    def __init__(self, preset: Backbone, examples: Sequence[Card]):
-        self.preset = preset
+    def __init__(self, preset: Backbone, examples: Sequence[Card], memory: str, memory_modes: Sequence[str]):
+        """`memory` is the mode that is on, of those that can be chosen here."""
+        self.preset, self.memory_choice = preset, (memory, memory_modes)
         self.form: dict[str, Any] = {}
-        with gr.Tab("Create", id="create"):
+        with gr.Tab("Create", id="create") as self.tab:
             with gr.Row(elem_id="create", equal_height=False):
                 with gr.Column(elem_id="compose", min_width=320):
                     self._compose()
@@ -53,7 +55,7 @@ class CreateLayout:
             self.draw = gr.Button("First frame", scale=2, elem_id="first-frame")
         self.estimate = text_line(elem_id="estimate")
         with gr.Row(elem_id="seed-row"):
-            form["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=110, elem_id="seed")
+            form["seed"] = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="seed")
             form["random_seed"] = gr.Checkbox(True, label="🎲 New each time", min_width=130, elem_id="dice")
             form["adapter"] = gr.Dropdown(
                 self.adapter_choices(START), value="", label="Adapter", min_width=150, elem_id="adapter"
@@ -62,8 +64,13 @@ class CreateLayout:
             self._advanced()
 
     def _advanced(self) -> None:
-        form, preset, recipe = self.form, self.preset, RECIPES["default"]
-        form["negative_prompt"] = gr.Textbox("", label="Negative prompt", placeholder="what should not be there")
+        form, preset, recipe = self.form, self.preset, self.preset.recipe("default")
+        form["negative_prompt"] = gr.Textbox(
+            "",
+            label="Negative prompt",
+            placeholder="what should not be there",
+            info="For the first frame; for the clip too when its guidance is above 1.",
+        )
         with gr.Row():
             form["recipe"] = gr.Radio(list(RECIPES), value=recipe.name, label="Recipe", elem_id="recipe")
             form["attention"] = gr.Radio(ATTENTIONS, value="first-previous", label="Each frame looks at")
@@ -78,17 +85,28 @@ class CreateLayout:
             form["frame_seed"] = optional_number("First-frame seed", "as the seed", "frame-seed", precision=0)
             models = [(MODELS[model], model) for model in preset.first_frame_models]
             form["frame_model"] = gr.Radio(models, value=models[0][1], label="First-frame model")
+        mode, modes = self.memory_choice
+        self.memory = gr.Radio(
+            [(f"{name.capitalize()}: {MEMORY_MODES[name]}", name) for name in modes],
+            value=mode,
+            label="Memory",
+            info="A lower mode needs less of the GPU's memory and more time. It holds for everybody on this page.",
+            visible=len(modes) > 1,
+            elem_id="memory",
+        )
 
     def _first_frame(self) -> None:
         form = self.form
-        form["picture"] = gr.Image(
-            label="First frame",
-            type="pil",
-            format="png",  # the default, webp, would lose what the seed promises
-            sources=["upload", "clipboard"],
-            buttons=[],
-            placeholder="Made for you,\nor drop a picture here",
-            elem_id="picture",
+        form["picture"] = tell_unreadable(
+            gr.Image(
+                label="First frame",
+                type="pil",
+                format="png",  # the default, webp, would lose what the seed promises
+                sources=["upload", "clipboard"],
+                buttons=[],
+                placeholder="Made for you,\nor drop a picture here",
+                elem_id="picture",
+            )
         )
         form["made"] = gr.State()
         form["fit"] = gr.Radio(FITS, value="crop", label="Fit into the frame", visible=False, elem_id="fit")
@@ -141,6 +159,4 @@ class CreateLayout:
 
 def optional_number(label: str, default: object, elem_id: str, precision: int | None = None) -> gr.Number:
     """A number that may stay empty; what counts then is shown in it."""
-    return gr.Number(
-        None, label=label, placeholder=str(default), elem_id=elem_id, precision=precision, minimum=0, min_width=120
-    )
+    return gr.Number(None, label=label, placeholder=str(default), elem_id=elem_id, precision=precision, min_width=120)

@@ -9,8 +9,16 @@ from PIL import Image
 
 from huvidpo.backbones import LoadedBackbone, seconds_for
 from huvidpo.categories import check_prompt
-from huvidpo.pipelines.image_to_video import RECIPES
-from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
+from huvidpo.takes import (
+    Clip,
+    ClipRequest,
+    FirstFrame,
+    FirstFrameRequest,
+    Progress,
+    check_seed,
+    draw_seed,
+    starting_from,
+)
 from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
@@ -70,8 +78,8 @@ class Form:
         return starting_from(request, made) if made else request
 
     def next_seed(self) -> int:
-        """The seed of the next run: a new one, or the one in the form."""
-        return draw_seed() if self.random_seed or self.seed is None else int(self.seed)
+        """The seed of the next run: a new one, or the one in the form. ValueError when that is out of range."""
+        return draw_seed() if self.random_seed or self.seed is None else check_seed(int(self.seed))
 
     def keeps_picture(self) -> bool:
         """Whether a clip can start from the picture on the page: it is the first frame that the form asks for."""
@@ -121,7 +129,7 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     with closing(run("clip", (picture, request))) as steps:
         for item in steps:
             if isinstance(item, Progress):
-                yield View(f"Clip: step {item.step} of {item.total}", item.step, item.total, preview=item.preview)
+                yield View(progress_words("Clip", item), item.step, item.total, preview=item.preview)
     yield View(busy=False, take=save_take(item, picture), seed=seed)
 
 
@@ -140,20 +148,33 @@ def _first_frame(run: Run, request: FirstFrameRequest, name: str) -> Iterator[Vi
     with closing(run("first_frame", request)) as steps:
         for item in steps:
             if isinstance(item, Progress):
-                yield View(f"{name}: step {item.step} of {item.total}", item.step, item.total, preview=item.preview)
+                yield View(progress_words(name, item), item.step, item.total, preview=item.preview)
     return item
+
+
+def progress_words(name: str, progress: Progress) -> str:
+    """What is being done, and how far it is."""
+    if progress.doing:
+        return f"{progress.doing}: {progress.step / 1e9:.1f} of {progress.total / 1e9:.1f} GB are here"
+    return f"{name}: step {progress.step} of {progress.total}"
 
 
 def estimate(backbone: LoadedBackbone, form: Form) -> str:
     """What the main button is about to do and how long that takes, in one line."""
     preset, device = backbone.preset, backbone.device
     place = "GPU" if device.startswith("cuda") else "CPU"
-    clip_steps = _whole(form.steps) or RECIPES[form.recipe].steps
-    clip = seconds_for(preset, device, "clip", clip_steps)
+    recipe = preset.recipe(form.recipe)
+    guidance = recipe.guidance if form.guidance is None else form.guidance
+    clip = seconds_for(preset, device, "clip", _whole(form.steps) or recipe.steps)
+    clip /= 2 if guidance == 1 else 1  # without guidance the network runs once a step
     if form.prompt.strip() and form.keeps_picture():
         return f"Starts from the first frame shown: about {duration(clip)} on this {place}."
     frame = seconds_for(preset, device, "first_frame", _whole(form.frame_steps) or preset.first_frame_steps)
-    return f"A first frame, then the clip: about {duration(frame + clip)} on this {place}."
+    words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}."
+    missing = backbone.missing_files(form.frame_model or preset.first_frame_models[0])
+    if missing:
+        words += " Before that it downloads " + "; ".join(wanted.notice() for wanted in missing) + "."
+    return words
 
 
 def duration(seconds: float) -> str:

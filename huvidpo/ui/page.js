@@ -34,3 +34,31 @@ document.addEventListener('click', (event) => {
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
 });
+
+// Who cancels by keyboard would find the focus at the top of the page, as the button goes: it returns to what began.
+// A last update of the run can come in after that and disable the button once more, hence the ten seconds of watching.
+document.addEventListener('click', (event) => {
+  const cancel = event.target.closest?.('#cancel, #live-cancel');
+  if (!cancel) return;
+  const began = { cancel: '#make', 'live-cancel': '#live-make' }[cancel.id];
+  const watching = setInterval(() => {
+    const gone = !cancel.isConnected || !cancel.offsetParent;
+    if (gone && [document.body, cancel].includes(document.activeElement)) document.querySelector(began)?.focus();
+  }, 100);
+  setTimeout(() => clearInterval(watching), 10_000);
+});
+
+// A link can ask for a tab: /?tab=rate. Who signs in on the tab Rate comes back by such a link.
+function openAskedTab() {
+  const asked = new URLSearchParams(location.search).get('tab');
+  if (asked) document.querySelector(`[role=tab][data-tab-id="${CSS.escape(asked)}"]`)?.click();
+}
+document.addEventListener('click', (event) => {
+  if (!event.target.closest?.('#sign-in')) return;
+  const here = new URL(location);
+  here.searchParams.set('tab', 'rate');
+  history.replaceState(null, '', here);
+}, true);
+
+// Who comes by the link of a study sees that study, and nothing else of the page.
+if (new URLSearchParams(location.search).has('study')) document.documentElement.classList.add('in-study');

@@ -11,29 +11,36 @@ import gradio as gr
 
 from huvidpo.adapters import list_adapters
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
-from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
-from huvidpo.ui.making import Run, View
+from huvidpo.ui.making import Run, View, progress_words
 
 
 def make_pair(
-    run: Run, store: RatingStore, prompt: str, category: str, origin: str, against: str | None = None
+    run: Run,
+    store: RatingStore,
+    prompt: str,
+    category: str,
+    origin: str,
+    against: str | None = None,
+    adapter: str = "",
+    split: str = "",
 ) -> Iterator[View | Pair]:
     """Yields what to show, at last the pair, which is in the store then. Closing the generator ends the work.
 
-    Both takes share the noise that the frames of a clip share; with `against` they have all noise in common, and the
-    second one has that adapter in place of the category's default.
+    Both takes are of `adapter`, by default the category's own, and have noise of their own; with `against` they have
+    all noise in common, and the second one is of that adapter.
     """
     prompt, name = check_prompt(prompt), find_category(category).name
     yield View("Waiting for the model …")
     frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
-    request = starting_from(ClipRequest(prompt, name, seed=draw_seed()), frame.request)
-    clips = []
-    for number, asked in enumerate(pair_requests(request, "shared-noise", against=against), start=1):
+    request = starting_from(ClipRequest(prompt, name, adapter=adapter, seed=draw_seed()), frame.request)
+    clips, pairing = [], default_pairing(against)
+    for number, asked in enumerate(pair_requests(request, pairing, against=against), start=1):
         clips.append((yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")))
-    yield keep_pair(store, *clips, frame.image, prompt, name, origin, "shared-noise")
+    yield keep_pair(store, *clips, frame.image, prompt, name, origin, pairing, split)
 
 
 def _follow(run: Run, operation: str, payload: Any, name: str) -> Generator[View, None, FirstFrame | Clip]:
@@ -42,7 +49,7 @@ def _follow(run: Run, operation: str, payload: Any, name: str) -> Generator[View
     with closing(run(operation, payload)) as steps:
         for item in steps:
             if isinstance(item, Progress):
-                yield View(f"{name}: step {item.step} of {item.total}", item.step, item.total)
+                yield View(progress_words(name, item), item.step, item.total)
     return item
 
 

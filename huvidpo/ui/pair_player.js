@@ -80,7 +80,7 @@ const watchedOnce = () => record.seen.size >= showing.frames;
 // Answering
 
 function choose(choice) {
-  if (state !== 'open') return;
+  if (state !== 'open' || props.watching) return;
   if (!watchedOnce()) {
     say('Please watch both clips to the end once, then choose.');
     if (!clock.playing) clock.play();
@@ -97,7 +97,7 @@ function choose(choice) {
   });
 }
 
-function skip() { if (state === 'open' || state === 'loading') send('skip', {}); }
+function skip() { if (!props.watching && (state === 'open' || state === 'loading')) send('skip', {}); }
 function undo() { if (['open', 'locked', 'empty'].includes(state) && props.value.can_undo) send('undo', {}); }
 function next() { if (state === 'locked') { load(props.value.showing); side.left.closest('.pair').focus({ preventScroll: true }); } }
 
@@ -136,7 +136,7 @@ function setState(name) {
 function say(text) { find('.note').textContent = text ?? ''; }
 
 function draw() {
-  const told = state === 'locked' ? props.value.revealed : null;
+  const told = props.watching ? props.value.names : state === 'locked' ? props.value.revealed : null;
   find('.words').textContent = showing ? showing.prompt : '';
   booth.style.setProperty('--shape', showing ? `${showing.width} / ${showing.height}` : '1');
   booth.classList.toggle('wide', Boolean(showing) && showing.width > 1.3 * showing.height);
@@ -270,6 +270,7 @@ new IntersectionObserver((entries) => {
   }
   drawTransport();
 }).observe(find('.pair'));
+booth.classList.toggle('watching', Boolean(props.watching));
 document.addEventListener('keydown', onKey);
 build();
 watch('value', update);

@@ -39,13 +39,17 @@ class Revealed:
     right: str
 
 
-def pair_player(elem_id: str) -> gr.HTML:
-    """The component, empty. Its value comes from `player_value`; its template is constant: text enters as text."""
+def pair_player(elem_id: str, watching: bool = False) -> gr.HTML:
+    """The component, empty. Its value comes from `player_value`; its template is constant: text enters as text.
+
+    One for `watching` asks nothing, and shows at once what the value has under `names`: {"left": ..., "right": ...}.
+    """
     return gr.HTML(
         player_value(None, note="One moment …"),
         html_template=TEMPLATE.read_text(encoding="utf-8"),
         js_on_load="\n".join(part.read_text(encoding="utf-8") for part in PARTS),
         elem_id=elem_id,
+        watching=watching,
     )
 
 

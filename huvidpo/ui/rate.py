@@ -85,7 +85,7 @@ class RateTab:
         known = browser_id(known)
         visitor = self.visitor(known, request, profile)
         self.booth.arrive(visitor)
-        owner = is_owner(profile.username if profile else "")
+        owner = is_owner(request, profile)
         notes = [stillness_warning(self.summary().stiller), self.pusher.problem] if owner else []
         return {self.ui.visitor: known, self.ui.owner_note: " ".join(filter(None, notes))} | self.show(visitor)
 
@@ -198,9 +198,11 @@ class RateTab:
     def visitor(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
         """Who is asking, as the store may know them."""
         session = rater_hash("session", str(request.session_hash), self.salt)
+        owner = is_owner(request, profile)
         if profile is None:
-            return Visitor(rater_hash("browser", browser_id(known), self.salt), "anonymous", session)
-        kind = "owner" if is_owner(profile.username) else "huggingface"
+            kind = "owner" if owner else "anonymous"
+            return Visitor(rater_hash("browser", browser_id(known), self.salt), kind, session)
+        kind = "owner" if owner else "huggingface"
         return Visitor(rater_hash("huggingface", profile.username, self.salt), kind, session)
 
 
@@ -224,10 +226,12 @@ def named(event: gr.EventData) -> object:
     return event._data.get("rating") if isinstance(event._data, dict) else None
 
 
-def is_owner(username: str = "") -> bool:
+def is_owner(request: gr.Request, profile: gr.OAuthProfile | None) -> bool:
     """Whether someone owns this page: on a Space its author, elsewhere whoever sits at the machine."""
-    space = os.environ.get("SPACE_ID", "")
-    return username == space.split("/")[0] if space else not username
+    if space := os.environ.get("SPACE_ID"):
+        return profile is not None and profile.username == space.split("/")[0]
+    through_a_proxy = "x-forwarded-for" in request.headers
+    return not through_a_proxy and request.client is not None and request.client.host in ("127.0.0.1", "::1")
 
 
 def promise() -> str:

@@ -78,7 +78,7 @@ class RateLayout:
     def _side(self, promise: str) -> None:
         self.tally = tally(elem_id="tally")
         if os.environ.get("OAUTH_CLIENT_ID"):
-            gr.LoginButton(size="md")
+            gr.LoginButton(size="md", elem_id="sign-in")
         self.owner_note = text_line(elem_id="owner-note")
         gr.HTML("<h3>Your latest ratings</h3>")
         self.own = own_ratings(elem_id="own-ratings")

@@ -50,14 +50,19 @@ class PairSources:
         scored = ui.scored.scores(self.on_scores, who, [ui.scored, *self.tab.stage_parts], **SPOKEN)
         scored.failure(self.tab.on_stage, who, self.tab.stage_parts, **QUIET)
 
+    def bringing(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
+        """Who brings new clips, which costs the server time. ValueError when it is too often."""
+        visitor = self.tab.visitor(known, request, profile)
+        self.limit.check(visitor.rater)
+        return visitor
+
     # From a prompt
 
     def on_make(
         self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None
     ) -> Iterator[Changes]:
         with toasts():
-            visitor = self.tab.visitor(known, request, profile)
-            self.limit.check(visitor.rater)
+            visitor = self.bringing(known, request, profile)
             for item in make_pair(self.run, self.tab.store, prompt, category, "live"):
                 if isinstance(item, Pair):
                     self.tab.booth.put(visitor, item)
@@ -102,8 +107,7 @@ class PairSources:
         profile: gr.OAuthProfile | None,
     ) -> Changes:
         with toasts():
-            visitor = self.tab.visitor(known, request, profile)
-            self.limit.check(visitor.rater)
+            visitor = self.bringing(known, request, profile)
             self.tab.booth.put(visitor, add_uploaded_pair(self.tab.store, (first, second), prompt, category))
             return dict.fromkeys(self.ui.files) | self.tab.show(visitor, opening=READY)
 
@@ -125,8 +129,7 @@ class PairSources:
         profile: gr.OAuthProfile | None,
     ) -> Changes:
         with toasts():
-            visitor = self.tab.visitor(known, request, profile)
-            self.limit.check(visitor.rater)
+            visitor = self.bringing(known, request, profile)
             takes = uploads_to_score(self.tab.store, files, category)
             return {self.ui.scored: self.remember(visitor, category, takes), self.ui.scored_files: None}
 

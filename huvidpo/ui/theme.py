@@ -7,7 +7,7 @@ import gradio as gr
 from huvidpo.backbones import Backbone
 
 TITLE = "HuViDPO"
-CSS = [Path(__file__).with_name(name) for name in ("page.css", "rate.css")]
+CSS = [Path(__file__).with_name(name) for name in ("page.css", "rate.css", "study.css", "evaluate.css")]
 
 # Type that is on the visitor's machine already: nothing is fetched from elsewhere.
 SANS = ["Inter", "Segoe UI", "system-ui", "-apple-system", "Roboto", "Helvetica Neue", "sans-serif"]
@@ -154,9 +154,9 @@ HERO = """
 """
 
 
-def about(backbone: Backbone, device: str) -> str:
+def about(backbone: Backbone, device: str, memory: str) -> str:
     """Markdown for the foot of the page: what runs, on what, what it knows, under which licence."""
-    place = "a GPU" if device.startswith("cuda") else "the CPU"
+    place = f"a GPU (memory mode {memory})" if device.startswith("cuda") else "the CPU"
     return (
         f"**{backbone.title}** is running on {place} of this machine: {backbone.width} × {backbone.height} pixels, "
         f"{backbone.num_frames} frames, {backbone.fps} a second. {backbone.summary} Licence: {backbone.licence}."

@@ -1,4 +1,4 @@
-"""Three small components that Gradio lacks. Their templates are constant; text enters the page only as text.
+"""Small components that Gradio lacks. Their templates are constant; text enters the page only as text.
 
 They are instances of `gr.HTML` and no subclasses, for which Gradio would write stub files into the package.
 """
@@ -59,6 +59,34 @@ def meter_value(text: str, step: int = 0, total: int = 0) -> dict[str, Any]:
     return {"text": text, "step": step, "total": total}
 
 
+def fact_sheet(elem_id: str) -> gr.HTML:
+    """Short facts, each beside its name, and a sentence below them. Its value comes from `facts`."""
+    return gr.HTML(
+        facts(),
+        html_template='<dl></dl><p class="line" role="status"></p>',
+        js_on_load="""
+            const show = () => {
+                const rows = props.value.facts.flatMap(([name, text]) => [['dt', name], ['dd', text]]);
+                element.querySelector('dl').replaceChildren(...rows.map(([tag, text]) => {
+                    const part = document.createElement(tag);
+                    part.textContent = text;
+                    return part;
+                }));
+                element.querySelector('.line').textContent = props.value.text;
+            };
+            watch('value', show);
+            show();
+        """,
+        elem_id=elem_id,
+        elem_classes="facts",
+    )
+
+
+def facts(rows: Iterable[tuple[str, str]] = (), text: str = "") -> dict[str, Any]:
+    """What a `fact_sheet` shows: names with what is said of them, those without a word left out; a sentence."""
+    return {"facts": [list(row) for row in rows if row[1]], "text": text}
+
+
 @dataclass(frozen=True)
 class Card:
     """One clip on a wall."""
@@ -100,3 +128,18 @@ def picked(event: gr.EventData, count: int) -> int:
     if not isinstance(place, int) or not 0 <= place < count:
         raise ValueError("This clip is no longer here; reload the page.")
     return place
+
+
+def tell_unreadable(picture: gr.Image) -> gr.Image:
+    """The same picture input, which says in one sentence that a file is no picture."""
+    read = picture.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        try:
+            return read(payload)
+        except Exception as error:  # Pillow's decoders raise nearly anything on broken data
+            message = "This picture cannot be read: use another one, as PNG, JPEG or WebP."
+            raise gr.Error(message, title="That did not work", print_exception=False) from error
+
+    picture.preprocess = preprocess
+    return picture

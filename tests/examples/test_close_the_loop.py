@@ -1,13 +1,17 @@
-"""The experiment with simulated tastes: what the tastes prefer, and the whole way on a tiny model."""
+"""The experiment with simulated tastes: its rows, and the whole way on a tiny model."""
 
 import importlib.util
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 PATH = Path(__file__).parents[2] / "examples" / "close_the_loop.py"
+
+
+ROW = {"category": "horse", "taste": "warmer", "objective": "dpo", "pairs": 24, "flips": 0.2, "recipe": "", "seed": 0}
+ROW |= {"wins": 80, "decided": 100, "motion": 0.99, "clip_score": 1.0, "minutes": 4.0, "stopped": ""}
+ROW |= {"pairing": "independent"}
 
 
 @pytest.fixture(scope="module")
@@ -18,39 +22,35 @@ def example():
     return module
 
 
-def clip(brightness: list[int], red: list[int]) -> np.ndarray:
-    frames = np.zeros((len(brightness), 32, 32, 3), np.uint8)
-    frames += np.array(brightness, np.uint8)[:, None, None, None]
-    frames[..., 0] += np.array(red, np.uint8)[:, None, None]
-    return frames
-
-
-def test_warmth_is_what_later_frames_gain(example) -> None:
-    """Red less blue is 10 in the first frame, 30 and 50 later: 40 - 10."""
-    assert example.warmth(clip([5, 90, 5], [10, 30, 50])) == 30
-
-
-def test_steadiness_sees_flicker_and_not_a_fade(example) -> None:
-    """0, 20, 0, 20 has second differences of -40, 40; an even fade has none."""
-    assert example.steadiness(clip([0, 20, 0, 20], [0] * 4)) == -40
-    assert example.steadiness(clip([0, 20, 40, 60], [0] * 4)) == 0
-
-
 def test_a_row_says_what_was_missed(example) -> None:
-    row = {"category": "horse", "taste": "warmer", "objective": "dpo", "pairs": 24, "flips": 0.2, "seed": 0}
-    row |= {"win_rate": 0.8, "low": 0.68, "high": 0.9, "motion": 0.99, "minutes": 4.0, "stopped": ""}
-    assert example.line(row).endswith("reached")
-    assert example.line(row | {"low": 0.6, "motion": 0.9}).endswith("missed: win rate, motion")
+    """80 of 100 has a lower bound of 71 %; 16 of 20 has one of 58 %."""
+    assert example.line(ROW).endswith("reached")
+    assert example.line(ROW | {"wins": 16, "decided": 20, "motion": 0.9}).endswith("missed: win rate, motion")
+    assert example.line(ROW | {"clip_score": 0.94}).endswith("missed: prompts")
+
+
+def test_seeds_and_categories_are_pooled(example) -> None:
+    """80 + 20 wins of 200; mean motion of 0.99 and 1.01 is 1. Another taste stays apart."""
+    rows = [ROW, ROW | {"seed": 1, "wins": 20, "motion": 1.01}, ROW | {"taste": "livelier"}]
+    (row,) = example.pooled(rows, ("seed",))
+    assert (row["wins"], row["decided"], row["motion"], row["seed"]) == (100, 200, 1.0, "all")
+
+
+def test_a_recipe_is_changes_to_the_preset(example) -> None:
+    assert example.recipe_changes("beta=100,members=apart,epochs=3") == {"beta": 100, "members": "apart", "epochs": 3}
+    with pytest.raises(ValueError, match="no 'betta'"):
+        example.recipe_changes("betta=3")
 
 
 @pytest.mark.slow
 def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: Path, capsys) -> None:
-    options = ["--pairs", "2", "--unseen", "2", "--steps", "1", "--pairs-per-step", "1", "--start", "none"]
+    options = ["--pairs", "2", "--unseen", "2", "--steps", "1", "--recipes", "pairs_per_step=1", "--start", "none"]
     options += ["--tastes", "livelier", "--objectives", "dense", "--flips", "0.5", "--out", str(tmp_path / "loop")]
     monkeypatch.setenv("HUVIDPO_HOME", str(own_home))  # the program sets its own; this puts it back in the end
     example.main(options)
     (row,) = map(json.loads, (tmp_path / "loop" / "results.jsonl").read_text().splitlines())
-    assert row["adapter"] == "livelier-dense-2p-50f-0" and row["decided"] <= 2 and row["motion"] > 0
+    assert row["adapter"] == "livelier-dense-2p-50f-independent-pairs_per_step1-0"
+    assert row["decided"] <= 2 and row["motion"] > 0
     card = json.loads((tmp_path / "loop/adapters/pocket/horse" / row["adapter"] / "card.json").read_text())
     assert card["ratings"] == 2 and card["objective"] == "dense" and card["parent"] == "none"
     first = capsys.readouterr().out

@@ -16,6 +16,7 @@ from tests.goldens import load_golden_unet
 GOLDENS = Path(__file__).parents[1] / "goldens"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["huvidpo", "lamp"])
 def test_recipe_huvidpo_gives_the_published_latents_at_every_step(variant: str) -> None:
     """Noise sharing, guidance 12.5, DDIM 50 and the AdaIN schedule: tolerances of the goldens' README."""

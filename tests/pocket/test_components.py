@@ -80,3 +80,13 @@ def test_few_shot_clips_are_always_the_same_sixteen_of_their_action() -> None:
     assert CLIPS == 16
     assert all(clip.frames.shape == (16, 128, 128, 3) and "rain" in clip.prompt for clip in clips)
     assert np.array_equal(clips[1].frames, few_shot_clips("rain", count=2)[1].frames)
+
+
+def test_a_tokenizer_that_is_there_is_used_again(tmp_path: Path) -> None:
+    """Two made afresh may number equally frequent pieces differently: the second would not fit trained weights."""
+    first, again = new_tokenizer(tmp_path / "words"), new_tokenizer(tmp_path / "words")
+    first.save_pretrained(tmp_path / "adopted")
+    adopted = new_tokenizer(tmp_path / "adopted")
+    for other in (again, adopted):
+        assert other.get_vocab() == first.get_vocab() and other.model_max_length == first.model_max_length
+        assert other("a red zebra").input_ids == first("a red zebra").input_ids

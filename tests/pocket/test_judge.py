@@ -218,6 +218,7 @@ def test_the_shipped_judge_prefers_the_right_caption(shipped):
     assert (right > wrong).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_the_shipped_judge_names_actions_by_their_motion_and_none_in_stills(shipped):
     scenes = [sample_scene(UNSEEN + i, action=ACTIONS[i % 8]) for i in range(24)]
     clips = np.stack([render_clip(scene) for scene in scenes])

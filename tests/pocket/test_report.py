@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.evaluation.estimates import Estimate, mean, ratio, share, written
 from huvidpo.pocket.judge import Judge, load_judge
 from huvidpo.pocket.practice_clips import ACTIONS, combination, held_out_combinations, render_clip, sample_scene
 from huvidpo.pocket.practice_data import TRAINING_SEEDS
@@ -16,21 +16,17 @@ from huvidpo.pocket.report import few_shot
 from huvidpo.pocket.report.__main__ import COUNTS, main
 from huvidpo.pocket.report.ablations import changed, guidance_section
 from huvidpo.pocket.report.measures import (
-    Estimate,
     amount_of_motion,
     colour_drift,
     grid_strength,
-    mean,
     psnr,
-    ratio,
-    share,
     sharpness,
 )
 from huvidpo.pocket.report.of_clips import Continued, clip_columns
 from huvidpo.pocket.report.sections import SECTIONS
 from huvidpo.pocket.report.sheet import grid
-from huvidpo.pocket.report.studio import Studio, Variant
-from huvidpo.pocket.report.tables import Table, by_action, held_out_scenes, scenes_of, written
+from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
+from huvidpo.pocket.report.tables import Table, by_action, held_out_scenes, scenes_of
 from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
 from huvidpo.training.motion import MotionSettings
 from huvidpo.video import read_frames
@@ -113,6 +109,7 @@ def test_a_table_as_text():
     assert written(Estimate(-3, -4, -2, 9)) == "-3.00 [-4.00, -2.00]"
 
 
+@pytest.mark.slow
 def test_pictures_are_those_of_the_page_and_made_once(studio, moving_adapter):
     """The same first frame and clip as from `takes`; the second time they are read, the model is not asked."""
     prompt = "a red horse runs on the beach"
@@ -152,8 +149,9 @@ def test_a_frozen_clip_does_not_pass(studio, judge):
     assert columns["same colour at end, %"].value == columns["frame 0 PSNR, dB"].value == 100
 
 
+@pytest.mark.slow
 def test_the_default_is_a_row_of_every_ablation(studio, judge, monkeypatch):
-    monkeypatch.setattr("huvidpo.pocket.report.ablations.GUIDANCES", (1.0, RECIPES["default"].guidance))
+    monkeypatch.setattr("huvidpo.pocket.report.ablations.GUIDANCES", (2.5, SHIPPED.recipe.guidance))
     (table,) = guidance_section(studio, judge, 1)
     assert [row.endswith(" (default)") for row in table.rows] == [False, True]
     assert changed() == Variant() and changed(steps=3).recipe.steps == 3
@@ -173,6 +171,7 @@ def test_the_few_shot_curve_trains_each_run_once(studio, judge, monkeypatch):
     assert [card.stat().st_mtime_ns for card in cards] == written_at
 
 
+@pytest.mark.slow
 def test_sections_print_tables_and_gather_in_a_file(own_home, tmp_path, capsys):
     file, work = tmp_path / "report.json", ["--work", str(tmp_path / "work")]
     assert main(["autoencoder", "held-out", "--count", "2", "--json", str(file), *work]) == 0
@@ -183,7 +182,7 @@ def test_sections_print_tables_and_gather_in_a_file(own_home, tmp_path, capsys):
     assert list(report) == ["autoencoder", "held-out", "dpo"]
     figure = report["autoencoder"]["tables"][0]["rows"]["practice frames"]["PSNR, dB"]
     assert figure["count"] == 3 and figure["low"] <= figure["value"] <= figure["high"]
-    assert report["dpo"]["settings"]["clips"]["steps"] == RECIPES["default"].steps
+    assert report["dpo"]["settings"]["clips"]["steps"] == SHIPPED.recipe.steps
 
 
 @pytest.mark.slow

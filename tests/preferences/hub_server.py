@@ -1,4 +1,4 @@
-"""A loopback server that speaks as much of the Hub's protocol as datasets need, and fails when it is told to.
+"""A loopback server that speaks as much of the Hub's protocol as the project needs, and fails when it is told to.
 
 Repositories are lists of commits, a commit is path -> bytes. LFS files go through batch, PUT and verify and are served
 by a redirect to another origin, as on the Hub.
@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_test"
-LFS = (".mp4", ".png")
+LFS = (".mp4", ".png", ".safetensors", ".bin")
 # What the server may do to a request instead of answering it. `cut-after` does the work and hangs up.
 SLOW, CUT, CUT_AFTER = "slow", "cut", "cut-after"
 Fault = Callable[[str, str], int | str | None]  # kind of request, path -> status, one of the above, or None
@@ -62,6 +62,12 @@ class HubServer:
         self.port = self.http.server_address[1]
         self.url = f"http://localhost:{self.port}"
 
+    def plant(self, repo: str, revision: str, files: dict[str, bytes]) -> None:
+        """A repository as it is after a commit called `revision`, which may be "main"."""
+        oid = hashlib.sha1(repr(sorted(files)).encode()).hexdigest() if revision == "main" else revision
+        self.repositories.setdefault(repo, Repository()).commits.append((oid, files))
+        self.blobs |= {oid_of(path, content): content for path, content in files.items() if path.endswith(LFS)}
+
     def __enter__(self) -> "HubServer":
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
         return self
@@ -71,6 +77,10 @@ class HubServer:
         self.http.server_close()
 
 
+REPO = r"(?:/datasets|/spaces)?/(?P<repo>[^/]+/[^/]+)"
+API = r"/api/(?:datasets|models|spaces)/(?P<repo>[^/]+/[^/]+)"
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: HubServer
@@ -78,16 +88,19 @@ class Handler(BaseHTTPRequestHandler):
     ROUTES = {
         "create": ("POST", r"/api/repos/create"),
         "card": ("POST", r"/api/validate-yaml"),
-        "preupload": ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/preupload/(?P<rev>[^/]+)"),
-        "commit": ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/commit/(?P<rev>[^/]+)"),
-        "tree": ("GET", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?"),
-        "paths": ("POST", r"/api/datasets/(?P<repo>[^/]+/[^/]+)/paths-info/(?P<rev>[^/]+)"),
-        "info": ("GET", r"/api/datasets/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<rev>[^/]+))?"),
-        "lfs": ("POST", r"/datasets/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch"),
+        "preupload": ("POST", rf"{API}/preupload/(?P<rev>[^/]+)"),
+        "commit": ("POST", rf"{API}/commit/(?P<rev>[^/]+)"),
+        "tree": (
+            "GET",
+            rf"{API}/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?",
+        ),
+        "paths": ("POST", rf"{API}/paths-info/(?P<rev>[^/]+)"),
+        "info": ("GET", rf"{API}(?:/revision/(?P<rev>[^/]+))?"),
+        "lfs": ("POST", rf"{REPO}\.git/info/lfs/objects/batch"),
         "verify": ("POST", r"/verify/(?P<oid>[0-9a-f]{64})"),
         "put": ("PUT", r"/blobs/(?P<oid>[0-9a-f]{64})"),
         "blob": ("GET|HEAD", r"/blobs/(?P<oid>[0-9a-f]{64})"),
-        "file": ("GET|HEAD", r"/datasets/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)"),
+        "file": ("GET|HEAD", rf"{REPO}/resolve/(?P<rev>[^/]+)/(?P<path>.+)"),
     }
 
     def log_message(self, *_: object) -> None:
@@ -162,12 +175,17 @@ class Handler(BaseHTTPRequestHandler):
         return {"errors": [], "warnings": []}, 200
 
     def serve_info(self, repo: str, rev: str | None) -> tuple:
-        found = self.hub.repositories.get(repo)
-        commit = found.at(rev or "main") if found else None
+        commit, absent = self.commit_of(repo, rev or "main")
         if not commit:
-            return {"error": "not found"}, 404, {"X-Error-Code": "RevisionNotFound" if found else "RepoNotFound"}
+            return absent
         siblings = [{"rfilename": path} for path in commit[1]]
         return {"_id": "1", "id": repo, "sha": commit[0], "siblings": siblings, "private": False, "tags": []}, 200
+
+    def commit_of(self, repo: str, rev: str) -> tuple[tuple[str, dict[str, bytes]] | None, tuple]:
+        """The commit, or None with what the Hub answers then."""
+        found = self.hub.repositories.get(repo)
+        code = "RevisionNotFound" if found else "RepoNotFound"
+        return found.at(rev) if found else None, ({"error": "not found"}, 404, {"X-Error-Code": code})
 
     def serve_preupload(self, repo: str, rev: str) -> tuple:
         files = self.hub.repositories[repo].files
@@ -209,6 +227,8 @@ class Handler(BaseHTTPRequestHandler):
                 return {"error": "the branch has moved on"}, 412
             if line["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
             elif line["key"] == "lfsFile":
                 if value["oid"] not in self.hub.blobs:
                     return {"error": "no such LFS object"}, 400
@@ -217,7 +237,10 @@ class Handler(BaseHTTPRequestHandler):
         return {"success": True, "commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{oid}", "commitOid": oid}, 200
 
     def serve_tree(self, repo: str, rev: str, path: str | None) -> tuple:
-        _, files = self.hub.repositories[repo].at(rev)
+        commit, absent = self.commit_of(repo, rev)
+        if not commit:
+            return absent
+        _, files = commit
         entries = [entry(name, content) for name, content in files.items() if name.startswith(f"{path}/" * bool(path))]
         folders = {name.rsplit("/", depth)[0] for name in files for depth in range(1, name.count("/") + 1)}
         entries += [
@@ -235,7 +258,10 @@ class Handler(BaseHTTPRequestHandler):
         return [entry(path, files[path]) for path in wanted if path in files], 200
 
     def serve_file(self, repo: str, rev: str, path: str) -> tuple:
-        oid, files = self.hub.repositories[repo].at(rev)
+        commit, absent = self.commit_of(repo, rev)
+        if not commit:
+            return absent
+        oid, files = commit
         if path not in files:
             return {"error": "no such file"}, 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": oid}
         etag = f'"{oid_of(path, files[path])}"'

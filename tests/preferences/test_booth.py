@@ -209,6 +209,21 @@ def test_undo_takes_the_rating_back_and_opens_its_pair_again(booth, clock, store
     assert store.ratings() == [rating]
 
 
+def test_an_answer_after_the_names_were_seen_is_marked_however_the_pair_came_back(booth, clock, store):
+    first, _ = booth.rate(ANNA, sent(watch(booth, clock)))
+    booth.undo(ANNA)
+    clock.now += 1
+    second, _ = booth.rate(ANNA, sent(booth.open(ANNA)))
+    assert (first.supersedes, second.supersedes) == ("", first.rating_id)
+    booth.withdraw(ANNA, second.rating_id)
+    restarted = Booth(store, booth.draw, clock)
+    showing = watch(restarted, clock)
+    assert showing.pair == first.pair, "it comes like any other"
+    rating, _ = restarted.rate(ANNA, sent(showing))
+    assert rating.supersedes == second.rating_id and store.ratings() == [rating]
+    assert booth.rate(BERT, sent(watch(booth, clock, BERT)))[0].supersedes == ""
+
+
 def test_an_own_rating_can_be_changed_and_another_ones_cannot(booth, clock, store):
     rating, _ = booth.rate(ANNA, sent(watch(booth, clock)))
     for name in (rating.rating_id, "f" * 16, None, ["x"]):

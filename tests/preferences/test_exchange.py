@@ -33,6 +33,7 @@ def write_json(folder: Path, rows: object, name: str = "scores.json") -> Path:
     return folder / name
 
 
+@pytest.mark.slow
 def test_the_published_score_file(store: RatingStore, folder: Path) -> None:
     """HuViDPO's `[{"video", "score"}]`: six clips are three pairs at random, or fifteen all with all."""
     scores = [8.25, 3, 3, 0, 10, 7]
@@ -49,6 +50,7 @@ def test_the_published_score_file(store: RatingStore, folder: Path) -> None:
     assert preferences.count("tie_bad") == 1 and preferences.count("tie_good") == 0
 
 
+@pytest.mark.slow
 def test_chance_pairs_scored_clips(store: RatingStore, folder: Path) -> None:
     path = write_json(folder, [{"video": f"{i}.mp4", "score": i} for i in range(4)])
     partners = []
@@ -59,6 +61,7 @@ def test_chance_pairs_scored_clips(store: RatingStore, folder: Path) -> None:
     assert len(set(partners)) > 1
 
 
+@pytest.mark.slow
 def test_pairs_under_other_names_of_columns(store: RatingStore, folder: Path) -> None:
     """GenAI-Bench's, VideoGen-RewardBench's, Pick-a-Pic's and a chosen/rejected table."""
     tables = {
@@ -142,6 +145,7 @@ def test_files_that_are_no_tables(store: RatingStore, folder: Path) -> None:
             import_ratings(store, path, RATER, "horse")
 
 
+@pytest.mark.slow
 def test_flat_export_can_be_imported_again(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:
     pair = add_pair(prompt='=1+1, "quoted"\nand a line')
     store.append(rating_of(pair, "b", segment_labels=("a", "-", "tie", "b")))

@@ -48,6 +48,7 @@ def test_ties_do_not_open_the_gate() -> None:
 def test_only_blind_first_votes_on_measure_pairs_of_the_two_count() -> None:
     good = votes(15, 0)
     assert judge([replace(vote, is_repeat=True) for vote in good], "new", "old").wins == 0
+    assert judge([replace(vote, supersedes="f" * 16) for vote in good], "new", "old").wins == 0, "names were seen"
     assert judge(votes(15, 0, split="train"), "new", "old").wins == 0
     assert judge(good, "newer", "old").wins == 0
 

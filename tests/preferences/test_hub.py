@@ -123,6 +123,7 @@ def test_words_of_the_owner_on_the_card_stay(
     assert new_card(REPO, summarise([])).count("no data yet") == 4
 
 
+@pytest.mark.slow
 def test_two_hundred_ratings_come_through_a_storm_once(
     server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair]
 ) -> None:
@@ -184,6 +185,23 @@ def test_an_outage_loses_nothing_and_the_next_program_goes_on(
     assert hub.push(again, REPO, api) == 1 and len(rows_on_the_hub(server)) == 1
 
 
+def test_what_xet_cannot_upload_waits(
+    server: HubServer,
+    api: HfApi,
+    store: RatingStore,
+    add_pair: Callable[..., Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The Hub's client uploads videos by Xet where it can; this server has no such part, as behind a firewall."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    store.append(rating_of(add_pair()))
+    with pytest.raises(ValueError, match=r"could not be reached .*; what is not uploaded waits"):
+        hub.push(store, REPO, api, attempts=2, pause=no_pause)
+    assert store.counts().waiting == 1
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    assert hub.push(store, REPO, api) == 1 and len(rows_on_the_hub(server)) == 1
+
+
 @pytest.mark.parametrize(
     "status, sentence", [(401, "token is not valid"), (403, "may not write to"), (404, "There is no dataset")]
 )
@@ -213,6 +231,7 @@ def test_without_a_token_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         hub.new_api()
 
 
+@pytest.mark.slow
 def test_pull_brings_ratings_withdrawals_and_files_of_others(
     server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path
 ) -> None:
@@ -232,6 +251,7 @@ def test_pull_brings_ratings_withdrawals_and_files_of_others(
     assert hub.pull(store, REPO, api).records == 0, "its own come back to nobody"
 
 
+@pytest.mark.slow
 def test_pull_survives_faults(
     server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path
 ) -> None:

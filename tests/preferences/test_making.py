@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
-from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.preferences.making import adapter_difference, default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, make_clip, request_from_metadata
 from huvidpo.video import read_metadata
@@ -27,12 +27,14 @@ def test_requests_differ_in_what_the_pairing_says() -> None:
     assert dataclasses.replace(b, seed=a.seed) == a and pair_requests(REQUEST, "shared-noise") == (a, b)
     a, b = pair_requests(REQUEST, "independent")
     assert a == REQUEST and b.shared_noise_seed == -1 and b.seed != a.seed
+    assert default_pairing() == "independent" and default_pairing(against="none") == "shared-noise"
     a, b = pair_requests(REQUEST, "shared-noise", against="none")
     assert (a.adapter, b.adapter) == ("gallop", "none") and dataclasses.replace(b, adapter="gallop") == a
     with pytest.raises(ValueError, match="no pairing 'twins'"):
         pair_requests(REQUEST, "twins")
 
 
+@pytest.mark.slow
 def test_two_takes_of_a_pair_are_kept_with_all_that_made_them(backbone, moving_adapter, store: RatingStore) -> None:
     requests = pair_requests(REQUEST, "shared-noise")
     first_frame = Image.fromarray(SCENE[0])
@@ -52,6 +54,20 @@ def test_two_takes_of_a_pair_are_kept_with_all_that_made_them(backbone, moving_a
         keep_pair(store, clips[0], clips[0], first_frame, REQUEST.prompt, "horse", "live", "independent")
 
 
+def test_two_adapters_on_the_same_noise_have_a_difference_and_nothing_else_has(store: RatingStore) -> None:
+    """128 x 128 pixels of which all differ by 2; other noise, or one adapter twice, is no disagreement."""
+    settings = {"huvidpo": "test", "seed": 1, "adapter": "x", "adapter_revision": "1"}
+    clip = Clip(SCENE // 2, 8, settings)
+    brighter = Clip(SCENE // 2 + 2, 8, settings | {"adapter": "y", "adapter_revision": "2"})
+    assert adapter_difference(clip, brighter) == adapter_difference(brighter, clip) == 2
+    for other in (clip, Clip(SCENE, 8, settings | {"seed": 2}), Clip(SCENE, 8, brighter.metadata | {"seed": 2})):
+        assert adapter_difference(clip, other) == -1
+    first_frame = Image.fromarray(SCENE[0])
+    keep_pair(store, clip, brighter, first_frame, "a horse", "horse", "queue", "independent")
+    assert [outline.difference for outline in store.outlines()] == [2]
+
+
+@pytest.mark.slow
 def test_the_shared_part_of_the_noise_is_shared(backbone, moving_adapter) -> None:
     """Takes with common frame noise are closer to each other than those without; the own part still tells them apart.
 

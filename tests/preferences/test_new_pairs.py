@@ -1,5 +1,6 @@
 """Pairs out of clips that people bring and out of scores; and copies that do not say what they are."""
 
+import os
 import random
 
 import numpy as np
@@ -72,6 +73,7 @@ def test_an_upload_that_is_no_pair_is_refused_with_a_sentence(store, tmp_path):
     assert store.pairs() == []
 
 
+@pytest.mark.slow
 def test_scores_become_one_rating_for_each_random_pair(store, tmp_path):
     """Eight clips in a ring are eight pairs, each clip in two of them; 6 and 6 are a good tie, 2 and 2 a bad one."""
     takes = uploads_to_score(store, [clip(tmp_path, seed) for seed in range(8)], "horse")
@@ -97,6 +99,7 @@ def test_only_one_number_for_each_clip_is_a_score(store, tmp_path, scores):
     assert store.ratings() == []
 
 
+@pytest.mark.slow
 def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
     for number in range(3):
         plant_pair(store, tmp_path, number)
@@ -134,8 +137,19 @@ def test_a_blind_copy_has_the_same_pictures_and_nothing_else(tmp_path):
     assert read_metadata(copy) == {} and b"gallop" not in copy.read_bytes()
     np.testing.assert_array_equal(read_frames(copy)[0], read_frames(original)[0])
     assert original.stem not in copy.name and copy.name != blind_copy(original, tmp_path / "shown", b"other").name
-    before = copy.stat().st_mtime_ns
-    assert blind_copy(original, tmp_path / "shown", b"secret") == copy and copy.stat().st_mtime_ns == before
+    before = copy.stat().st_ino
+    assert blind_copy(original, tmp_path / "shown", b"secret") == copy and copy.stat().st_ino == before
+
+
+def test_a_blind_copy_that_nobody_asks_for_is_removed_after_a_day(tmp_path):
+    clips = [write_mp4(drawn_clip(seed), tmp_path / f"{seed}.mp4", FPS) for seed in (1, 2, 3)]
+    old, used = (blind_copy(clip, tmp_path / "shown", b"secret") for clip in clips[:2])
+    for copy in (old, used):
+        os.utime(copy, (0, 0))
+    assert blind_copy(clips[1], tmp_path / "shown", b"secret") == used
+    third = blind_copy(clips[2], tmp_path / "shown", b"secret")
+    assert sorted((tmp_path / "shown").iterdir()) == sorted([used, third])
+    assert blind_copy(clips[0], tmp_path / "shown", b"secret") == old and old.is_file()
 
 
 def test_a_clip_that_cannot_be_copied_leaves_nothing_behind(tmp_path):

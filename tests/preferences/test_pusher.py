@@ -36,6 +36,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_it_goes_on_with_what_is_left_and_sends_more_when_enough_waits(
     server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]
 ) -> None:
@@ -51,6 +52,24 @@ def test_it_goes_on_with_what_is_left_and_sends_more_when_enough_waits(
     pusher.notify()
     pusher.stop(PATIENCE)
     assert store.counts().waiting == 0 and len(rows_on_the_hub(server)) == 4 and pusher.problem == ""
+
+
+def test_a_start_brings_back_what_the_hub_has(
+    server: HubServer, store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    """A Space that was restarted with an empty disk; and before, one whose dataset is not there yet."""
+    api = HfApi(endpoint=server.url, token=TOKEN)
+    store.append(rating_of(add_pair()))
+    first = Pusher(store, REPO, api, every=3600)
+    first.start()
+    until(lambda: store.counts().waiting == 0)
+    first.stop(PATIENCE)
+    emptied = RatingStore(tmp_path / "emptied")
+    second = Pusher(emptied, REPO, api, every=3600)
+    second.start()
+    until(lambda: emptied.counts().saved == 1)
+    second.stop(PATIENCE)
+    assert emptied.ratings() == store.ratings() and emptied.counts().waiting == 0 and second.problem == ""
 
 
 def test_a_problem_is_told_and_goes_away(server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]) -> None:
@@ -95,6 +114,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_sigterm_uploads_what_waits(server: HubServer, store: RatingStore, add_pair: Callable[..., Pair]) -> None:
     """A program that has kept one rating and waits five minutes for its next push is told to end."""
     add_pair()

@@ -8,7 +8,14 @@ from dataclasses import replace
 import pytest
 
 from huvidpo.preferences.records import Pair, TakeRecord, new_pair
-from huvidpo.preferences.selection import MEASURE_DRAWS, REPEAT_GAP, information, most_telling, next_showing
+from huvidpo.preferences.selection import (
+    MEASURE_DRAWS,
+    REPEAT_GAP,
+    distinctness,
+    information,
+    most_telling,
+    next_showing,
+)
 from huvidpo.preferences.store import PairOutline, RatingStore
 from tests.preferences.conftest import rating_of
 
@@ -93,8 +100,26 @@ def test_information_by_hand() -> None:
     assert information(3, 0, 3) == pytest.approx(0.16) and information(2, 2, 0) == 1
 
 
-def outline(pair_id: str, prompt: str, adapters: str, votes: tuple[int, int, int] = (0, 0, 0)) -> PairOutline:
-    return PairOutline(pair_id, "queue", "train", "horse", prompt, *adapters, *votes)
+def test_distinctness_by_hand() -> None:
+    """6 / (6 + 2) = 3/4; what is usual is one half, as is what is not known; nothing at all is 0."""
+    assert distinctness(6, 2) == 0.75 and distinctness(0, 2) == 0
+    assert distinctness(2, 2) == distinctness(-1, 2) == distinctness(-1, 0) == distinctness(0, 0) == 0.5
+
+
+def outline(
+    pair_id: str, prompt: str, adapters: str, votes: tuple[int, int, int] = (0, 0, 0), difference: float = -1
+) -> PairOutline:
+    return PairOutline(pair_id, "queue", "train", "horse", prompt, *adapters, *votes, difference)
+
+
+def test_adapters_that_make_different_clips_come_first() -> None:
+    """Differences of 1 and 5, usually 3: 1/4 and 5/8; not known is 1/2. Votes on a prompt still weigh more."""
+    same, unlike = outline("1", "new", "xy", difference=1), outline("2", "new", "xy", difference=5)
+    unknown = outline("3", "new", "xx")
+    assert most_telling([same, unlike, unknown], [], random.Random(0)).pair_id == "2"
+    assert most_telling([same, unknown], [], random.Random(0)).pair_id in "13"
+    known = outline("4", "old", "zz", (1, 1, 0))
+    assert most_telling([unlike._replace(prompt="old"), unknown], [known], random.Random(0)).pair_id == "3"
 
 
 def test_open_contests_and_unknown_prompts_come_first() -> None:

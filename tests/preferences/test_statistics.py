@@ -49,6 +49,19 @@ def test_alpha_of_four_raters_with_missing_values() -> None:
     assert krippendorff_alpha(units) == pytest.approx(0.743, abs=5e-4)
 
 
+def test_alpha_of_numbers() -> None:
+    """Krippendorff's own example again, as numbers: interval alpha 0.849 (Computing alpha, 2011, part D).
+
+    By hand, units 12, 22, 33: n = 6, n_1 = 1, n_2 = 3, n_3 = 2. D_o = 2 x 1 / 6;
+    D_e = 2 (1 x 3 x 1 + 1 x 2 x 4 + 3 x 2 x 1) / 30 = 34 / 30. alpha = 1 - 10 / 34.
+    """
+    units = ["111", "2232", "3333", "3333", "2222", "1234", "4444", "1121", "2222", "555", "11", "3"]
+    assert krippendorff_alpha([list(map(int, unit)) for unit in units], interval=True) == pytest.approx(
+        0.849, abs=5e-4
+    )
+    assert krippendorff_alpha([(1, 2), (2, 2), (3, 3)], interval=True) == pytest.approx(1 - 10 / 34)
+
+
 def test_alpha_is_unknown_without_overlap_or_variety() -> None:
     assert all(math.isnan(krippendorff_alpha(units)) for units in ([], ["a", "b"], ["aa", "aa"]))
     assert krippendorff_alpha(["aa", "bb"]) == 1
@@ -84,6 +97,8 @@ def test_self_agreement_compares_repeats_with_the_first_answer_of_the_same_rater
         rating(2, "a", is_repeat=True),
         rating(2, "a", rater="2"),  # somebody else's first
         rating(3, "a", rater="2", is_repeat=True),  # of nothing
+        rating(4, "a"),
+        rating(4, "b", is_repeat=True, supersedes="f" * 16),  # after its names were seen
     ]
     assert self_agreement(ratings) == Share(2, 3)
 

@@ -65,7 +65,7 @@ def test_changing_and_taking_back_only_appends(store: RatingStore, add_pair: Cal
     store.append(first)
     store.append(second)
     assert store.ratings() == [second]
-    with pytest.raises(ValueError, match="no longer counts"):
+    with pytest.raises(ValueError, match="changed already"):
         store.append(rating_of(pair, "a", supersedes=first.rating_id))
     with pytest.raises(ValueError, match="not yours"):
         store.append(rating_of(pair, "a", rater=BELA, supersedes=second.rating_id))
@@ -77,6 +77,20 @@ def test_changing_and_taking_back_only_appends(store: RatingStore, add_pair: Cal
         store.withdraw(second.rating_id, ANNA)
     kinds = [type(record) for record in store.batch(store.seal())]
     assert kinds == [Rating, Rating, Withdrawal]
+
+
+def test_an_answer_after_one_that_was_taken_back_says_so(store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    pair = add_pair()
+    first = rating_of(pair, "a")
+    store.append(first)
+    assert store.taken_back(pair.pair_id, ANNA) == "", "it counts"
+    store.withdraw(first.rating_id, ANNA)
+    assert store.taken_back(pair.pair_id, ANNA) == first.rating_id and store.taken_back(pair.pair_id, BELA) == ""
+    again = rating_of(pair, "b", supersedes=first.rating_id)
+    store.append(again)
+    assert store.ratings() == [again] and store.taken_back(pair.pair_id, ANNA) == ""
+    with pytest.raises(ValueError, match="changed already"):
+        store.append(rating_of(pair, "a", supersedes=first.rating_id))
 
 
 def test_the_same_rating_twice_is_one_and_a_stolen_name_is_refused(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.preferences.pairs import JudgedClip, TrainingPair, TrainingSet
 from huvidpo.training.examples import encode_examples
 from huvidpo.training.reference import add_policy, load_lora, lora_state
@@ -51,6 +52,7 @@ def test_judged_clips_and_clips_that_are_too_short(pipeline, tmp_path: Path) -> 
         encode_examples(pipeline, TrainingSet(clips=(JudgedClip(short, "x", True),)), [], SIZE, tmp_path / "cache")
 
 
+@pytest.mark.slow
 def test_clips_before_and_during_a_run(pipeline, pairs: TrainingSet, tmp_path: Path) -> None:
     """The share is 1 while nothing has been learned; the clips before are made once, with the adapter off."""
     unet = pipeline.unet
@@ -59,7 +61,7 @@ def test_clips_before_and_during_a_run(pipeline, pairs: TrainingSet, tmp_path: P
             if "attn_temp.to_out" in name or "conv1d" in name:
                 parameter += 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
     add_policy(unet, 2, 4, 0.0, seed=0)
-    validation = Validation(pipeline, pairs, SIZE, 8, tmp_path / "clips", count=1)
+    validation = Validation(pipeline, pairs, SIZE, 8, tmp_path / "clips", 1, RECIPES["default"])
     assert validation(50) == pytest.approx(1)
     generator = torch.Generator().manual_seed(3)
     load_lora(unet, {name: 0.3 * torch.randn(v.shape, generator=generator) for name, v in lora_state(unet).items()})

@@ -52,12 +52,14 @@ def test_only_motion_parts_change(pipeline: ImageToVideoPipeline, tmp_path: Path
     assert not any(parameter.requires_grad for parameter in pipeline.unet.parameters())
 
 
+@pytest.mark.slow
 def test_it_learns(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
     settings = MotionSettings(steps=60, learning_rate=3e-3, num_frames=4, clips_per_step=2, seed=2)
     losses = [record.loss for record in train_motion(pipeline, moving_clips(), settings, tmp_path / "run")]
     assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(
     pipeline: ImageToVideoPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +80,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
         assert torch.equal(value, whole[name]), name
 
 
+@pytest.mark.slow
 def test_inversion_gives_the_noise_that_sampling_turns_back_into_the_clip(pipeline: ImageToVideoPipeline) -> None:
     """DDIM from the inverted noise lands near the clip; from other noise it does not."""
     unet, golden = load_golden_unet("huvidpo", "train")

@@ -18,6 +18,7 @@ def test_orthogonalising_keeps_the_directions_and_levels_the_singular_values(sha
     torch.testing.assert_close(levelled, torch.diag(diagonal), atol=2e-3, rtol=0)
 
 
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon from 2.9 on; with it, this compares")
 @pytest.mark.parametrize("shape", [(16, 48), (48, 16)])
 def test_three_steps_equal_torchs_own(shape):
     """torch.optim.Muon works in bfloat16, so the two agree to about a hundredth of a step."""

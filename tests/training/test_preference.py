@@ -1,9 +1,6 @@
 """The preference loop: it learns, goes on where it stopped, stops by itself, and spreads over processes."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,8 +16,8 @@ from huvidpo.training.examples import draw_batch, draw_example, frame_labels
 from huvidpo.training.preference import PreferenceRecord, read_log, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, preset_settings, total_steps
 from huvidpo.training.reference import lora_state
+from tests.launched import launch_two
 
-ROOT = Path(__file__).parents[2]
 SETTINGS = PreferenceSettings(
     "dpo", beta=500, learning_rate=2e-3, steps=6, rank=2, pairs_per_step=2, guard=False, seed=1
 )
@@ -41,6 +38,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_it_learns_the_preference(pipeline, encoded, tmp_path: Path) -> None:
     """Right beats down: the margin rises, and the policy comes nearer to the winner than to the loser."""
     settings = replace(SETTINGS, steps=30, draws_per_pair=2, mirror=False)
@@ -52,6 +50,7 @@ def test_it_learns_the_preference(pipeline, encoded, tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in pipeline.unet.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -103,6 +102,7 @@ def test_another_run_s_checkpoint_is_refused(pipeline, encoded, start_over, tmp_
         next(train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "more examples"))
 
 
+@pytest.mark.slow
 def test_kept_reference_errors_change_nothing(pipeline, encoded, start_over, tmp_path: Path, monkeypatch) -> None:
     """Three pairs with two draws each: from the third pass on the reference rests."""
     settings = replace(SETTINGS, draws_per_pair=2, steps=9, pairs_per_step=1)
@@ -112,6 +112,7 @@ def test_kept_reference_errors_change_nothing(pipeline, encoded, start_over, tmp
     assert [r.loss for r in train(pipeline, encoded, settings, tmp_path / "anew")] == kept
 
 
+@pytest.mark.slow
 def test_the_guard_stops_and_the_best_weights_are_kept(
     pipeline, encoded, start_over, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,24 +215,25 @@ def test_presets() -> None:
             preset_settings(*arguments)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(pipeline, encoded, start_over, tmp_path: Path) -> None:
-    """Started by `accelerate launch`, each with half of the pairs of every step."""
+    """Started by `accelerate launch`, each with half of the pairs of every step.
+
+    Where a gradient is nearly 0, Adam makes a whole step of a rounding error, so single weights may differ a little;
+    what was learned as a whole may not, and a process that saw other pairs would have learned something else.
+    """
     settings = replace(SETTINGS, steps=3, pairs_per_step=4, objective="dense")
     state = {"encoded": encoded, "settings": settings, "unet": pipeline.unet.state_dict()}
     torch.save(state | {"config": dict(pipeline.unet.config)}, tmp_path / "start.pt")
     records = train(pipeline, encoded, settings, tmp_path / "one")
     expected = lora_state(pipeline.unet)
-    # `accelerate launch --cpu` starts one process, whatever is asked for; --multi_gpu starts several without GPUs too.
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--main_process_port", "0", "-m", "tests.training.one_of_several", str(tmp_path)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    launch_two("tests.training.one_of_several", str(tmp_path))
     found = [json.loads((tmp_path / f"rows-{rank}.json").read_text()) for rank in (0, 1)]
     assert [row["loss"] for row in found[0]] == [row["loss"] for row in found[1]]
     assert [row["loss"] for row in found[0]] == pytest.approx([record.loss for record in records], rel=1e-4)
     for rank in (0, 1):
         own = torch.load(tmp_path / f"lora-{rank}.pt", weights_only=True)
-        for name, value in expected.items():
-            torch.testing.assert_close(own[name], value, atol=1e-5, rtol=1e-3)
+        assert own.keys() == expected.keys()
+        difference = sum((own[name] - expected[name]).norm() ** 2 for name in expected) ** 0.5
+        learned = sum(expected[name].norm() ** 2 for name in expected if "lora_B" in name) ** 0.5
+        assert learned > 0 and difference < 0.01 * learned

@@ -15,7 +15,8 @@ from huvidpo.training.preference_step import accumulate_gradients, batch_weight
 from huvidpo.training.reference import add_policy, load_lora, lora_state, reference
 from tests.goldens import load_golden_unet
 
-SETTINGS = PreferenceSettings("dpo", beta=500, learning_rate=1e-3, rank=2, alpha=4)
+# In single precision on every processor: equations are compared here.
+SETTINGS = PreferenceSettings("dpo", beta=500, learning_rate=1e-3, rank=2, alpha=4, autocast=False)
 SCHEDULER = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 
 
@@ -99,6 +100,7 @@ def test_policy_and_reference_are_equal_at_the_start(policy, pipeline, encoded, 
     assert numbers["accuracy"][0] / numbers["accuracy"][1] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", ["together", "apart"])
 def test_every_lora_module_learns_under_checkpointing(policy, pipeline, encoded, members: str) -> None:
     """With reentrant checkpointing those of the down blocks would not. At the start all A wait for their B."""
@@ -114,10 +116,11 @@ def test_every_lora_module_learns_under_checkpointing(policy, pipeline, encoded,
         torch.testing.assert_close(checkpointed[name], value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_apart_is_exactly_together(policy, pipeline, encoded, judged, objective: str) -> None:
     randomise(policy)
-    settings = preset_settings("recommended", objective)
+    settings = replace(preset_settings("recommended", objective), autocast=False)
     settings = replace(settings, beta=20, safe_loser=None if objective == "kto" else 0.5)
     batch = drawn(pipeline, judged if objective == "kto" else encoded, settings)
     assert batch.real == (3 if objective == "ipo" else 0)
@@ -131,7 +134,7 @@ def test_apart_is_exactly_together(policy, pipeline, encoded, judged, objective:
     for name, value in together.items():
         torch.testing.assert_close(apart[name], value, atol=1e-5, rtol=1e-3)
     for name in numbers:
-        assert again[name] == pytest.approx(numbers[name], rel=1e-4, abs=1e-6), name
+        assert again[name] == pytest.approx(numbers[name], rel=1e-4, abs=1e-5), name
 
 
 def test_known_reference_errors_save_the_reference_s_pass(policy, pipeline, encoded) -> None:

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import pytest
 
@@ -109,9 +110,13 @@ class Visit:
         self.complaints: list[str] = []
         self.page = self.context.new_page()
         self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("pageerror", self.on_error)
         self.page.goto(url)
         self.settled()
+
+    def on_error(self, error: Exception) -> None:
+        """Keeps an error of the page's scripts."""
+        self.complaints.append(str(error))
 
     def settled(self) -> None:
         """Waits until the page has asked the server for its start, and has the answer."""
@@ -124,6 +129,20 @@ class Visit:
         for field in ("#steps input", "#frame-steps input"):
             self.page.fill(field, "1")
             self.page.press(field, "Tab")
+
+    def write(self, field: str, words: str) -> None:
+        """Types into a field as people do, who are slower than the page.
+
+        An accordion that was just opened gives its fields their first words once more, and Gradio closes its stream
+        of answers after the last one: an event at that very moment would wait for the next one.
+        """
+        box = self.page.locator(field)
+        box.click()
+        self.page.wait_for_timeout(1000)
+        box.press("Control+a")
+        box.press_sequentially(words)
+        self.page.wait_for_timeout(1000)
+        assert box.input_value() == words
 
     def new_seed_each_time(self, wanted: bool) -> None:
         self.page.set_checked("#dice input", wanted)
@@ -138,16 +157,29 @@ class Visit:
         return self.page.inner_text("#meter")
 
 
-@pytest.fixture
-def visit(browser, page_url) -> Iterator:
-    """Opens visits; at the end, no page may have complained to its console."""
-    visits: list[Visit] = []
+Kind = TypeVar("Kind", bound=Visit)
 
-    def start(**context) -> Visit:
-        visits.append(Visit(browser, page_url, **context))
+
+@contextmanager
+def visits_of(kind: type[Kind], browser, url: str) -> Iterator[Callable[..., Kind]]:
+    """Opens visits of a kind, each with the options of a browser context; at the end they are closed.
+
+    No page may have complained to its console by then.
+    """
+    visits: list[Kind] = []
+
+    def start(**context) -> Kind:
+        visits.append(kind(browser, url, **context))
         return visits[-1]
 
     yield start
     for visit in visits:
         visit.context.close()
     assert [visit.complaints for visit in visits] == [[] for _ in visits]
+
+
+@pytest.fixture
+def visit(browser, page_url) -> Iterator[Callable[..., Visit]]:
+    """Opens visits to the page as it ships."""
+    with visits_of(Visit, browser, page_url) as start:
+        yield start

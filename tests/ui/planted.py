@@ -1,11 +1,17 @@
-"""Pairs of short drawn clips for the tab Rate: half a second each, so that a test can watch them to the end."""
+"""What pages are tested with: pairs of short drawn clips, half a second each, so that a test can watch them to the
+end; votes between two adapters; an evaluation."""
 
 import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from huvidpo.preferences.records import Pair, TakeRecord, new_pair
+from huvidpo.adapters import Adapter, find_adapter, read_adapter
+from huvidpo.evaluation.metrics import pixel_metrics
+from huvidpo.evaluation.results import ClipResult, Results, System, write_results
+from huvidpo.preferences.records import Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import write_mp4
 
@@ -46,3 +52,46 @@ def plant_pairs(home: Path, folder: Path, count: int) -> list[Pair]:
     pairs = [plant_pair(store, folder, number) for number in range(count)]
     store.close()
     return pairs
+
+
+def plant_candidate(home: Path) -> Adapter:
+    """A horse adapter `dpo-1` on top of the shipped one, known by its card; its weights are never loaded."""
+    folder = home / "adapters" / "pocket" / "horse" / "dpo-1"
+    folder.mkdir(parents=True)
+    card = {"backbone": "pocket", "category": "horse", "kind": "preference", "parent": "motion", "ratings": 40}
+    (folder / "card.json").write_text(json.dumps(card | {"created_at": "2030-01-02T00:00:00+00:00"}))
+    (folder / "preference_lora.safetensors").write_bytes(b"not looked at")
+    return read_adapter(folder)
+
+
+def plant_votes(store: RatingStore, folder: Path, adapter: Adapter, wins: int, losses: int) -> None:
+    """Votes on as many prompts for and against the adapter, whose clips have 9/10 of its parent's motion."""
+    (parent,) = adapter.parents()
+    for i in range(wins + losses):
+        pair = plant_pair(store, folder, 500 + i, prompt=f"a horse to vote on, number {i}")
+        a = replace(pair.a, adapter=adapter.name, adapter_revision=adapter.revision(), motion=0.9)
+        b = replace(pair.b, adapter=parent.name, adapter_revision=parent.revision(), motion=1.0)
+        voted = replace(new_pair(a, b, f"{pair.prompt}, again", "horse", "queue", "independent"), split="measure")
+        store.add_pair(voted)
+        store.append(Rating(new_id(), voted, "a" if i < wins else "b", "a", "d" * 16))
+
+
+def plant_evaluation(home: Path, name: str, prompts: int = 6) -> Path:
+    """An evaluation of the shipped horse adapter, of `dpo-1` where it is, and of clips that stand still."""
+    folder = home / "evaluations" / name
+    known = [found for one in ("motion", "dpo-1") if (found := find_adapter("pocket", "horse", one))]
+    settings = {one.name: {"adapter_revision/horse": one.revision()} for one in known}
+    clips = []
+    for place, system in enumerate([*settings, "frozen"]):
+        (folder / "clips" / system).mkdir(parents=True)
+        for i in range(prompts):
+            frames = drawn_clip(1000 + 10 * place + i)
+            frames = np.repeat(frames[:1], FRAMES, axis=0) if system == "frozen" else frames
+            file = f"clips/{system}/horse-{i:02}-0.mp4"
+            write_mp4(frames, folder / file, FPS)
+            metrics = pixel_metrics(frames) | {"clip_score": 60.0 + place + i / 4}
+            clips.append(ClipResult(system, "horse", f"horse-{i:02}", f"a horse, prompt {i}", 0, file, metrics))
+    titles = {"motion": "Shipped motion", "dpo-1": "Learned from 40 ratings", "frozen": "First frame repeated"}
+    systems = tuple(System(one, titles[one], settings.get(one, {})) for one in [*settings, "frozen"])
+    write_results(Results("pocket", "2030-01-03T00:00:00+00:00", {}, systems, tuple(clips)), folder)
+    return folder

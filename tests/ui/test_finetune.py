@@ -1,6 +1,5 @@
 """What the tab Fine-tune does on the server: readiness, slices, pause and resume, candidates, what it refuses."""
 
-import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 import torch
 
@@ -18,10 +18,12 @@ from huvidpo import adapters
 from huvidpo.adapters import find_adapter
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
-from tests.test_learning_commands import rated_pairs, vote
+from huvidpo.video import write_mp4
+from tests.test_learning_commands import rated_pairs, write_clip
 
 
 @pytest.fixture(autouse=True)
@@ -56,15 +58,19 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str
 
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
     empty = tab.on_readiness("horse", "dpo", 5)
-    assert "0 usable pairs, 8 more are needed" in empty[tab.ui.readiness]
+    assert dict(empty[tab.ui.readiness]["facts"]) == {"Usable": "0 pairs; 8 more are needed"}
+    assert "Rate more in the tab Rate" in empty[tab.ui.readiness]["text"]
     assert empty[tab.ui.begin].interactive is False
     with pytest.raises(gr.Error, match="8 more are needed"):
         begin()
     assert not (home() / "runs").exists()
     rated_pairs(RatingStore(home()), tmp_path, 8)
     full = tab.on_readiness("horse", "dpo", 5)
-    assert full[tab.ui.readiness].startswith("8 usable pairs from 1 person. 5 min on this CPU, about")
+    told = dict(full[tab.ui.readiness]["facts"])
+    assert told["Usable"] == "8 pairs, rated by 1 person" and told["Time"].startswith("5 min on this CPU, about")
+    assert told["Memory"].startswith("0.7 GB of ") and "GPU quota" not in told
     assert full[tab.ui.begin].interactive is True
+    assert tab.on_readiness("horse", "dpo", 5, "horse/dpo-1")[tab.ui.begin].interactive is False, "one run at a time"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +90,22 @@ def test_a_run_that_is_not_there_is_refused(tab, store, run: Any) -> None:
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store) -> None:
-    assert "7 slices of 45 s of your GPU quota" in runs.readiness(pocket, "horse", "dpo", 5, zero_gpu=True).text
+    told = dict(needs.readiness(pocket, "horse", "dpo", 5, zero_gpu=True).facts)
+    assert told["GPU quota"] == "7 slices of 45 s, each a request of yours" and told["Memory"] == "0.7 GB"
 
 
+def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pocket needs 0.7 GB with both members together, 0.4 GB with one after the other."""
+    fits = [needs.members_that_fit(pocket.preset, free) for free in (0.8, 0.6, None)]
+    assert fits == ["together", "apart", "together"]
+    monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.6)
+    assert dict(needs.readiness(pocket, "horse", "dpo", 5, False).facts)["Memory"] == "0.4 GB of 0.6 GB that are free"
+    monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.3)
+    ready = needs.readiness(pocket, "horse", "dpo", 5, False)
+    assert not ready.ready and "does not fit" in ready.text
+
+
+@pytest.mark.slow
 def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin()
     assert run == "horse/dpo-1"
@@ -103,7 +122,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     *_, last = tab.on_slice(run)
     assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
-    assert last[tab.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished].choices == []
+    assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False
 
 
 def ended_now(read):
@@ -141,6 +160,7 @@ def worker(tab: FinetuneTab, payload: bytes, answers) -> None:
     answers.put(None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ZeroGPU forks, on Linux")
 def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> None:
     """As on ZeroGPU: arguments and records are pickled, what the worker's memory holds afterwards is lost."""
@@ -156,32 +176,26 @@ def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> Non
         process.join()
 
 
-def test_candidates_on_the_page(tab, store, moving_adapter) -> None:
-    shown = tab.on_adapter("horse", "gallop")
-    assert "0 votes for it" in shown[tab.ui.verdict] and Path(shown[tab.ui.download]).is_file()
-    with pytest.raises(gr.Error, match="Not yet"):
-        tab.on_promote("horse", "gallop")
-    with pytest.raises(gr.Error, match="Choose an adapter"):
-        tab.on_promote("horse", str(moving_adapter.folder))
-    vote(store, moving_adapter.revision(), "", 12)
-    assert tab.on_adapter("horse", "gallop")[tab.ui.promote].interactive is True
-    tab.on_promote("horse", "gallop")
-    assert find_adapter("pocket", "horse", "").name == "gallop"
-    with pytest.raises(gr.Error, match="is the default"):
-        tab.on_delete("horse", "gallop")
-    with pytest.raises(gr.Error, match="no earlier default"):
-        tab.on_rollback("horse")
-
-
 def test_plots_are_short_and_smooth() -> None:
     rows = [{"step": float(i), "winner_drift": i % 2, "loser_drift": 1.0} for i in range(1, 1001)]
-    table = plot_of(rows, PLOTS["Drift from the start"])
-    assert set(table["what"]) == {"winners", "losers"} and len(table) <= 500
-    assert table[table["what"] == "winners"]["value"].iloc[-1] == pytest.approx(0.5)
+    table = plot_of(rows, [*PLOTS.values()][-1])
+    assert set(table["line"]) == {"winners", "losers"} and len(table) <= 500
+    assert table[table["line"] == "winners"]["value"].iloc[-1] == pytest.approx(0.5)
     assert plot_of([], {"loss": "loss"}).empty
 
 
-def test_nothing_is_deleted_on_a_space(tab, store, moving_adapter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
-    with pytest.raises(gr.Error, match="Nothing is deleted"):
-        tab.on_delete("horse", "gallop")
+@pytest.mark.slow
+def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None:
+    """They are copied beside the run, so that a later slice finds them; a clip that is too short is named."""
+    clip, short = write_clip(tmp_path / "real.mp4", 90), tmp_path / "short.mp4"
+    write_mp4(np.zeros((9, 32, 32, 3), np.uint8), short, 8)
+    for files, sentence in (([], "upload 1 to 32"), ([str(clip), str(short)], "short.mp4 has 9 frames")):
+        with pytest.raises(gr.Error, match=sentence):
+            tab.on_begin("horse", "ipo", "", 60.0, files)
+    assert runs.unfinished_runs(tab.backbone.preset) == []
+    run = tab.on_begin("horse", "ipo", "", 60.0, [str(clip)])[tab.ui.current]
+    clip.unlink()
+    plan = runs.plan_of(tab.backbone, run)
+    assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
+    (first,) = tab.on_slice(run)
+    assert "step 1" in first[tab.ui.meter]["text"]

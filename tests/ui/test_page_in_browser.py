@@ -123,6 +123,13 @@ def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit,
     page = here.page
     wide = tmp_path / "wide.png"
     Image.new("RGB", (300, 100), (20, 160, 60)).save(wide)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(wide.read_bytes()[:40])
+    page.set_input_files("#picture input[type=file]", broken)
+    page.wait_for_selector("text=This picture cannot be read")
+    page.wait_for_selector("#picture input[type=file]", state="attached")  # it is gone again
+    assert all("500" in complaint for complaint in here.complaints)  # the browser's word for a refused input
+    here.complaints.clear()
     assert not page.is_visible("#fit")
     page.set_input_files("#picture input[type=file]", wide)
     page.wait_for_selector("#fit", state="visible")
@@ -150,7 +157,8 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     page.click("#cancel")
     page.wait_for_selector("text=Stopped.")
     page.wait_for_selector("#make:enabled")
-    page.wait_for_timeout(3000)  # nothing of the cancelled run comes in late
+    page.wait_for_timeout(3000)  # what comes in late of the cancelled run changes nothing
+    page.wait_for_function("document.activeElement.id === 'make'")
     assert page.is_enabled("#make") and here.said() == "Stopped." and page.locator("#history li").count() == 0
 
 

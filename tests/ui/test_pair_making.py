@@ -29,11 +29,12 @@ def store(tmp_path, monkeypatch):
     store.close()
 
 
+@pytest.mark.slow
 def test_a_pair_has_one_first_frame_two_seeds_and_no_preview_that_takes_sides(visitors, store):
     *views, pair = make_pair(visitors, store, f" {PROMPT} ", "horse", "live")
     assert all(view.busy and view.preview is None and view.take is None for view in views)
     assert {view.text.split(":")[0] for view in views if view.total} == {"First frame", "Clip 1 of 2", "Clip 2 of 2"}
-    assert store.pairs() == [pair] and (pair.prompt, pair.origin, pair.pairing) == (PROMPT, "live", "shared-noise")
+    assert store.pairs() == [pair] and (pair.prompt, pair.origin, pair.pairing) == (PROMPT, "live", "independent")
     assert pair.a.seed != pair.b.seed and pair.a.first_frame_sha256 == pair.b.first_frame_sha256 != ""
     for take in (pair.a, pair.b):
         assert len(read_frames(store.video_path(take.sha256))[0]) == take.num_frames == 16
@@ -47,6 +48,7 @@ def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors
     assert store.pairs() == []
 
 
+@pytest.mark.slow
 def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store):
     filler = Filler(visitors, store, "pocket", ahead=1)
     assert store.pairs() == [], "nobody is rating yet"

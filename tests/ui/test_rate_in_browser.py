@@ -1,13 +1,13 @@
 """The tab Rate as a visitor meets it: the real page, the real store, a real browser."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import write_mp4
-from tests.ui.conftest import Visit
+from tests.ui.conftest import Visit, visits_of
 from tests.ui.planted import FPS, drawn_clip
 
 pytestmark = pytest.mark.browser
@@ -46,18 +46,10 @@ class Rater(Visit):
 
 
 @pytest.fixture
-def rater(browser, rate_url) -> Iterator:
-    """Opens visits to the tab Rate; at the end, no page may have complained to its console."""
-    visits: list[Rater] = []
-
-    def start(**context) -> Rater:
-        visits.append(Rater(browser, rate_url, **context))
-        return visits[-1]
-
-    yield start
-    for visit in visits:
-        visit.context.close()
-    assert [visit.complaints for visit in visits] == [[] for _ in visits]
+def rater(browser, rate_url) -> Iterator[Callable[..., Rater]]:
+    """Opens visits to the tab Rate."""
+    with visits_of(Rater, browser, rate_url) as start:
+        yield start
 
 
 @pytest.fixture
@@ -95,7 +87,9 @@ def test_ten_pairs_by_keyboard_blind_until_the_vote(rater, store):
     for key, rating in zip(keys, ratings, strict=True):
         side = "left" if rating.preference == rating.left_is else "right"
         assert (rating.preference if rating.preference.startswith("tie") else side) == chosen[key]
-        assert rating.plays >= 1 and rating.decision_ms > 0 and rating.rater_kind == "anonymous"
+        assert (
+            rating.plays >= 1 and rating.decision_ms > 0 and rating.rater_kind == "owner"
+        )  # the browser is on this machine
     assert len({rating.rater for rating in ratings}) == 1
     pairs = len(set(seen))  # a repeat, now and then one of ten, is no further pair
     assert f"{pairs} pairs rated by you" in here.page.inner_text("#tally")
@@ -204,14 +198,14 @@ def test_a_pair_made_from_a_prompt_comes_on_the_stage(rater, store):
     here = rater()
     page = here.page
     page.click("#live > button")
-    page.fill("#live-prompt textarea", " ")
+    here.write("#live-prompt textarea", " ")
     page.click("#live-make")
     page.wait_for_selector("text=the prompt is empty", state="visible")
-    page.fill("#live-prompt textarea", "a blue horse runs on the beach")
+    here.write("#live-prompt textarea", "a blue horse runs on the beach")
     page.click("#live-make")
     page.wait_for_function("document.querySelector('.booth .words').textContent === 'a blue horse runs on the beach'")
     pair = store.pairs()[-1]
-    assert (pair.origin, pair.pairing, pair.a.num_frames) == ("live", "shared-noise", 16)
+    assert (pair.origin, pair.pairing, pair.a.num_frames) == ("live", "independent", 16)
     assert pair.a.seed != pair.b.seed and pair.first_frame and min(pair.a.motion, pair.b.motion) >= 0
     here.rate_by_key("4")
     assert store.ratings()[-1].pair == pair

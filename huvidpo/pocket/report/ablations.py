@@ -4,19 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from huvidpo.evaluation.estimates import mean
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.judge import Judge
-from huvidpo.pocket.report.measures import mean, psnr
+from huvidpo.pocket.report.measures import psnr
 from huvidpo.pocket.report.of_clips import Continued, clip_columns, own_clips, uploaded_clips
 from huvidpo.pocket.report.of_frames import columns_of, need_dpo
 from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
 from huvidpo.pocket.report.tables import Columns, Table
 
-DEFAULT = RECIPES["default"]
+DEFAULT = SHIPPED.recipe
 KEPT = ("action from motion, %", "motion, x", "sharpness last/first, x", "colour drift, Delta E", "CLIPScore")
 NOTE = "Drawn first frames of unseen seeds, the same ones and the same noise in every row; the rest as shipped."
 STEPS = (2, 4, 6, 8, 12, 16, 24)
-GUIDANCES = (1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 12.5)
+GUIDANCES = (1.0, 1.5, 2.5, 4.0)
 
 
 def attention_section(studio: Studio, judge: Judge, count: int) -> list[Table]:

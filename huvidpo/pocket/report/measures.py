@@ -1,62 +1,10 @@
-"""What a report counts and measures, each figure with its interval. Pure numbers: knows no model and no file."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""What a report measures of pictures and clips. Pure numbers: knows no model and no file."""
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
 from skimage.color import rgb2gray, rgb2lab
 from skimage.filters import laplace
 from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio
-
-CONFIDENCE = 0.95
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure over `count` samples with its 95 % interval; None where a single sample says nothing about that."""
-
-    value: float
-    low: float | None
-    high: float | None
-    count: int
-
-
-def share(right: Sequence[bool]) -> Estimate:
-    """How many are true, in percent, with Wilson's interval. ValueError when there are none."""
-    if not len(right):
-        raise ValueError("A share needs at least one sample.")
-    hits, count = int(np.sum(right)), len(right)
-    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(100 * hits / count, 100 * float(low), 100 * float(high), count)
-
-
-def mean(values: Sequence[float]) -> Estimate:
-    """The mean with its percentile bootstrap interval. ValueError when there are no values."""
-    return ratio(values, np.ones(len(values)))
-
-
-def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
-    """The mean of `above` divided by that of `below`, pairs resampled for its percentile bootstrap interval.
-
-    Unlike a mean of ratios it is not carried away by a few small numbers below. ValueError when there are no values.
-    """
-    above, below = np.asarray(above, float), np.asarray(below, float)
-    if not len(above):
-        raise ValueError("A mean needs at least one sample.")
-
-    def statistic(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        return x.mean(axis=axis) / y.mean(axis=axis)
-
-    value = float(statistic(above, below))
-    if len(above) == 1:
-        return Estimate(value, None, None, 1)
-    rng = np.random.default_rng(0)
-    settings = {"n_resamples": RESAMPLES, "confidence_level": CONFIDENCE, "method": "percentile"}
-    drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)
-    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(above))
 
 
 def psnr(picture: np.ndarray, true: np.ndarray) -> float:

@@ -5,10 +5,10 @@ from random import Random
 import numpy as np
 import torch
 
+from huvidpo.evaluation.estimates import mean, share
 from huvidpo.pocket.judge import ATTRIBUTES, NO_ACTION, Judge
 from huvidpo.pocket.practice_clips import ACTIONS, Scene, caption, render_clip, sample_scene
 from huvidpo.pocket.practice_data import practice_frame
-from huvidpo.pocket.report.measures import mean, share
 from huvidpo.pocket.report.studio import Studio
 from huvidpo.pocket.report.tables import Columns, Table
 from huvidpo.pocket.train_judge import STILL_KINDS, still_clips, with_one_change

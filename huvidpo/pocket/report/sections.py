@@ -10,7 +10,6 @@ import transformers.utils.logging
 
 from huvidpo import __version__
 from huvidpo.backbones import load_backbone
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.report import ablations
 from huvidpo.pocket.report.few_shot import few_shot_section
@@ -82,7 +81,7 @@ def settings(studio: Studio) -> dict[str, object]:
             "steps": preset.first_frame_steps,
             "guidance": preset.first_frame_guidance,
         },
-        "clips": dataclasses.asdict(RECIPES["default"]),
+        "clips": dataclasses.asdict(preset.recipe("default")),
     }
 
 

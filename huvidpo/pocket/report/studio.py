@@ -16,17 +16,19 @@ import torch
 from PIL import Image
 
 from huvidpo.adapters import apply_adapter, find_adapter
-from huvidpo.backbones import LoadedBackbone, pocket_weights
-from huvidpo.pipelines.image_to_video import RECIPES, Recipe
+from huvidpo.backbones import BACKBONES, LoadedBackbone, pocket_weights
+from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
 from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
+
+RECIPE = BACKBONES["pocket"].recipe("default")
 
 
 @dataclass(frozen=True)
 class Variant:
     """A way to make clips; the default is the shipped one."""
 
-    recipe: Recipe = RECIPES["default"]
+    recipe: Recipe = RECIPE
     attention: str = "first-previous"
     first_frame_model: str = ""  # "" is the best that the backbone has
     adapter: str = ""  # "" is the action's default, else an adapter's folder

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from huvidpo.evaluation.estimates import Estimate, written
 from huvidpo.pocket.practice_clips import ACTIONS, Scene, combination, held_out_combinations, sample_scene
-from huvidpo.pocket.report.measures import Estimate
 
 Columns = dict[str, Estimate]  # the unit stands in the name of a column
 STYLED_VARIANTS = 9  # wordings of a caption that name the style; the last three do not
@@ -30,13 +30,6 @@ class Table:
             counts = [columns[name].count for name in names if name in columns]
             lines.append(f"{row:{wide}}" + "".join(f"{cell:>27}" for cell in cells) + f"{max(counts):7}")
         return "\n".join(lines)
-
-
-def written(figure: Estimate) -> str:
-    """A figure with its interval, such as `97.3 [95.5, 98.4]`; small ones with one digit more."""
-    digits = 1 if abs(figure.value) >= 10 else 2
-    ends = ("?" if end is None else f"{end:.{digits}f}" for end in (figure.low, figure.high))
-    return f"{figure.value:.{digits}f} [{', '.join(ends)}]"
 
 
 def scenes_of(first_seed: int, count: int) -> list[Scene]:

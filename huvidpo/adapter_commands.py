@@ -1,0 +1,45 @@
+"""The commands about adapters made elsewhere or kept elsewhere: imported, pushed. Knows nothing of argparse.
+
+As in `commands`, heavy modules are imported inside, after what can be checked without them.
+"""
+
+from argparse import Namespace
+
+from huvidpo.categories import find_category
+from huvidpo.commands import answer
+
+
+def import_checkpoint(arguments: Namespace) -> None:
+    """`import-checkpoint`"""
+    category = find_category(arguments.category)
+    if not arguments.file.exists():
+        raise ValueError(f"There is no file or folder {arguments.file}.")
+    from huvidpo.backbones import default_backbone, empty_video_unet, find_backbone
+    from huvidpo.candidates import candidate_folder
+    from huvidpo.published_checkpoints import import_checkpoint as import_into
+
+    preset = find_backbone(arguments.backbone or default_backbone())
+    folder = candidate_folder(preset.name, category.name, arguments.name)
+    card = {"backbone": preset.name, "category": category.name}
+    if arguments.source:
+        card["source"] = arguments.source
+    saved = import_into(arguments.file, empty_video_unet(preset.name), folder, card, arguments.lora_alpha)
+    said = f"{saved.folder}: imported under {saved.card['license']}, for non-commercial use only."
+    answer(arguments, {"out": str(saved.folder), "name": saved.name, "card": saved.card}, [said])
+
+
+def push_adapter(arguments: Namespace) -> None:
+    """`push-adapter`"""
+    category = find_category(arguments.category)
+    from huvidpo.adapters import find_adapter
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.candidates import push
+    from huvidpo.shared_adapters import adapters_repo
+
+    preset = find_backbone(arguments.backbone or default_backbone())
+    adapter = find_adapter(preset.name, category.name, arguments.name)
+    if adapter is None:
+        raise ValueError(f"Name an adapter of {category.name} to push.")
+    repo = arguments.repo or adapters_repo()
+    commit = push(adapter, repo)
+    answer(arguments, {"repo": repo, "commit": commit, "name": adapter.name}, [f"{adapter.name} is in {repo} now."])

@@ -1,0 +1,74 @@
+"""Who says which of two clips is better when nobody is asked: critics by name. Knows pixels and words, no adapters.
+
+A critic gives a clip, uint8 (f h w 3) of at least four frames, and its prompt a number; higher is better. Scores of
+one critic compare with each other, on clips of one prompt and first frame.
+
+- `judge`: pocket's own judge: does the clip show its prompt, and does it do its action?
+- `taste:warmer`, `taste:livelier`, `taste:steadier`: simulated tastes, for experiments
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from huvidpo.categories import find_category
+from huvidpo.evaluation.metrics import motion_magnitude
+from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_judge
+
+Critic = Callable[[np.ndarray, str], float]
+
+# Tastes: uint8 (f h w 3) -> a number, higher is better. All of them look past the first frame, which both clips share.
+
+
+def warmth(frames: np.ndarray) -> float:
+    """How much redder and less blue the clip becomes, in grey levels."""
+    red_less_blue = frames[..., 0].astype(float) - frames[..., 2]
+    return float(red_less_blue[1:].mean() - red_less_blue[0].mean())
+
+
+def steadiness(frames: np.ndarray) -> float:
+    """How little the brightness of 16x16 parts of the picture jumps to and fro: minus the mean second difference."""
+    grey = frames.astype(float).mean(axis=3)
+    count, height, width = grey.shape
+    parts = grey.reshape(count, 16, height // 16, 16, width // 16).mean(axis=(2, 4))
+    return -float(np.abs(np.diff(parts, n=2, axis=0)).mean())
+
+
+TASTES: dict[str, Callable[[np.ndarray], float]] = {
+    "warmer": warmth,
+    "livelier": motion_magnitude,
+    "steadier": steadiness,
+}
+NAMES = ("judge", *(f"taste:{name}" for name in TASTES))
+
+
+def find_critic(name: str, category: str, backbone: str) -> Critic:
+    """The critic of that name for a category's clips. ValueError with the names for another one, or one that is unfit.
+
+    The judge was trained on pocket's practice clips and knows nothing of others.
+    """
+    if name not in NAMES:
+        raise ValueError(f"There is no critic {name!r}; choose one of: {', '.join(NAMES)}.")
+    if name == "judge":
+        if backbone != "pocket":
+            raise ValueError(f"The critic judge knows clips of pocket only, not of {backbone}; choose another one.")
+        return judge_critic(find_category(category).name)
+    taste = TASTES[name.removeprefix("taste:")]
+    return lambda frames, prompt: taste(frames)
+
+
+def judge_critic(category: str) -> Critic:
+    """CLIPScore plus the probability that the motion is the category's action, both by pocket's judge.
+
+    The second is near 0 or 1 for most clips and CLIPScores of one prompt differ by hundredths: so a clip that does
+    its action beats one that does not, and among those that do the one that shows its prompt better wins.
+    """
+    judge, action = load_judge(), MOTION_ANSWERS.index(category)
+
+    @torch.no_grad()
+    def score(frames: np.ndarray, prompt: str) -> float:
+        logits = judge.motion(differences(brightness(frames[None])))
+        return judge.clip_score(frames, prompt) + float(logits.softmax(dim=1)[0, action])
+
+    return score

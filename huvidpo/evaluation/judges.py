@@ -1,0 +1,140 @@
+"""The networks that evaluation asks: picture and words, subject, background, action. Knows no generator and no file.
+
+`pocket`'s own judge for its practice world, and the published models at full size, by name on the Hub or as folders.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+from huvidpo.categories import find_category
+from huvidpo.evaluation.metrics import consistency, first_frame_psnr, image_fidelity, pixel_metrics
+from huvidpo.pipelines.latents import fit_image, frames_to_tensor
+from huvidpo.pocket.judge import Judge, load_judge, text_embeddings
+
+CLIP_SCORE_MODEL = "openai/clip-vit-large-patch14"
+BACKGROUND_MODEL = "openai/clip-vit-base-patch32"
+SUBJECT_MODEL = "facebook/dino-vitb16"
+MIN_MOTION_FRAMES = 4  # fewer say nothing about an action
+
+
+@dataclass(frozen=True)
+class Vision:
+    """What is asked of each frame; all vectors are unit vectors."""
+
+    names: dict[str, str]  # what each figure comes from, for the report's settings
+    text: Callable[[str], np.ndarray]  # a prompt -> (d,)
+    image: Callable[[np.ndarray], np.ndarray]  # uint8 (f h w 3) -> (f d), in the space of `text`
+    subject: Callable[[np.ndarray], np.ndarray]  # uint8 (f h w 3) -> (f d)
+    background: Callable[[np.ndarray], np.ndarray]
+    action: Callable[[np.ndarray], str] | None = None  # uint8 (f h w 3) -> a category's name, from motion alone
+
+
+def measure_clip(
+    vision: Vision, frames: np.ndarray, prompt: str, category: str, image: np.ndarray | None
+) -> dict[str, float]:
+    """Everything that is measured of one clip, uint8 (f h w 3), by the names of `metrics.METRICS`.
+
+    `image` (h w 3) is the picture that was to be continued; without one, fidelity to it is not measured. CLIPScore is
+    100 times the cosine, negative ones as 0, mean over frames: torchmetrics has it so, and the paper's 33 shows it.
+    Raises ValueError for fewer than two frames.
+    """
+    found = pixel_metrics(frames)
+    cosines = vision.image(frames) @ vision.text(prompt)
+    subject = vision.subject(frames)
+    found["clip_score"] = 100 * float(cosines.clip(0).mean())
+    found["subject_consistency"] = consistency(subject)
+    found["background_consistency"] = consistency(vision.background(frames))
+    if image is not None:
+        found |= image_fidelity(subject, vision.subject(image[None])[0])
+    if image is not None and image.shape == frames[0].shape:
+        found["first_frame_psnr"] = first_frame_psnr(frames, image)
+    if vision.action is not None and len(frames) >= MIN_MOTION_FRAMES:
+        found["action_seen"] = 100.0 * (vision.action(frames) == find_category(category).name)
+    return found
+
+
+def pocket_vision(judge: Judge | None = None) -> Vision:
+    """The judge of practice clips. It has no DINO: the mean of its CLIP's patch vectors stands in for the subject."""
+    judge = judge or load_judge()
+
+    @torch.no_grad()
+    def patches(frames: np.ndarray) -> np.ndarray:
+        pixels = frames_to_tensor(fitted(frames, 128)).to(judge.clip.device)
+        return unit(judge.clip.vision_model(pixel_values=pixels).last_hidden_state[:, 1:].mean(dim=1))
+
+    @torch.no_grad()
+    def image(frames: np.ndarray) -> np.ndarray:
+        return unit(judge.frame_vectors(fitted(frames, 128)))
+
+    @torch.no_grad()
+    def text(prompt: str) -> np.ndarray:
+        return unit(text_embeddings(judge.clip, judge.tokenizer, [prompt]))[0]
+
+    def action(frames: np.ndarray) -> str:
+        return judge.actions_from_motion(fitted(frames, 128)[None])[0]
+
+    names = {"clip_score": "pocket's judge", "background": "pocket's judge", "subject": "pocket's judge, its patches"}
+    return Vision(names, text, image, patches, image, action)
+
+
+def hub_vision(
+    device: str,
+    clip_score: str = CLIP_SCORE_MODEL,
+    background: str = BACKGROUND_MODEL,
+    subject: str = SUBJECT_MODEL,
+) -> Vision:
+    """The published models: names on the Hub, or folders. ValueError with what to check when one cannot be loaded."""
+    try:
+        clip, behind, dino = (
+            AutoModel.from_pretrained(name).eval().to(device) for name in (clip_score, background, subject)
+        )
+        tokenizer = AutoTokenizer.from_pretrained(clip_score)
+        prepare = [AutoImageProcessor.from_pretrained(name) for name in (clip_score, background, subject)]
+    except OSError as error:
+        raise ValueError(
+            f"The models that judge clips ({clip_score}, {background}, {subject}) could not be loaded from the Hub or "
+            "its cache: check the network, or take --judge pocket."
+        ) from error
+
+    def pixels(processor: Callable, frames: np.ndarray) -> Tensor:
+        images = [Image.fromarray(frame) for frame in frames]
+        return processor(images=images, return_tensors="pt").pixel_values.to(device)
+
+    @torch.no_grad()
+    def text(prompt: str) -> np.ndarray:
+        tokens = tokenizer([prompt], padding=True, truncation=True, return_tensors="pt").to(device)
+        return unit(clip.get_text_features(**tokens).pooler_output)[0]
+
+    @torch.no_grad()
+    def image(frames: np.ndarray) -> np.ndarray:
+        return unit(clip.get_image_features(pixels(prepare[0], frames)).pooler_output)
+
+    @torch.no_grad()
+    def scenery(frames: np.ndarray) -> np.ndarray:
+        return unit(behind.get_image_features(pixels(prepare[1], frames)).pooler_output)
+
+    @torch.no_grad()
+    def first_token(frames: np.ndarray) -> np.ndarray:
+        return unit(dino(pixel_values=pixels(prepare[2], frames)).last_hidden_state[:, 0])
+
+    names = {"clip_score": clip_score, "background": background, "subject": subject}
+    return Vision(names, text, image, first_token, scenery)
+
+
+def unit(vectors: Tensor) -> np.ndarray:
+    """Vectors (n d) at length 1, in double precision."""
+    return F.normalize(vectors.double(), dim=-1).cpu().numpy()
+
+
+def fitted(frames: np.ndarray, side: int) -> np.ndarray:
+    """Frames uint8 (f h w 3) scaled and cropped to a square."""
+    if frames.shape[1:3] == (side, side):
+        return frames
+    return np.stack([np.asarray(fit_image(Image.fromarray(frame), side, side, "crop")) for frame in frames])

@@ -1,0 +1,174 @@
+"""Files of model repositories on the Hugging Face Hub, pinned and cached. Knows nothing of what the models are for."""
+
+import errno
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import get_session
+from tqdm import tqdm
+
+SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
+GIGABYTE = 1e9
+WEIGHTS = (".safetensors", ".json", ".txt")  # nothing that could be code, nothing pickled
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Some files of a model repository at one revision, and the licence they come under."""
+
+    repo: str  # owner/name
+    revision: str  # a commit's hash
+    files: tuple[str, ...]  # paths in the repository, without wildcards
+    gigabytes: float  # all files together, roughly
+    licence: str
+    licence_url: str
+
+    def __post_init__(self) -> None:
+        assert all(file.endswith(WEIGHTS) for file in self.files), "safetensors and plain text only"
+
+    def notice(self) -> str:
+        """What a person should know before the download."""
+        return f"{self.repo} ({self.gigabytes:.1f} GB) under {self.licence}, {self.licence_url}"
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """How far the download of `wanted` is, in bytes; `total` grows while the sizes of files become known."""
+
+    wanted: HubFiles
+    done: int
+    total: int
+
+
+def cached(wanted: HubFiles) -> Path | None:
+    """The folder with all the wanted files, where they were downloaded before; asks nobody."""
+    if missing_files(wanted):
+        return None
+    first = Path(try_to_load_from_cache(wanted.repo, wanted.files[0], revision=wanted.revision))
+    return first.parents[wanted.files[0].count("/")]
+
+
+def missing_files(wanted: HubFiles) -> list[str]:
+    """Those of the wanted files that are not in the cache."""
+    found = {file: try_to_load_from_cache(wanted.repo, file, revision=wanted.revision) for file in wanted.files}
+    return [file for file, path in found.items() if not isinstance(path, str)]
+
+
+def fetch(wanted: HubFiles) -> Iterator[Downloaded]:
+    """Downloads what is missing and yields progress; yields nothing when all is there. Then `cached` has the folder.
+
+    Closing the generator ends the download, which goes on from there next time. Raises ValueError with one sentence
+    when the repository, a file, the network or the disk is not there.
+    """
+    if cached(wanted):
+        return
+    check_room(wanted)
+    events: SimpleQueue[Downloaded | BaseException | None] = SimpleQueue()
+    given_up = Event()
+    bar = reporting_bar(wanted, events, given_up)
+
+    def run() -> None:
+        get_session().timeout = SILENCE
+        try:
+            snapshot_download(
+                wanted.repo, revision=wanted.revision, allow_patterns=list(wanted.files), tqdm_class=bar, max_workers=2
+            )
+            events.put(None)
+        except BaseException as error:
+            events.put(error)
+
+    worker = Thread(target=run, daemon=True)
+    worker.start()
+    try:
+        while isinstance(event := events.get(), Downloaded):
+            yield event
+    finally:
+        given_up.set()
+        worker.join()
+    if event is not None:
+        raise ValueError(sentence(wanted, event)) from event
+    if missing := missing_files(wanted):
+        raise ValueError(f"{wanted.repo} on the Hub has no file {missing[0]} at revision {wanted.revision}.")
+
+
+def reporting_bar(wanted: HubFiles, events: SimpleQueue, given_up: Event) -> type[tqdm]:
+    """What the Hub's client reports its bytes to; it makes several, of which one counts bytes on the disk."""
+
+    class Bar(tqdm):
+        def __init__(self, *args, **settings):
+            settings.pop("name", None)
+            self.counts_bytes = str(settings.get("desc", "")).startswith("Reconstructing")
+            super().__init__(*args, **settings | {"disable": True})
+            self.done = 0  # a disabled bar does not count
+
+        def update(self, n: float | None = 1) -> None:
+            if given_up.is_set():
+                raise InterruptedError("The download was ended.")
+            if self.counts_bytes:
+                self.done += int(n or 0)
+                events.put(Downloaded(wanted, self.done, int(self.total or 0)))
+
+    return Bar
+
+
+def fetch_now(*several: HubFiles) -> list[Path]:
+    """The folders with all the files, downloaded with a bar on stderr where needed. ValueError as `fetch`."""
+    for wanted in several:
+        if cached(wanted):
+            continue
+        print(f"Downloading {wanted.notice()}", file=sys.stderr)
+        with tqdm(unit="B", unit_scale=True, disable=None) as bar:
+            for progress in fetch(wanted):
+                bar.total = progress.total
+                bar.update(progress.done - bar.n)
+    return [cached(wanted) for wanted in several]
+
+
+def check_room(wanted: HubFiles) -> None:
+    """ValueError when the disk of the cache has no room for the files; asked before hours of download, not after."""
+    folder = Path(constants.HF_HUB_CACHE)
+    while not folder.is_dir():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / GIGABYTE
+    if free < wanted.gigabytes:
+        raise ValueError(no_room(wanted, f"only {free:.1f} GB are free"))
+
+
+def no_room(wanted: HubFiles, found: str) -> str:
+    return (
+        f"{wanted.repo} needs {wanted.gigabytes:.1f} GB on the disk of {constants.HF_HUB_CACHE}, where {found}: "
+        "make room there, or set HF_HOME to a folder on a larger disk."
+    )
+
+
+def sentence(wanted: HubFiles, error: BaseException) -> str:
+    """What went wrong, for a person; an exception's own text can hold a whole page, or a token."""
+    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    if isinstance(error, RevisionNotFoundError):
+        return f"{wanted.repo} on the Hub no longer has the revision {wanted.revision} that this program was made for."
+    if isinstance(error, GatedRepoError) or status in (401, 403):
+        return f"{wanted.repo} is not open to you: accept its terms at hf.co/{wanted.repo}, then set HF_TOKEN."
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        return f"There is no model {wanted.repo} on the Hub, or your token may not see it."
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return no_room(wanted, "no room is left")
+    if isinstance(error, HTTPError | LocalEntryNotFoundError | OSError):
+        return (
+            f"{wanted.repo} is not complete in the cache {constants.HF_HUB_CACHE}, and the Hub could not be reached "
+            f"({type(error).__name__}): check the network and HF_HUB_OFFLINE, then try again; it goes on from there."
+        )
+    raise error

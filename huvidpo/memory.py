@@ -1,0 +1,115 @@
+"""How much of a backbone lies on the GPU at a time: which mode fits, and the moves it takes. Knows pipelines only."""
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from diffusers import DiffusionPipeline
+
+# From the fastest to the smallest; the words go behind "so that".
+MODES = {
+    "all": "everything stays on the GPU",
+    "turns": "the first-frame and the video model take turns on the GPU",
+    "offload": "of the first-frame model, only the network at work is on the GPU",
+    "sequential": "of the first-frame model, only the layer at work is on the GPU, which is slow",
+}
+GIGABYTE = 1e9
+
+
+def choose_mode(free: float, needs: Mapping[str, float]) -> str:
+    """The fastest mode that fits into `free` gigabytes; the smallest one where none does.
+
+    `needs` are gigabytes by mode, from the fastest mode to the smallest.
+    """
+    return next((mode for mode, needed in needs.items() if needed <= free), list(needs)[-1])
+
+
+def lower_mode(mode: str, needs: Mapping[str, float]) -> str | None:
+    """The mode that needs less than `mode`; None after the smallest one."""
+    modes = list(needs)
+    return modes[modes.index(mode) + 1] if mode != modes[-1] else None
+
+
+def modes_for(device: str, needs: Mapping[str, float]) -> dict[str, float]:
+    """Those of the modes that a device has: a CPU and ZeroGPU, which moves weights by itself, have the first only."""
+    several = device.startswith("cuda") and not os.environ.get("SPACES_ZERO_GPU")
+    return dict(needs) if several else {"all": 0.0}
+
+
+def check_mode(mode: str, modes: Mapping[str, float]) -> None:
+    """ValueError that lists the modes when `mode` is none of them."""
+    if mode not in modes:
+        raise ValueError(f"There is no memory mode {mode!r} here; choose one of: {', '.join(modes)}.")
+
+
+def chosen_mode(wanted: str | None, device: str, needs: Mapping[str, float]) -> str:
+    """The wanted mode, else the fastest that fits into what is free. ValueError for a mode that is not there."""
+    modes = modes_for(device, needs)
+    if wanted:
+        check_mode(wanted, modes)
+        return wanted
+    return choose_mode(free_gigabytes(), modes) if len(modes) > 1 else next(iter(modes))
+
+
+def free_gigabytes() -> float:
+    """What is free on the GPU of this process now, others' use counted as theirs."""
+    return torch.cuda.mem_get_info()[0] / GIGABYTE
+
+
+def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
+    """Readies a first-frame pipeline for a mode: on the CPU, and in the two smallest modes with diffusers' hooks."""
+    pipeline.remove_all_hooks()
+    pipeline.vae.enable_slicing()
+    pipeline.vae.disable_tiling()
+    pipeline.to("cpu", silence_dtype_warnings=True)
+    # Without a number diffusers takes the first GPU, whichever this process was given.
+    place = torch.device(device, torch.cuda.current_device()) if device == "cuda" else torch.device(device)
+    if mode == "offload":
+        pipeline.enable_model_cpu_offload(device=place)
+    elif mode == "sequential":
+        half = pipeline.vae.config.sample_size // 2  # at full size a picture of ours is one tile
+        pipeline.vae.tile_sample_min_size = half
+        pipeline.vae.tile_latent_min_size = half // 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
+        pipeline.vae.enable_tiling()
+        pipeline.enable_sequential_cpu_offload(device=place)
+
+
+def hooked(pipeline: DiffusionPipeline) -> bool:
+    """Whether diffusers brings the pipeline's networks to the GPU by itself."""
+    return any(hasattr(network, "_hf_hook") for network in pipeline.components.values())
+
+
+def bring(pipeline: DiffusionPipeline, device: str) -> None:
+    """Puts a pipeline's networks on the device, unless hooks do that."""
+    if not hooked(pipeline):
+        pipeline.to(device)
+
+
+def send_away(pipeline: DiffusionPipeline) -> None:
+    """Takes a pipeline's networks off the GPU, also those that a run which broke off left there."""
+    if hooked(pipeline):
+        pipeline.maybe_free_model_hooks()
+    else:
+        pipeline.to("cpu", silence_dtype_warnings=True)
+
+
+@contextmanager
+def explained(mode: str, needs: Mapping[str, float]) -> Iterator[None]:
+    """Turns a GPU's lack of memory into a ValueError that names the mode to choose instead."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        lower = lower_mode(mode, needs)
+        way_out = (
+            f"Choose the memory mode {lower!r} ({MODES[lower]}): on the page under Advanced settings, on the command "
+            f"line with --memory {lower}."
+            if lower
+            else "Close other programs that use it, or choose the backbone pocket, which needs no GPU."
+        )
+        raise ValueError(f"The GPU ran out of memory in the memory mode {mode!r}. {way_out}") from error
+    finally:
+        if mode != "all" and torch.cuda.is_available():
+            gc.collect()
+            torch.cuda.empty_cache()

@@ -1,0 +1,93 @@
+"""The command `train-motion`: checks, calls, one answer on stdout. Knows nothing of argparse.
+
+As in commands.py, heavy modules are imported after what can be checked without them.
+"""
+
+import dataclasses
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from huvidpo.categories import find_category
+from huvidpo.commands import answer, check_run_folder, load
+
+if TYPE_CHECKING:
+    from huvidpo.training.loop import StepRecord
+    from huvidpo.training.motion import MotionSettings
+
+
+def train_motion(arguments: Namespace) -> None:
+    """`train-motion`; under `accelerate launch` every process does this, and the first one speaks and saves."""
+    category = find_category(arguments.category)
+    check_run_folder(arguments.out, arguments.resume)
+    from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.memory import explained
+    from huvidpo.training.clips import read_clips
+    from huvidpo.training.motion import train_motion as train
+    from huvidpo.training.processes import join_processes, process_number
+
+    preset = find_backbone(arguments.backbone or default_backbone())
+    settings = training_settings(arguments, preset.name)
+    start = find_adapter(preset.name, category.name, arguments.start)
+    clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
+    join_processes()
+    rank, processes = process_number()
+    if arguments.clips_per_step is None:  # a clip for each process is the least
+        settings = dataclasses.replace(settings, clips_per_step=max(settings.clips_per_step, processes))
+    backbone = load(arguments)
+    pipeline = backbone.video
+    backbone.take_turn(pipeline)
+    apply_adapter(pipeline.unet, start, backbone.still_motion)
+    pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with explained(backbone.memory, backbone.memory_modes()):
+        last = follow_training(train(pipeline, clips, settings, arguments.out), quiet=rank > 0)
+    if rank > 0:
+        return
+    card = dataclasses.asdict(settings) | {
+        "backbone": preset.name,
+        "category": category.name,
+        "start": start.name if start else "none",
+        "clips": [clip.name for clip in clips],
+        "steps": last.step if last else settings.steps,
+        "final_loss": round(last.loss, 5) if last else None,
+    }
+    saved = save_motion_adapter(pipeline.unet, arguments.out, card)
+    answer(arguments, {"out": str(arguments.out), "seed": settings.seed, "card": saved.card}, [str(arguments.out)])
+
+
+def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
+    """The backbone's own settings with those that were given; ValueError when one is out of range."""
+    from huvidpo.pocket.train_motion import CATEGORY
+    from huvidpo.takes import MAX_SEED
+    from huvidpo.training.motion import MotionSettings
+
+    names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    settings = dataclasses.replace(CATEGORY if backbone == "pocket" else MotionSettings(), **given)
+    if settings.steps < 1:
+        raise ValueError(f"The number of steps must be at least 1, not {settings.steps}.")
+    if settings.minutes is not None and not settings.minutes > 0:
+        raise ValueError(f"The minutes must be above 0, not {settings.minutes:g}.")
+    if not 0 < settings.learning_rate <= 1:
+        raise ValueError(f"The learning rate must be above 0 and at most 1, not {settings.learning_rate:g}.")
+    if settings.clips_per_step < 1:
+        raise ValueError(f"The number of clips per step must be at least 1, not {settings.clips_per_step}.")
+    if not 0 <= settings.seed <= MAX_SEED:
+        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {settings.seed}.")
+    return settings
+
+
+def follow_training(records: "Iterator[StepRecord]", quiet: bool = False) -> "StepRecord | None":
+    """The last of `records`, with a bar on stderr; None when a run that is over was continued."""
+    record = None
+    with closing(records), tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
+        for record in records:
+            bar.total = record.steps
+            bar.set_postfix_str(f"loss {record.loss:.4f}, {record.seconds_left / 60:.0f} min left", refresh=False)
+            bar.update(record.step - bar.n)
+    return record

@@ -1,0 +1,87 @@
+"""The command `study`: a study made from an evaluation, its results, its answers as CSV. Knows nothing of argparse."""
+
+from argparse import Namespace
+
+from huvidpo.commands import answer, check_out
+from huvidpo.home import home
+from huvidpo.video import replacing
+
+
+def create(arguments: Namespace) -> None:
+    """`study create`: the first seed of each prompt, of the named systems, prompts from all categories in turn."""
+    from huvidpo.evaluation.results import read_results
+    from huvidpo.evaluation.study import create_study, spread
+
+    results = read_results(arguments.evaluation)
+    known = [system.name for system in results.systems]
+    systems = [name.strip() for name in arguments.systems.split(",") if name.strip()] or known
+    if unknown := [name for name in systems if name not in known]:
+        raise ValueError(f"There is no system {unknown[0]!r} in {arguments.evaluation}; it has: {', '.join(known)}.")
+    of_category = {clip.prompt: clip.category for clip in results.clips}
+    chosen = spread(((category, prompt) for prompt, category in of_category.items()), arguments.prompts)
+    clips: dict[str, dict[str, object]] = {prompt: {} for prompt in chosen}
+    for clip in sorted(results.clips, key=lambda clip: clip.seed):
+        if clip.prompt in clips and clip.system in systems:
+            clips[clip.prompt].setdefault(clip.system, arguments.evaluation / clip.file)
+    study, problems = create_study(home(), arguments.name, clips)
+    shown = f"{len(study.clips)} clips: {len(study.prompts)} prompts, {len(study.systems)} systems"
+    link = f"/?study={study.name}"
+    result = {"study": study.name, "prompts": study.prompts, "systems": study.systems, "problems": problems}
+    answer(
+        arguments, result | {"link": link}, [*problems, f"{study.name}: {shown}. Share the page's address + {link}"]
+    )
+
+
+def listed(arguments: Namespace) -> None:
+    """`study list`"""
+    from huvidpo.evaluation.study import answers_of, list_studies
+
+    rows = []
+    for name in list_studies(home()):
+        study, answers = answers_of(home(), name)
+        people = len({one.participant for one in answers})
+        rows.append({"study": name, "clips": len(study.clips), "participants": people, "answers": len(answers)})
+    lines = [f"{row['study']}: {row['answers']} answers by {row['participants']}" for row in rows]
+    answer(arguments, {"studies": rows}, lines or ["There is no study yet."])
+
+
+def results(arguments: Namespace) -> None:
+    """`study results`"""
+    from huvidpo.evaluation.study import QUESTIONS, answers_of
+    from huvidpo.evaluation.study_report import OVERALL, study_report
+
+    report = study_report(*answers_of(home(), arguments.name))
+    lines = [f"{report.name}: {report.participants} people, {report.finished} to the end, {report.answers} answers."]
+    for system in report.systems:
+        marks = [mark for mark in report.marks if mark.system == system]
+        said = ", ".join(f"{mark.question} {mark.mean:.2f}{between(mark.interval)}" for mark in marks)
+        lines.append(f"{system}: {said}; motion {report.motion[system]:.2f}")
+    for rate in report.win_rates:
+        needed = "no number of votes" if rate.votes_needed == -1 else f"{rate.votes_needed} votes"
+        lines.append(
+            f"{rate.system} against {rate.against}: {rate.decided}, by prompt{between(rate.clustered)}; "
+            f"{rate.ties} ties; motion {rate.motion:.0%}; needed for a decision: {needed}"
+        )
+    lines += [f"{place}. {one.system}: {one.strength:+.2f}" for place, one in enumerate(report.ranking, 1)]
+    lines.append("Krippendorff's alpha: " + ", ".join(f"{name} {report.alpha[name]:.2f}" for name in QUESTIONS))
+    lines.append(f"{OVERALL} is the mean of the three questions; win rates are by it. [] are 95 % intervals.")
+    answer(arguments, report.to_row(), lines)
+
+
+def between(interval: tuple[float, float] | None) -> str:
+    """ " [0.41, 0.72]"; "" where nothing is known."""
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else " [too few prompts for an interval]"
+
+
+def export(arguments: Namespace) -> None:
+    """`study export`"""
+    check_out(arguments.out, (".csv",))
+    from huvidpo.evaluation.study import answers_of
+    from huvidpo.evaluation.study_report import to_csv
+
+    study, answers = answers_of(home(), arguments.name)
+    with replacing(arguments.out) as temporary:
+        temporary.write_text(to_csv(study, answers), encoding="utf-8")
+    answer(
+        arguments, {"out": str(arguments.out), "answers": len(answers)}, [f"{len(answers)} answers: {arguments.out}"]
+    )

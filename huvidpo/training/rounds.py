@@ -1,0 +1,269 @@
+"""Rounds of Iterative Preference Optimization (arXiv 2502.02088, section 3.3): clips, a critic, training, a check.
+
+    for event in run_rounds(backbone, plan):
+        ...  # Step: what is going on; Round: one row of the table
+
+A round makes pairs with the adapter of the moment, lets a critic label them and trains. The paper then goes on in any
+case; here a round counts only when its adapter wins on prompts and seeds that it was not trained on and still moves:
+the next round begins from the last one that did. Everything lies in one folder, and what is there is not done again.
+"""
+
+import json
+import random
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from huvidpo.adapters import Adapter, read_adapter
+from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.evaluation.critics import Critic, find_critic
+from huvidpo.evaluation.metrics import motion_magnitude
+from huvidpo.preferences.gate import motion_share, reason_against, votes_needed
+from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
+from huvidpo.preferences.records import SEGMENTS, Pair, Rating
+from huvidpo.preferences.statistics import wilson_interval
+from huvidpo.preferences.store import RatingStore
+from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame, starting_from
+from huvidpo.training.preference_settings import PreferenceSettings
+from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
+from huvidpo.video import read_frames, replacing
+
+# Numbers of prompts and seeds. Those of different rounds, and of training and comparing, are never the same.
+RATED, UNSEEN, ROUND, RUN = 2_000_000, 3_000_000, 1_000, 20_000
+RATER = "51" * 8  # no person
+ROWS = "rounds.jsonl"
+
+
+@dataclass(frozen=True)
+class RoundsPlan:
+    """All that decides a run of rounds."""
+
+    category: str
+    critic: str  # labels the pairs; see evaluation.critics
+    held_out: str  # decides whether a round counts: the same critic, or another one that training never met
+    rounds: int
+    pairs: int  # made and labelled in each round
+    unseen: int  # comparisons on prompts and seeds of their own
+    settings: PreferenceSettings
+    start: Adapter | None
+    work: Path
+    adapters: Path  # folder in which each round's adapter is saved, as <name of work>-<round>
+    real: tuple[tuple[Path, str], ...] = ()  # clips and prompts for the objective ipo
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is going on, for a progress bar."""
+
+    round: int
+    what: str  # "pairs", "training" or "comparing"
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """One row of the table."""
+
+    round: int
+    adapter: str  # "" when there was too little to train on
+    parent: str
+    examples: int
+    minutes: float  # of training
+    stopped: str  # why training ended early
+    wins: int  # by the held-out critic, on prompts and seeds of their own
+    losses: int
+    ties: int
+    win_rate: float  # among the decided; -1 without any
+    low: float  # Wilson's 95 % interval of it
+    high: float
+    motion: float  # of the new clips as a share of the parent's; -1 is not known
+    accepted: bool
+    reason: str  # one sentence
+
+
+def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Round]:
+    """Yields what is going on, and the row of each round, those that were done before first.
+
+    Raises ValueError for unknown critics, for a folder that holds other rounds, and for what training refuses.
+    """
+    critic, held_out = (
+        find_critic(name, plan.category, backbone.preset.name) for name in (plan.critic, plan.held_out)
+    )
+    check_same_plan(plan)
+    current = plan.start
+    for number in range(1, plan.rounds + 1):
+        row = next((row for row in read_rounds(plan.work) if row.round == number), None)
+        if row is None:
+            row = yield from one_round(backbone, plan, number, current, critic, held_out)
+            with (plan.work / ROWS).open("a") as file:
+                file.write(json.dumps(asdict(row)) + "\n")
+        yield row
+        if row.accepted:
+            current = read_adapter(plan.adapters / row.adapter)
+
+
+def check_same_plan(plan: RoundsPlan) -> None:
+    """ValueError when the folder of `plan` holds rounds of another one; more rounds may be asked for."""
+    start = plan.start.revision() if plan.start else "none"
+    named = (plan.category, plan.critic, plan.held_out, plan.pairs, plan.unseen, start, len(plan.real))
+    text = json.dumps([named, asdict(plan.settings)], sort_keys=True)
+    path = plan.work / "plan.json"
+    if path.is_file() and path.read_text() != text:
+        raise ValueError(f"{plan.work} holds other rounds: choose another folder, or go on as they were begun.")
+    plan.work.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+
+
+def read_rounds(work: Path) -> list[Round]:
+    """The rows of the rounds that are over."""
+    path = work / ROWS
+    return [Round(**json.loads(line)) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def one_round(
+    backbone: LoadedBackbone, plan: RoundsPlan, number: int, parent: Adapter | None, critic: Critic, held_out: Critic
+) -> Iterator[Step]:
+    """Pairs, labels, training, comparisons; gives the row."""
+    folder = plan.work / f"round-{number}"
+    with closing(RatingStore(folder)) as store:
+        yield from make_pairs(backbone, store, plan, number, parent)
+        for pair in store.pairs(plan.category):
+            store.append(critic_rating(store, pair, critic, random.Random(pair.pair_id)))
+        ratings = store.ratings(plan.category)
+        examples = training_set(ratings, plan.settings.objective, backbone.preset.name, store.video_path)
+    seen = {"round": number, "parent": parent.name if parent else "none", "examples": len(examples)}
+    if missing := missing_examples(examples):
+        reason = f"Too little to train on: {missing} more examples that the critic decides are needed."
+        return Round(**seen, adapter="", minutes=0.0, stopped="", **verdict([]) | {"reason": reason})
+    started, record = time.perf_counter(), None
+    run = run_plan(plan, number, parent, examples, folder)
+    with closing(train_plan(backbone, run)) as records:
+        for record in records:
+            yield Step(number, "training", record.step, record.steps)
+    minutes = (time.perf_counter() - started) / 60
+    compared = yield from compare(backbone, plan, number, parent, read_adapter(run.out), held_out)
+    stopped = record.stopped if record else ""
+    return Round(**seen, adapter=run.out.name, minutes=minutes, stopped=stopped, **verdict(compared))
+
+
+def run_plan(plan: RoundsPlan, number: int, parent: Adapter | None, examples: TrainingSet, folder: Path) -> RunPlan:
+    """A round's training."""
+    return RunPlan(
+        category=plan.category,
+        preset="recommended",
+        settings=replace(fitted_to_start(plan.settings, parent), seed=plan.settings.seed + number),
+        examples=examples,
+        start=parent,
+        work=folder / "training",
+        out=plan.adapters / f"{plan.work.name}-{number}",
+        real=plan.real,
+        validation_clips=0,  # the comparisons that follow measure motion on many more
+    )
+
+
+def make_pairs(
+    backbone: LoadedBackbone, store: RatingStore, plan: RoundsPlan, number: int, adapter: Adapter | None
+) -> Iterator[Step]:
+    """Fills the store with the pairs of a round; those that are there are not made again."""
+    there = len(store.pairs(plan.category))
+    for i in range(plan.pairs):
+        yield Step(number, "pairs", i, plan.pairs)
+        if i < there:
+            continue
+        place = RATED + RUN * plan.settings.seed + ROUND * number + i
+        frame, request = request_at(backbone, plan.category, place, adapter)
+        a, b = (take(backbone, frame, one) for one in pair_requests(request, default_pairing()))
+        keep_pair(store, a, b, frame.image, request.prompt, plan.category, "queue", default_pairing(), split="train")
+
+
+def request_at(
+    backbone: LoadedBackbone, category: str, place: int, adapter: Adapter | None
+) -> tuple[FirstFrame, ClipRequest]:
+    """A first frame and the request of the clip from it; the same for the same place, whatever the adapter."""
+    prompt = varied_prompt(backbone, category, place)
+    *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=place))
+    request = ClipRequest(prompt, category, adapter=str(adapter.folder) if adapter else "none", seed=place)
+    return frame, starting_from(request, frame.request)
+
+
+def take(backbone: LoadedBackbone, frame: FirstFrame, request: ClipRequest) -> Clip:
+    """The clip that is asked for."""
+    *_, clip = make_clip(backbone, frame.image, request)
+    return clip
+
+
+def critic_rating(
+    store: RatingStore, pair: Pair, critic: Critic, chance: random.Random, wrong: bool = False
+) -> Rating:
+    """What a critic says of a pair, as a whole and of each segment; the opposite if `wrong`.
+
+    `chance` gives the row its name and its sides: the same ones make the same row.
+    """
+    a, b = (read_frames(store.video_path(clip.sha256))[0] for clip in (pair.a, pair.b))
+    parts = zip(np.array_split(a, SEGMENTS), np.array_split(b, SEGMENTS), strict=True)
+    return Rating(
+        rating_id=f"{chance.getrandbits(128):032x}",
+        pair=pair,
+        preference=better(critic(a, pair.prompt), critic(b, pair.prompt), "tie_good", wrong),
+        left_is=chance.choice("ab"),
+        rater=RATER,
+        rater_kind="simulated",
+        segment_labels=tuple(better(critic(x, pair.prompt), critic(y, pair.prompt), "tie", wrong) for x, y in parts),
+        created_at=pair.paired_at,  # the same row when an interrupted round is done again
+    )
+
+
+def better(a: float, b: float, tie: str, wrong: bool) -> str:
+    """Which of two scores is the higher one."""
+    if a == b:
+        return tie
+    return "a" if (a > b) != wrong else "b"
+
+
+def compare(
+    backbone: LoadedBackbone, plan: RoundsPlan, number: int, parent: Adapter | None, new: Adapter, critic: Critic
+) -> Iterator[Step]:
+    """The new adapter against its parent, with the same first frames and noise; gives a row for each comparison.
+
+    Prompts and seeds are the same in every round: none of them is ever trained on.
+    """
+    path = plan.work / f"round-{number}" / "compared.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    for i in range(len(rows), plan.unseen):
+        yield Step(number, "comparing", i, plan.unseen)
+        frame, request = request_at(backbone, plan.category, UNSEEN + RUN * plan.settings.seed + i, new)
+        own = take(backbone, frame, request).frames
+        other = replace(request, adapter=str(parent.folder) if parent else "none")
+        old = take(backbone, frame, other).frames
+        scores = [critic(clip, request.prompt) for clip in (own, old)]
+        rows.append({"scores": scores, "motion": [motion_magnitude(clip) for clip in (own, old)]})
+        with path.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+    return rows
+
+
+def verdict(compared: list[dict[str, list[float]]]) -> dict[str, object]:
+    """What comparisons of [new, parent] say, by the rules of the gate that people's votes go through."""
+    differences = [row["scores"][0] - row["scores"][1] for row in compared]
+    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    low, high = wilson_interval(wins, wins + losses)
+    motion = motion_share(tuple(row["motion"]) for row in compared)
+    reason = reason_against(wins + losses, low, high, motion, votes_needed(wins, losses))
+    return {
+        "wins": wins,
+        "losses": losses,
+        "ties": len(compared) - wins - losses,
+        "win_rate": wins / (wins + losses) if wins + losses else -1.0,
+        "low": low,
+        "high": high,
+        "motion": motion,
+        "accepted": not reason,
+        "reason": reason or "It won.",
+    }

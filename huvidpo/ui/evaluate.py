@@ -1,0 +1,195 @@
+"""What each control of the tab Evaluate does. Knows nothing of how figures are found, nor of the layout."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from huvidpo.adapters import list_adapters
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import find_category
+from huvidpo.evaluation.board import entries, find_evaluations, read_evaluations
+from huvidpo.evaluation.results import ClipResult, Results, read_results
+from huvidpo.evaluation.study import answers_of, list_studies
+from huvidpo.evaluation.study_report import study_report, to_csv
+from huvidpo.home import home
+from huvidpo.preferences.store import RatingStore
+from huvidpo.ui import evaluate_tables as tables
+from huvidpo.ui.evaluate_layout import EvaluateLayout
+from huvidpo.ui.pair_player import Stage, player_value
+from huvidpo.ui.rate import QUIET, SPOKEN, is_owner
+from huvidpo.ui.toasts import toasts
+from huvidpo.video import read_frames
+
+Changes = dict[Any, Any]  # component -> its new value or settings
+NOTHING = (
+    "Nothing has been evaluated here yet. On the command line: "
+    "huvidpo evaluate --category {} --out {}/evaluations/first"
+)
+NO_CLIPS = "This clip of the evaluation is not here."
+
+
+class EvaluateTab:
+    """The tab, working. Every handler returns the components that it changes."""
+
+    def __init__(self, backbone: LoadedBackbone, store: RatingStore):
+        self.backbone, self.store = backbone.preset.name, store
+        self.ui = ui = EvaluateLayout()
+        pair = [ui.left, ui.right, ui.prompt]
+        shown = [ui.evaluation, ui.problems, ui.leaderboard, ui.versions, ui.history, ui.scope, ui.systems]
+        shown += [ui.clips, *pair, ui.player]
+        asked = [ui.category, ui.evaluation, ui.scope]
+        ui.tab.select(self.on_open, asked, [*shown, ui.studies, ui.study], **SPOKEN)
+        gr.on([ui.category.input, ui.evaluation.input], self.on_choice, asked, shown, **SPOKEN)
+        ui.scope.input(self.on_scope, asked, ui.systems, **SPOKEN)
+        named = [ui.evaluation, *pair]
+        gr.on([control.input for control in pair], self.on_pair, named, ui.player, **SPOKEN)
+        ui.study.change(self.on_study, ui.study, [ui.study_note, ui.marks, ui.rates, ui.csv], **SPOKEN)
+        ui.csv.click(self.on_csv, ui.study, ui.csv, **QUIET)
+
+    def on_open(
+        self, category: str, evaluation: str, scope: str, request: gr.Request, profile: gr.OAuthProfile | None
+    ) -> Changes:
+        changes = self.on_choice(category, evaluation, scope)
+        if not is_owner(request, profile):
+            return changes
+        studies = list_studies(home())
+        chosen = gr.Dropdown(choices=studies, value=next(iter(studies), None))
+        return changes | {self.ui.studies: gr.Column(visible=bool(studies)), self.ui.study: chosen}
+
+    def on_choice(self, category: str, evaluation: str, scope: str) -> Changes:
+        """Everything that depends on the action and on which evaluation is looked at."""
+        ui = self.ui
+        with toasts():
+            find_category(category)
+            found, problems = read_evaluations(home())
+            name = evaluation if evaluation in found else first_with(found, category)
+            results = found.get(name)
+            adapters = list_adapters(self.backbone, category)
+            on_board = entries(category, adapters, self.store.ratings(category), results)
+            choices = [(f"{one}, {result.created_at[:10]}", one) for one, result in found.items()]
+            return {
+                ui.evaluation: gr.Dropdown(choices=choices, value=name, visible=len(found) > 1),
+                ui.problems: " ".join(problems),
+                ui.leaderboard: tables.leaderboard(on_board),
+                ui.versions: gr.Column(visible=len(on_board) > 1),
+                ui.history: tables.history(on_board),
+                ui.scope: gr.Radio(visible=results is not None and results.categories() != [category]),
+                ui.systems: self.systems(results, category, scope),
+                **self.pair_choices(name, results, category),
+            }
+
+    def on_scope(self, category: str, evaluation: str, scope: str) -> Changes:
+        with toasts():
+            find_category(category)
+            found, _ = read_evaluations(home())
+            return {self.ui.systems: self.systems(found.get(evaluation), category, scope)}
+
+    def systems(self, results: Results | None, category: str, scope: str) -> dict[str, Any]:
+        """The table of all systems of an evaluation, or what to do when there is none."""
+        empty = NOTHING.format(category, "$HUVIDPO_HOME" if "HUVIDPO_HOME" in os.environ else ".huvidpo")
+        return tables.systems(results, category if scope == "this" else None, empty)
+
+    # Side by side
+
+    def pair_choices(self, evaluation: str | None, results: Results | None, category: str) -> Changes:
+        """The systems and prompts that have clips in this category, and the first two of them on the player."""
+        ui, folder = self.ui, find_evaluations(home()).get(evaluation or "")
+        # The shipped evaluation has all of its figures and a few of its clips.
+        clips = [clip for clip in results.clips if clip.category == category] if results and folder else []
+        clips = [clip for clip in clips if (folder / clip.file).is_file()]
+        if not clips:
+            return {ui.clips: gr.Column(visible=False)}
+        titles = {system.name: system.title for system in results.systems}
+        systems = [(titles[name], name) for name in dict.fromkeys(clip.system for clip in clips)]
+        prompts = list(dict.fromkeys((f"{clip.prompt} (seed {clip.seed})", clip_key(clip)) for clip in clips))
+        (_, left), (_, right) = (systems * 2)[:2]
+        prompt = prompts[0][1]
+        return {
+            ui.clips: gr.Column(visible=True),
+            ui.left: gr.Dropdown(choices=systems, value=left),
+            ui.right: gr.Dropdown(choices=systems, value=right),
+            ui.prompt: gr.Dropdown(choices=prompts, value=prompt),
+            **self.on_pair(evaluation, left, right, prompt),
+        }
+
+    def on_pair(self, evaluation: str, left: str, right: str, prompt: str) -> Changes:
+        if not (evaluation and left and right and prompt):
+            return {self.ui.player: gr.skip()}
+        try:
+            folder = find_evaluations(home()).get(evaluation)
+            if folder is None:
+                raise ValueError("This evaluation is no longer here; reload the page.")
+            results = read_results(folder)
+            clips = [clip for clip in results.clips if clip_key(clip) == prompt]
+            sides = [next((clip for clip in clips if clip.system == name), None) for name in (left, right)]
+            titles = {system.name: system.title for system in results.systems}
+            value = side_by_side(folder, sides, titles)
+        except ValueError as error:
+            value = player_value(None, note=str(error), turn=secrets.token_hex(4))
+        return {self.ui.player: value}
+
+    # Studies
+
+    def on_study(self, name: str, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
+        ui = self.ui
+        with toasts():
+            owner_only(request, profile)
+            if not name:
+                return {ui.study_note: ""}
+            report = study_report(*answers_of(home(), name))
+            note = f"Share this page's address with /?study={name} at its end. {tables.study_words(report)}"
+            return {
+                ui.study_note: note,
+                ui.marks: tables.marks(report),
+                ui.rates: tables.rates(report),
+                ui.csv: gr.DownloadButton(value=self.csv_file(name), visible=True),
+            }
+
+    def on_csv(self, name: str, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
+        """The answers of this moment for the next download."""
+        with toasts():
+            owner_only(request, profile)
+            return {self.ui.csv: gr.DownloadButton(value=self.csv_file(name))}
+
+    def csv_file(self, name: str) -> str:
+        """A file with a study's answers, under the study's name."""
+        study, answers = answers_of(home(), name)
+        file = Path(tempfile.mkdtemp()) / f"{study.name}.csv"
+        file.write_text(to_csv(study, answers), encoding="utf-8")
+        return str(file)
+
+
+def first_with(found: dict[str, Results], category: str) -> str | None:
+    """The first evaluation with clips of the category; else the first one."""
+    fitting = [name for name, results in found.items() if category in results.categories()]
+    return next(iter([*fitting, *found]), None)
+
+
+def clip_key(clip: ClipResult) -> str:
+    """What the clips of one prompt and seed have in common."""
+    return f"{clip.prompt_id}-{clip.seed}"
+
+
+def side_by_side(folder: Path, sides: Sequence[ClipResult | None], titles: dict[str, str]) -> dict[str, Any]:
+    """What the player shows of two clips. ValueError with the reason when one of them cannot be shown."""
+    if None in sides:
+        raise ValueError("One of the two systems has no clip of this prompt.")
+    files = [folder / clip.file for clip in sides]
+    if not all(file.is_file() and file.resolve().is_relative_to(folder.resolve()) for file in files):
+        raise ValueError(NO_CLIPS)
+    (first, fps), (second, _) = map(read_frames, files)
+    frames, (height, width) = min(len(first), len(second)), first.shape[1:3]
+    stage = Stage(secrets.token_hex(8), sides[0].prompt, *files, frames, fps, width, height, "")
+    names = {side: titles[clip.system] for side, clip in zip(("left", "right"), sides, strict=True)}
+    return player_value(stage, turn=stage.id) | {"names": names}
+
+
+def owner_only(request: gr.Request, profile: gr.OAuthProfile | None) -> None:
+    """ValueError unless the page's owner asks."""
+    if not is_owner(request, profile):
+        raise ValueError("Only the owner of this page can see a study's results.")

@@ -1,0 +1,173 @@
+"""Figures as tables of the tab Evaluate: which columns, how a number reads. Knows nothing of where they come from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from huvidpo.evaluation.board import Entry, figures_of
+from huvidpo.evaluation.estimates import Estimate
+from huvidpo.evaluation.metrics import METRICS
+from huvidpo.evaluation.results import Results
+from huvidpo.evaluation.study import QUESTIONS
+from huvidpo.evaluation.study_report import OVERALL, StudyReport
+from huvidpo.evaluation.verdict import WinRate
+from huvidpo.ui.board import Bar, Cell, Column, board_value
+
+ON_BOARD = ("clip_score", "ssim", "mse", "motion")
+IN_SYSTEMS = ("clip_score", "ssim", "mse", "motion", "dynamic", "still", "action_seen", "subject_consistency", "seam")
+NONE = Cell("–")
+LEARNED_FROM = {"motion": "from clips", "preference": "from ratings"}
+INTERVALS = "In brackets and as bars: 95 % intervals."
+STILLNESS = "SSIM and MSE reward clips that stand still, so read them with motion."
+
+
+def leaderboard(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Adapters, best first."""
+    ranked = any(entry.standing for entry in entries)
+    columns = [
+        Column("Adapter"),
+        Column("Preferred", "to what it was trained from"),
+        Column("Motion kept"),
+        Column("Agreement", "of raters"),
+    ]
+    columns += [Column("Against an average one")] * ranked
+    columns += [metric_column(metric) for metric in ON_BOARD]
+    rows = [
+        [
+            Cell(entry.name, said_of(entry), strong=entry.status == "default"),
+            *rate_cells(entry.rate),
+            Cell(f"{entry.alpha:.2f}") if entry.alpha == entry.alpha else NONE,
+            *[standing_cell(entry)] * ranked,
+            *[metric_cell(entry.figures.get(metric), metric) for metric in ON_BOARD],
+        ]
+        for entry in entries
+    ]
+    empty = "This action has no adapter yet: teach it one with `huvidpo train-motion`, then rate its clips."
+    note = how_to_read(rows, measured=any(entry.figures for entry in entries))
+    return board_value(*with_something(columns, rows), empty, note)
+
+
+def history(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Adapters, oldest first."""
+    columns = [
+        Column("Version"),
+        Column("Learned from"),
+        Column("Preferred", "to the version before"),
+        Column("Motion kept"),
+    ]
+    columns += [metric_column("clip_score"), metric_column("motion")]
+    rows = [
+        [
+            Cell(entry.name, entry.created_at[:10], strong=entry.status == "default"),
+            Cell(f"{entry.ratings} ratings") if entry.ratings else Cell("clips") if entry.kind == "motion" else NONE,
+            *rate_cells(entry.rate),
+            *[metric_cell(entry.figures.get(metric), metric) for metric in ("clip_score", "motion")],
+        ]
+        for entry in sorted(entries, key=lambda entry: entry.created_at)
+    ]
+    return board_value(*with_something(columns, rows), "There is no version yet.")
+
+
+def systems(results: Results | None, category: str | None, empty: str) -> dict[str, Any]:
+    """All systems of an evaluation, in its order; those without clips in the category are left out."""
+    if results is None:
+        return board_value([], [], empty)
+    measured = [metric for metric in IN_SYSTEMS if metric in results.metrics()]
+    columns = [Column("System"), *map(metric_column, measured)]
+    rows = []
+    for system in results.systems:
+        figures = figures_of(results, system.name, category)
+        if figures:
+            prompts = max(figure.count for figure in figures.values())
+            cells = [metric_cell(figures.get(metric), metric) for metric in measured]
+            rows.append([Cell(system.title, f"{prompts} prompts"), *cells])
+    nothing = f"This evaluation has no clips of this action. {empty}"
+    notes = [how_to_read(rows, measured=bool(rows)), *results.problems]
+    return board_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
+
+
+def marks(report: StudyReport) -> dict[str, Any]:
+    """What people answered in a study, a row for each system."""
+    columns = [Column("System"), *(Column(question.title()) for question in (*QUESTIONS, OVERALL)), Column("Motion")]
+    rows = []
+    for system in report.systems:
+        given = [mark for mark in report.marks if mark.system == system]
+        cells = [mark_cell(mark.mean, mark.interval) if mark.answers else NONE for mark in given]
+        rows.append([Cell(system), *cells, Cell(f"{report.motion[system]:.2f}")])
+    return board_value(columns, rows, note="Mean answers from 1 to 5 with 95 % intervals over prompts.")
+
+
+def rates(report: StudyReport) -> dict[str, Any]:
+    """Win rates of every two systems of a study."""
+    columns = [Column("Who", "against whom"), Column("Preferred"), Column("Motion kept")]
+    rows = [[Cell(rate.system, f"against {rate.against}"), *rate_cells(rate)] for rate in report.win_rates]
+    order = ", ".join(f"{one.system} ({one.against_average:.0%})" for one in report.ranking)
+    ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
+    return board_value(columns, rows, note=ranking)
+
+
+def study_words(report: StudyReport) -> str:
+    """A study in two sentences."""
+    alphas = ", ".join(f"{question} {alpha:.2f}" for question, alpha in report.alpha.items() if alpha == alpha)
+    people = f"{report.answers} answers by {report.participants} people, of whom {report.finished} saw every clip."
+    return f"{people} Agreement (Krippendorff's alpha): {alphas or 'not known yet'}."
+
+
+def with_something(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> tuple[list[Column], list[list[Cell]]]:
+    """The table without the columns in which nothing stands."""
+    kept = [i for i in range(len(columns)) if any(row[i] != NONE for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def how_to_read(rows: Sequence[Sequence[Cell]], measured: bool) -> str:
+    """What must be known of the figures that are there."""
+    intervals = any(cell.bar or cell.more.startswith("[") for row in rows for cell in row[1:])
+    return " ".join(filter(None, [INTERVALS * intervals, STILLNESS * measured]))
+
+
+def said_of(entry: Entry) -> str:
+    """What an adapter is, in a few words."""
+    return ", ".join(filter(None, [entry.status, LEARNED_FROM.get(entry.kind, "")]))
+
+
+def rate_cells(rate: WinRate | None) -> list[Cell]:
+    """A win rate with everything that must stand beside it, and the motion that was kept."""
+    if rate is None:
+        return [Cell("not voted yet"), NONE]
+    motion = NONE if rate.motion < 0 else Cell(f"{rate.motion:.0%}")
+    votes = f"{rate.wins} won, {rate.losses} lost, {rate.ties} ties"
+    if not rate.decided.total:
+        return [Cell("undecided", votes), motion]
+    low, high = rate.decided.interval
+    by_prompt = f"{rate.clustered[0]:.0%} to {rate.clustered[1]:.0%} over prompts" if rate.clustered else ""
+    needed = "" if rate.votes_needed <= 0 else f"about {rate.votes_needed} more votes decide"
+    tied = f"{rate.halved:.0%} with ties halved" if rate.ties else ""
+    more = "; ".join(filter(None, [votes, tied, by_prompt, needed]))
+    return [Cell(f"{rate.decided.value:.0%}", more, Bar(low, rate.decided.value, high, 0.5)), motion]
+
+
+def standing_cell(entry: Entry) -> Cell:
+    """How often an adapter is expected to beat an average one."""
+    return Cell(f"{entry.standing.against_average:.0%}") if entry.standing else NONE
+
+
+def metric_column(metric: str) -> Column:
+    """A metric's head, with an arrow to where it is better."""
+    arrows = {"higher": " ↑", "lower": " ↓"}
+    return Column(METRICS[metric].title + arrows.get(METRICS[metric].better, ""))
+
+
+def metric_cell(figure: Estimate | None, metric: str) -> Cell:
+    """A mean with its interval."""
+    if figure is None:
+        return NONE
+    digits = METRICS[metric].digits
+    low_to_high = "" if figure.low is None else f"[{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+    return Cell(f"{figure.value:.{digits}f}", low_to_high)
+
+
+def mark_cell(mean: float, interval: tuple[float, float] | None) -> Cell:
+    """A mean answer, its scale from 1 to 5."""
+    if interval is None:
+        return Cell(f"{mean:.2f}")
+    low, high = interval
+    return Cell(f"{mean:.2f}", f"[{low:.2f}, {high:.2f}]", Bar(*((value - 1) / 4 for value in (low, mean, high))))

@@ -1,0 +1,124 @@
+"""What a fine-tune needs before it begins: examples, time, memory. Knows nothing of components, or of runs on disk."""
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import psutil
+
+from huvidpo import memory
+from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.categories import find_category
+from huvidpo.home import home
+from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
+from huvidpo.preferences.records import Rating
+from huvidpo.preferences.store import RatingStore
+from huvidpo.training.preference_settings import PreferenceSettings, preset_settings
+from huvidpo.ui.making import duration
+
+OBJECTIVES = {
+    "dense": "The better side of each segment, or of the clip where nobody marked one (DenseDPO)",
+    "dpo": "The better clip of each pair (DPO)",
+    "kto": "Good clips and bad clips (KTO)",
+    "ipo": "The better clip of each pair, and real clips (IPO)",
+}
+MINUTES = (1, 60)
+SLICE_SECONDS = 45  # of training in one request: a ZeroGPU call, and a step at which the page can pause
+# A step of one pair: two passes of the reference, two of the policy with their backward, of twice the cost each. A
+# sampling step, whose seconds are known, has two passes for guidance.
+SAMPLING_STEPS_PER_PAIR = 4
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether a run makes sense, and what it takes, in words."""
+
+    ready: bool
+    facts: tuple[tuple[str, str], ...]  # name, what is said of it
+    text: str = ""  # why not
+
+
+def examples_for(
+    backbone: Backbone, category: str, objective: str, only: tuple[str, ...] | None = None
+) -> TrainingSet:
+    """What there is to learn from; `only` narrows it to the ratings of a run that has begun."""
+    with closing(RatingStore(home())) as store:
+        ratings = chosen_ratings(store, category, only)
+        return training_set(ratings, objective, backbone.name, store.video_path)
+
+
+def chosen_ratings(store: RatingStore, category: str, only: tuple[str, ...] | None) -> list[Rating]:
+    """The ratings of a category that count, all or those named."""
+    ratings = store.ratings(category)
+    return ratings if only is None else [rating for rating in ratings if rating.rating_id in set(only)]
+
+
+def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: float, zero_gpu: bool) -> Readiness:
+    """How many examples there are and what the run will take; or why it would be pointless."""
+    check_request(category, objective, minutes)
+    examples = examples_for(backbone.preset, category, objective)
+    what = "clips" if objective == "kto" else "pairs"
+    people = "1 person" if examples.raters == 1 else f"{examples.raters} people"
+    missing = missing_examples(examples)
+    more = f"; {missing} more are needed" if missing else ""
+    found = [
+        ("Usable", f"{len(examples)} {what}" + (f", rated by {people}" if len(examples) else "") + more),
+        ("Left out", ", ".join(f"{count} {why}" for why, count in examples.left_out.items())),
+    ]
+    if missing:
+        why = f"With fewer than {MIN_EXAMPLES} it would learn these clips and not your taste."
+        return Readiness(False, tuple(found), f"{why} Rate more in the tab Rate.")
+    settings = preset_settings("recommended", objective)
+    place = "GPU" if backbone.device.startswith("cuda") else "CPU"
+    steps = steps_in(backbone, settings, minutes)
+    found.append(("Time", f"{duration(60 * minutes)} on this {place}, about {steps} steps"))
+    if zero_gpu:
+        slices = max(1, round(60 * minutes / SLICE_SECONDS))
+        found.append(("GPU quota", f"{slices} slices of {SLICE_SECONDS} s, each a request of yours"))
+    free = free_gigabytes(backbone, zero_gpu)
+    if (needed := memory_needed(backbone.preset, free)) is not None:
+        found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
+    if needed is not None and free is not None and free < needed:
+        return Readiness(False, tuple(found), "That does not fit: close other programs, or use a larger machine.")
+    return Readiness(True, tuple(found))
+
+
+def free_gigabytes(backbone: LoadedBackbone, zero_gpu: bool) -> float | None:
+    """Memory that is free now where training will be; None on ZeroGPU, whose card is not there yet."""
+    if zero_gpu:
+        return None
+    on_gpu = backbone.device.startswith("cuda")
+    return memory.free_gigabytes() if on_gpu else psutil.virtual_memory().available / memory.GIGABYTE
+
+
+def members_that_fit(preset: Backbone, free: float | None) -> str:
+    """Winner and loser "together" in a batch, or "apart" where that needs more memory than there is."""
+    known = preset.training_gigabytes is not None and free is not None
+    return "apart" if known and free < preset.training_gigabytes[0] else "together"
+
+
+def memory_needed(preset: Backbone, free: float | None) -> float | None:
+    """What training takes beside the page, in GB; None where it was not measured."""
+    if preset.training_gigabytes is None:
+        return None
+    return preset.training_gigabytes[members_that_fit(preset, free) == "apart"]
+
+
+def steps_in(backbone: LoadedBackbone, settings: PreferenceSettings, minutes: float) -> int:
+    """Roughly how many steps so many minutes are."""
+    return max(1, round(60 * minutes / step_seconds(backbone, settings.pairs_per_step)))
+
+
+def step_seconds(backbone: LoadedBackbone, pairs: int) -> float:
+    """A rough time for one step of training on this device."""
+    known = backbone.preset.seconds_per_step
+    device = "cuda" if backbone.device.startswith("cuda") else "cpu"
+    return pairs * SAMPLING_STEPS_PER_PAIR * known.get(device, known["cpu"])[1]
+
+
+def check_request(category: str, objective: str, minutes: float) -> None:
+    """ValueError for what the page does not offer: a browser may send anything."""
+    find_category(category)
+    if objective not in OBJECTIVES:
+        raise ValueError(f"There is no objective {objective!r} here; choose one of: {', '.join(OBJECTIVES)}.")
+    if not isinstance(minutes, int | float) or not MINUTES[0] <= minutes <= MINUTES[1]:
+        raise ValueError(f"Train for {MINUTES[0]} to {MINUTES[1]} minutes.")

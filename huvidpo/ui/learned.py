@@ -1,0 +1,269 @@
+"""What becomes of what was learned: votes, promotion, download, deletion. Knows nothing of how it was trained.
+
+Pairs to vote on are made one by one, each by a request of the visitor's own, as slices of training are: on ZeroGPU it
+is that visitor's quota, elsewhere others get their turn between two pairs, and what is made stays when the page goes.
+"""
+
+import html
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from huvidpo import candidates
+from huvidpo.adapters import Adapter, find_adapter, list_adapters, read_promotions
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import find_category
+from huvidpo.home import home
+from huvidpo.preferences.gate import Verdict, is_between, judge
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.shared_adapters import adapters_repo, can_push
+from huvidpo.ui.learned_layout import LearnedLayout, is_learned
+from huvidpo.ui.making import Run
+from huvidpo.ui.pair_making import make_pair
+from huvidpo.ui.toasts import toasts
+from huvidpo.ui.widgets import facts, meter_value
+
+Changes = dict[Any, Any]  # component -> its new value or settings
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+SPOKEN = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
+
+
+class Learned:
+    """The section, working. Every handler returns or yields the components that it changes."""
+
+    def __init__(self, category: gr.Dropdown, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+        self.backbone, self.run = backbone, run
+        # On a Space whoever comes could delete what others made, or push with the owner's token.
+        self.may_change = not os.environ.get("SPACE_ID")
+        self.ui = LearnedLayout(backbone.preset, category.value)
+        self._wire(category, gpu_events)
+
+    def _wire(self, category: gr.Dropdown, gpu_events: dict[str, Any]) -> None:
+        ui, named = self.ui, [category, self.ui.adapter]
+        self.parts = [ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.promote, ui.download, ui.delete]
+        self.parts += [ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
+        ui.adapter.input(self.on_adapter, named, self.parts, **QUIET)
+        making = ui.timer.tick(
+            self.on_pair,
+            ui.contest,
+            self.parts,
+            trigger_mode="once",
+            show_progress="hidden",
+            api_visibility="private",
+            **gpu_events,
+        )
+        ui.vote.click(self.on_vote, named, self.parts, **SPOKEN)
+        # A cancelled run counts as failed: this comes after its last update, which may be later than Cancel's words.
+        making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
+        ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
+        ui.delete.click(self.on_delete, named, self.parts, **SPOKEN)
+        ui.push.click(self.on_push, named, self.parts, **SPOKEN)
+        # Other lists of adapters follow these two.
+        self.promotions = [
+            ui.promote.click(self.on_promote, named, self.parts, **SPOKEN),
+            ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN),
+        ]
+
+    # Showing
+
+    def show(self, category: str, name: str | None = None, text: str = "") -> Changes:
+        """The section for an action, with one of its adapters chosen; `text` says what has just happened."""
+        ui, choices = self.ui, self.ui.choices(category)
+        title = find_category(category).title
+        empty = f"Nothing has been learned for “{title}” yet. What is learned above appears here, with its votes."
+        chosen = name if name in dict(choices).values() else None
+        return {
+            ui.section: gr.Row(visible=bool(choices)),
+            ui.empty: "" if choices else empty,
+            ui.adapter: gr.Dropdown(choices, value=chosen),
+            ui.rollback: gr.Button(visible=len(read_promotions(self.backbone.preset.name, category)) > 1),
+            ui.meter: meter_value(text),
+        } | self.chosen(self.find(category, chosen))
+
+    def chosen(self, adapter: Adapter | None) -> Changes:
+        """What is said of an adapter, and what can be done with it."""
+        ui = self.ui
+        if adapter is None:
+            buttons = dict.fromkeys((ui.vote, ui.promote, ui.push, ui.delete), gr.Button(visible=False))
+            return {**buttons, ui.about: facts(), ui.download: gr.DownloadButton(visible=False)}
+        if not adapter.revision():
+            here = "its weights come from the Hub when it first makes a clip"
+            return self.chosen(None) | {ui.about: facts([("Shared", here)])}
+        verdict, waiting = self.verdict(adapter), self.waiting_pairs(adapter)
+        learned, default = is_learned(adapter), adapter.status == "default"
+        own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
+        return {
+            ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
+            ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
+            ui.promote: gr.Button(visible=not default, interactive=verdict.passed or not learned),
+            ui.push: gr.Button(visible=own and self.may_change and can_push()),
+            ui.delete: gr.Button(visible=own and not default and self.may_change),
+            ui.download: gr.DownloadButton(value=str(self.packed(adapter)), visible=True),
+        }
+
+    def on_adapter(self, category: str, name: str | None) -> Changes:
+        with toasts():
+            return self.chosen(self.find(category, name))
+
+    # Votes
+
+    def on_vote(self, category: str, name: str | None) -> Changes:
+        with toasts():
+            adapter = self.named(category, name)
+            if self.waiting_pairs(adapter) >= WAITING_PAIRS:
+                raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
+            return self.making(adapter, "getting ready …") | {
+                self.ui.contest: (category, adapter.name),
+                self.ui.timer: gr.Timer(active=True),
+            }
+
+    def on_pair(self, contest: tuple[str, str]) -> Iterator[Changes]:
+        """Makes one pair of the adapter against its parent; the last one, or a failure, ends it."""
+        try:
+            with toasts(), closing(RatingStore(home())) as store:
+                adapter = self.named(*contest)
+                for item in self.one_pair(store, adapter):
+                    if not isinstance(item, Pair):
+                        yield self.making(adapter, item.text)
+                waiting = self.waiting_pairs(adapter)
+        except gr.Error as error:  # out of quota, for one: the pairs that were made stay
+            yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}")
+            return
+        if waiting >= WAITING_PAIRS:
+            yield self.stopped(*contest, f"{waiting} pairs wait in the tab Rate, among others. Let people vote there.")
+
+    def one_pair(self, store: RatingStore, adapter: Adapter) -> Iterator[Any]:
+        """Makes a pair that measures: the same first frame and noise for the parent, as take a, and the adapter."""
+        prompts = find_category(adapter.category).example_prompts
+        prompt = prompts[len(self.contest_pairs(store, adapter)) % len(prompts)]
+        parent = next(iter(adapter.parents()), None)
+        return make_pair(
+            self.run,
+            store,
+            prompt,
+            adapter.category,
+            "queue",
+            against=adapter.name,
+            adapter=parent.name if parent else "none",
+            split="measure",
+        )
+
+    def making(self, adapter: Adapter, text: str) -> Changes:
+        """While pairs are being made."""
+        there = self.waiting_pairs(adapter)
+        said = f"Pair {there + 1} of {WAITING_PAIRS}: {text[:1].lower()}{text[1:]}"
+        return {
+            self.ui.meter: meter_value(said, there, WAITING_PAIRS),
+            self.ui.stop: gr.Button(visible=True),
+            self.ui.vote: gr.Button(visible=False),
+        }
+
+    def on_stop(self, contest: tuple[str, str]) -> Changes:
+        with toasts():
+            return self.stopped(*contest, "Stopped. The pairs that were made wait in the tab Rate.")
+
+    def stopped(self, category: str, name: str, text: str) -> Changes:
+        over = {self.ui.timer: gr.Timer(active=False), self.ui.stop: gr.Button(visible=False)}
+        return self.show(category, name, text) | over
+
+    # What becomes of it
+
+    def on_promote(self, category: str, name: str | None) -> Changes:
+        with toasts():
+            adapter = self.named(category, name)
+            if is_learned(adapter) and not (verdict := self.verdict(adapter)).passed:
+                raise ValueError(f"Not yet: {verdict.reason}")
+            candidates.promote(adapter)
+            return self.show(category, name, f"{adapter.name} is the default of {category} now.")
+
+    def on_rollback(self, category: str) -> Changes:
+        with toasts():
+            adapter = candidates.rollback(self.backbone.preset.name, category)
+            return self.show(category, adapter.name, f"{adapter.name} is the default of {category} again.")
+
+    def on_delete(self, category: str, name: str | None) -> Changes:
+        with toasts():
+            if not self.may_change:
+                raise ValueError("Nothing is deleted here.")
+            adapter = self.named(category, name)
+            candidates.delete(adapter)
+            return self.show(category, None, f"{adapter.name} is gone.")
+
+    def on_push(self, category: str, name: str | None) -> Changes:
+        with toasts():
+            if not self.may_change:
+                raise ValueError("Nothing is pushed from here; the command push-adapter does it.")
+            adapter, repo = self.named(category, name), adapters_repo()
+            candidates.push(adapter, repo)
+            return self.show(category, name, f"{adapter.name} is in {repo} on the Hub now.")
+
+    # Finding out
+
+    def find(self, category: str, name: str | None) -> Adapter | None:
+        """One of the adapters that are listed: a browser's word names no folder."""
+        if name and name in {adapter.name for adapter in list_adapters(self.backbone.preset.name, category)}:
+            return find_adapter(self.backbone.preset.name, category, name)
+        return None
+
+    def named(self, category: str, name: str | None) -> Adapter:
+        """The same; ValueError where there is none of that name."""
+        if (adapter := self.find(category, name)) is None:
+            raise ValueError("Choose an adapter first.")
+        return adapter
+
+    def packed(self, adapter: Adapter) -> Path:
+        """The adapter as a zip, written once, where Gradio may send files from."""
+        folder = Path(tempfile.gettempdir()) / "huvidpo-adapters" / adapter.revision()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{adapter.name}.zip"
+        return path if path.is_file() else candidates.pack(adapter, path)
+
+    def verdict(self, adapter: Adapter) -> Verdict:
+        """What the votes say of an adapter against its parent."""
+        with closing(RatingStore(home())) as store:
+            return judge(store.ratings(adapter.category), adapter.revision(), parent_revision(adapter))
+
+    def contest_pairs(self, store: RatingStore, adapter: Adapter) -> list[Pair]:
+        """The pairs that measure an adapter against its parent."""
+        between = (adapter.revision(), parent_revision(adapter))
+        return [pair for pair in store.pairs(adapter.category) if is_between(pair, *between)]
+
+    def waiting_pairs(self, adapter: Adapter) -> int:
+        """How many of those nobody has voted on yet."""
+        with closing(RatingStore(home())) as store:
+            pairs = {pair.pair_id for pair in self.contest_pairs(store, adapter)}
+            return len(pairs - {rating.pair.pair_id for rating in store.ratings(adapter.category)})
+
+
+def parent_revision(adapter: Adapter) -> str:
+    """The revision of what an adapter was trained from; "" is that of none."""
+    parent = next(iter(adapter.parents()), None)
+    return parent.revision() if parent else ""
+
+
+def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:
+    """What there is to say of an adapter."""
+    card = adapter.card
+    if not is_learned(adapter):
+        yield "Learned from", "a few clips: the action's motion"
+        return
+    people = count(card.get("raters"), "person", "people")
+    yield "Learned from", f"{card.get('examples', '?')} examples by {people} ({card.get('objective', '?')})"
+    yield "Began as", str(card.get("parent") or "none")
+    if stopped := str(card.get("stopped_because") or ""):
+        yield "Stopped early", stopped
+    yield "Votes", f"{verdict.wins} for it, {verdict.losses} against, {verdict.ties} the same"
+    if waiting:
+        yield "In the tab Rate", f"{count(waiting, 'pair', 'pairs')} nobody has voted on yet"
+
+
+def count(number: object, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{number} {one if number == 1 else many}"

@@ -1,0 +1,56 @@
+"""What stands under "What was learned" on the tab Fine-tune. Knows nothing of what the controls do."""
+
+import gradio as gr
+
+from huvidpo.adapters import Adapter, list_adapters
+from huvidpo.backbones import Backbone
+from huvidpo.ui.widgets import fact_sheet, meter, text_line
+
+
+class LearnedLayout:
+    """Builds the section inside an open tab. Its attributes are the components."""
+
+    def __init__(self, preset: Backbone, category: str):
+        self.preset = preset
+        gr.HTML("<h2>What was learned <small>a candidate becomes the default when blind votes say so</small></h2>")
+        choices = self.choices(category)
+        self.empty = text_line(elem_id="learned-empty")
+        with gr.Row(elem_id="learned", equal_height=False, visible=bool(choices)) as self.section:
+            with gr.Column(min_width=260):
+                self.adapter = gr.Dropdown(choices, value=None, label="Adapter", elem_id="learned-adapter")
+                self.about = fact_sheet(elem_id="learned-about")
+            with gr.Column(min_width=260):
+                with gr.Row(elem_id="learned-actions"):
+                    self.vote = hidden_button("Make pairs to vote on", "learned-vote")
+                    self.promote = hidden_button("Make it the default", "learned-promote")
+                    self.download = gr.DownloadButton("⬇ ZIP", visible=False, **small("learned-zip"))
+                    self.push = hidden_button("Push to the Hub", "learned-push")
+                    self.delete = hidden_button("Delete", "learned-delete")
+                    self.rollback = hidden_button("Bring back the default before", "learned-rollback")
+                with gr.Row(elem_id="learned-making"):
+                    self.meter = meter(elem_id="learned-meter")
+                    self.stop = hidden_button("Stop", "learned-stop")
+        self.timer = gr.Timer(0.5, active=False)
+        self.contest = gr.State(None)  # (action, adapter) whose pairs are being made
+
+    def choices(self, category: str) -> list[tuple[str, str]]:
+        """(shown, value) of a category's adapters, where there is anything to choose; else none."""
+        found = list_adapters(self.preset.name, category)
+        if not any(is_learned(adapter) for adapter in found) and len(found) < 2:
+            return []
+        return [(f"{adapter.name} ({adapter.status})", adapter.name) for adapter in found]
+
+
+def is_learned(adapter: Adapter) -> bool:
+    """Whether it was taught by preferences."""
+    return adapter.card.get("kind") == "preference"
+
+
+def small(elem_id: str) -> dict[str, object]:
+    """How a button looks that stands beside others."""
+    return {"size": "md", "min_width": 0, "elem_id": elem_id}
+
+
+def hidden_button(text: str, elem_id: str) -> gr.Button:
+    """A button that is not there yet."""
+    return gr.Button(text, visible=False, **small(elem_id))

@@ -1,0 +1,71 @@
+"""What the tab Evaluate knows of adapters: votes, agreement, figures. Real adapters' folders, a real store."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from huvidpo.adapters import list_adapters
+from huvidpo.evaluation.board import entries, evaluated_as, find_evaluations, read_evaluations
+from huvidpo.evaluation.results import RESULTS_FILE, System
+from huvidpo.preferences.store import RatingStore
+from tests.ui.planted import plant_candidate, plant_evaluation, plant_votes
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RatingStore:
+    """The shipped adapters, a candidate, and 8 votes of 10 for it."""
+    monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path))
+    store = RatingStore(tmp_path)
+    plant_votes(store, tmp_path / "clips", plant_candidate(tmp_path), 8, 2)
+    return store
+
+
+def test_an_adapter_s_votes_motion_and_figures_stand_together(store: RatingStore, tmp_path: Path) -> None:
+    """Wilson for 8 of 10 is 0.49 to 0.94: more votes are needed. Motion 0.9 / 1.0; CLIPScore 61 + (0 + 1/4) / 2."""
+    plant_evaluation(tmp_path, "first", prompts=2)
+    results, problems = read_evaluations(tmp_path)
+    adapters = list_adapters("pocket", "horse")
+    best, other = entries("horse", adapters, store.ratings("horse"), results["first"])
+    assert (best.name, best.kind, best.status, best.ratings, problems) == ("dpo-1", "preference", "candidate", 40, [])
+    assert (best.rate.wins, best.rate.losses, best.rate.against) == (8, 2, "motion")
+    assert best.rate.motion == pytest.approx(0.9) and best.rate.votes_needed > 0 and best.standing is None
+    assert best.system == "dpo-1" and best.figures["clip_score"].value == pytest.approx(61.125)
+    assert best.figures["clip_score"].low is None, "two prompts are too few for an interval"
+    assert other.rate is None and other.system == "motion" and other.figures["motion"].value > 1
+
+
+def test_another_revision_is_another_adapter(store: RatingStore, tmp_path: Path) -> None:
+    plant_evaluation(tmp_path, "first", prompts=1)
+    results, _ = read_evaluations(tmp_path)
+    (tmp_path / "adapters/pocket/horse/dpo-1/preference_lora.safetensors").write_bytes(b"trained again")
+    adapters = list_adapters("pocket", "horse")
+    found = {entry.name: entry for entry in entries("horse", adapters, store.ratings("horse"), results["first"])}
+    assert found["dpo-1"].rate is None and found["dpo-1"].system == "" and found["dpo-1"].figures == {}
+
+
+def test_the_figures_of_an_adapter_are_not_those_of_an_ablation(store: RatingStore, tmp_path: Path) -> None:
+    """An ablation with the same weights stands first in the file; where it stands alone, nothing is known."""
+    plant_evaluation(tmp_path, "first", prompts=1)
+    results = read_evaluations(tmp_path)[0]["first"]
+    (adapter,) = (one for one in list_adapters("pocket", "horse") if one.name == "dpo-1")
+    (plain,) = (system for system in results.systems if system.name == "dpo-1")
+    changed = {"system.shared_noise": 0.0, "system.attention": "first", "system.recipe": "huvidpo"}
+    for name, value in changed.items():
+        ablation = System("ablation", "Ablation", {**plain.settings, name: value})
+        assert evaluated_as(replace(results, systems=(ablation, plain)), "horse", adapter) == "dpo-1"
+        assert evaluated_as(replace(results, systems=(ablation,)), "horse", adapter) == ""
+
+
+def test_the_newest_evaluation_comes_first_and_a_broken_one_is_a_sentence(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        folder = tmp_path / "evaluations" / name
+        folder.mkdir(parents=True)
+        row = {"schema_version": 1, "backbone": "pocket", "created_at": "2030", "settings": {}}
+        text = json.dumps(row | {"systems": [], "clips": [], "problems": []})
+        (folder / RESULTS_FILE).write_text("{" if name == "two" else text)
+    results, problems = read_evaluations(tmp_path)
+    assert [name for name in results if name != "shipped"] == ["three", "one"]
+    assert len(problems) == 1 and "two" in problems[0]
+    assert next(iter(find_evaluations(tmp_path))) == "three"

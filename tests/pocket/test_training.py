@@ -1,0 +1,67 @@
+"""Going on from shipped weights: what is kept, what follows a newer image model. On an untrained small `pocket`."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from huvidpo.adapters import save_motion_adapter
+from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
+from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
+from huvidpo.pocket import train_preference
+from huvidpo.pocket.judge import load_judge
+from huvidpo.pocket.practice_clips import ACTIONS
+from huvidpo.pocket.train_decoder import resampled_latents
+from huvidpo.pocket.train_motion import adopt_motion, adopted_motion, video_pipeline
+
+QUERIES = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+GATE = "conv_in.conv_gate.bias"
+
+
+@pytest.fixture
+def image(pocket_weights: Path) -> StableDiffusionPipeline:
+    return StableDiffusionPipeline.from_pretrained(pocket_weights, local_files_only=True)
+
+
+def test_adopted_motion_is_the_mean_and_its_queries_follow_the_image_model(image, tmp_path: Path) -> None:
+    """Gates 0 to 7 have the mean 3.5. Queries 2 above the image model's stay 2 above those of a newer one."""
+    unet = video_pipeline(image).unet
+    state = {name: value.clone() for name, value in motion_state_dict(unet).items()}
+    state[QUERIES] += 2
+    for number, action in enumerate(ACTIONS):
+        load_motion_state_dict(unet, state | {GATE: torch.full_like(state[GATE], number)})
+        save_motion_adapter(unet, tmp_path / "pocket" / action / "motion", {"backbone": "pocket", "category": action})
+    adopt_motion(image, tmp_path, tmp_path)
+    newer = dict(image.unet.named_parameters())[QUERIES]
+    newer.data += 1
+    adopted = adopted_motion(image, tmp_path)
+    torch.testing.assert_close(adopted[GATE], torch.full_like(state[GATE], 3.5))
+    torch.testing.assert_close(adopted[QUERIES], newer.data + 2, atol=2e-3, rtol=0)  # kept in half precision
+    load_motion_state_dict(video_pipeline(image).unet, adopted)
+
+
+def test_resampled_latents_stay_near_the_clean_ones_and_follow_from_the_step(image) -> None:
+    """An untrained network predicts next to nothing, but at most half of the steps are run from noise."""
+    clean = torch.randn(2, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = [resampled_latents(image, clean, [3, 4], step) for step in (5, 5, 6)]
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+    assert found[0].shape == clean.shape
+    assert torch.nn.functional.cosine_similarity(found[0].flatten(), clean.flatten(), dim=0) > 0.5
+
+
+@pytest.mark.slow
+def test_pairs_of_first_frames_are_the_judge_s_and_the_first_step_knows_nothing(image, tmp_path, monkeypatch) -> None:
+    """Policy and reference are equal at first: the loss is log 2. The result can be loaded as the page does."""
+    for name, value in {"PAIRS": 4, "BATCH": 2, "SAMPLING_STEPS": 2}.items():
+        monkeypatch.setattr(train_preference, name, value)
+    judge, prompts = load_judge(), train_preference.pair_prompts()
+    pairs = train_preference.preference_pairs(image, judge, tmp_path)
+    frames = {side: tensor_to_frames(decode_frames(image.vae, latents)) for side, latents in pairs.items()}
+    won, lost = (judge.clip_scores(frames[side], prompts) for side in ("winners", "losers"))
+    assert (won >= lost).all() and (won > lost).any()  # a score has the floor 0
+    steps = train_preference.train_first_frame_preference(image, judge, tmp_path, tmp_path / "weights", 3, None)
+    losses = [record.loss for record in steps]
+    assert losses[0] == pytest.approx(math.log(2), abs=1e-6) and losses[0] != losses[2]
+    image.load_lora_weights(tmp_path / "weights" / "dpo", adapter_name="learned")

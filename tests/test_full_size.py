@@ -1,0 +1,171 @@
+"""The backbone sd14 from the layouts of its real repositories, at tiny size, over HTTP: from a prompt to a clip."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+
+from huvidpo import backbones, full_size
+from huvidpo.backbones import LoadedBackbone, empty_video_unet, load_backbone
+from huvidpo.cli import main
+from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
+from huvidpo.hub_models import HubFiles, cached
+from huvidpo.models.motion import motion_state_dict
+from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, Progress, make_clip, make_first_frame
+from huvidpo.ui.making import Form, estimate
+from huvidpo.video import read_frames
+from tests.preferences.hub_server import HubServer
+from tests.tiny_models import tiny_sd14, tiny_sdxl
+
+PROMPT = "a red horse runs on the beach"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def other_weights(unet: UNet2DConditionModel) -> UNet2DConditionModel:
+    torch.manual_seed(2)
+    return UNet2DConditionModel.from_config(unet.config)
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[HubFiles, dict[str, bytes]]:
+    """What the real repositories hold, in their layout: whole pipelines, DPO UNets alone, and things never wanted."""
+    folder = tmp_path_factory.mktemp("repositories")
+    small, large = tiny_sd14(folder), tiny_sdxl(folder)
+    small.save_pretrained(folder / "sd14")
+    large.save_pretrained(folder / "sdxl", variant="fp16")
+    large.vae.save_pretrained(folder / "vae")
+    other_weights(large.unet).save_pretrained(folder / "dpo-sdxl" / "unet")
+    other_weights(small.unet).save_pretrained(folder / "dpo-sd15" / "unet")
+    extra = {"README.md": b"# A card", "unet/diffusion_pytorch_model.bin": b"a pickle", "old.ckpt": b"another"}
+    names = {SD14: "sd14", SDXL: "sdxl", SDXL_VAE: "vae", SDXL_DPO: "dpo-sdxl", SD15_DPO: "dpo-sd15"}
+    return {files: contents(folder / name) | extra for files, name in names.items()}
+
+
+@pytest.fixture
+def hub(
+    loopback_hub: HubServer, repositories: dict[HubFiles, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> HubServer:
+    """The Hub with the tiny repositories; only the files that tiny tokenizers and weights lack are not asked for."""
+    for files, held in repositories.items():
+        loopback_hub.plant(files.repo, files.revision, held)
+    held = {files.repo: names for files, names in repositories.items()}
+    parts = dict(FIRST_FRAMES)
+    for model, several in FIRST_FRAMES.items():
+        parts[model] = tuple(there(files, held) for files in several)
+    monkeypatch.setattr(full_size, "FIRST_FRAMES", parts)
+    monkeypatch.setattr(full_size, "SD14", there(SD14, held))
+    small = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
+    preset = replace(
+        backbones.BACKBONES["sd14"], **small, small_first_frames=backbones.FirstFrameSettings(64, 64, 7.5)
+    )
+    monkeypatch.setitem(backbones.BACKBONES, "sd14", preset)
+    return loopback_hub
+
+
+def there(files: HubFiles, held: dict[str, dict[str, bytes]]) -> HubFiles:
+    """The same without the vocabulary files of CLIP's tokenizer, which the tiny one keeps in one file of its own."""
+    words = [name for name in held[files.repo] if name.startswith("tokenizer")]
+    kept = [name for name in files.files if not name.startswith("tokenizer")]
+    wanted = any(name.startswith("tokenizer") for name in files.files)
+    return replace(files, gigabytes=0.001, files=(*kept, *(words if wanted else ())))
+
+
+@pytest.fixture
+def sd14(hub: HubServer, own_home: Path) -> LoadedBackbone:
+    return load_backbone("sd14")
+
+
+def test_no_file_outside_the_plan_is_downloaded(sd14: LoadedBackbone) -> None:
+    *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, steps=1))
+    downloaded = {path.name for path in Path(huggingface_hub.constants.HF_HUB_CACHE).rglob("snapshots/*/**/*.*")}
+    assert "diffusion_pytorch_model.safetensors" in downloaded
+    assert not {name for name in downloaded if name.endswith((".bin", ".ckpt", ".md", ".py"))}
+    assert cached(SDXL_UNET) is None, "SDXL's own UNet is not needed for dpo"
+
+
+@pytest.mark.slow
+def test_from_a_prompt_to_a_clip_with_every_first_frame_model(sd14: LoadedBackbone) -> None:
+    pictures, said = {}, {}
+    for model in sd14.preset.first_frame_models:
+        *progress, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=2, model=model))
+        pictures[model] = np.asarray(frame.image)
+        said[model] = [event.doing for event in progress if event.doing]
+        assert isinstance(frame, FirstFrame) and pictures[model].shape == (64, 64, 3)
+        assert not sd14.missing_files(model)
+    assert any("mhdang/dpo-sdxl-text2image-v1" in words and "Open RAIL++-M" in words for words in said["dpo"])
+    assert not np.array_equal(pictures["dpo"], pictures["base"]), "the DPO UNet draws another picture"
+    *steps, clip = make_clip(sd14, frame.image, ClipRequest(PROMPT, category="horse", seed=3, steps=2))
+    assert [step.step for step in steps if isinstance(step, Progress)] == [1, 2]
+    assert clip.frames.shape == (4, 64, 64, 3) and clip.metadata["backbone"] == "sd14"
+    assert clip.metadata["first_frame_model"] == "upload" and clip.frames.std() > 1
+
+
+def test_the_dpo_unet_goes_onto_the_base_pipeline(sd14: LoadedBackbone) -> None:
+    """Same text encoders and autoencoder, other UNet; the autoencoder is the one that half precision suits."""
+    dpo = sd14.first_frame_pipeline("dpo")
+    base = sd14.first_frame_pipeline("base")
+    assert torch.equal(dpo.text_encoder_2.text_projection.weight, base.text_encoder_2.text_projection.weight)
+    assert not torch.equal(dpo.unet.conv_in.weight, base.unet.conv_in.weight)
+    small = sd14.first_frame_pipeline("dpo-small")
+    assert isinstance(small, StableDiffusionPipeline) and small.safety_checker is None
+    spatial = sd14.video.unet.state_dict()["conv_in.weight"]
+    assert small.unet.conv_in.weight.shape == spatial.shape and not torch.equal(small.unet.conv_in.weight, spatial)
+
+
+def test_the_whole_backbone_loads_from_the_cache_without_a_network(
+    sd14: LoadedBackbone, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sd14.first_frame_pipeline("dpo-small")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    before = hub.requests.copy()
+    again = load_backbone("sd14")
+    again.first_frame_pipeline("dpo-small")
+    assert hub.requests == before
+    weights, same = motion_state_dict(sd14.video.unet), motion_state_dict(again.video.unet)
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    with pytest.raises(ValueError, match=r"stable-diffusion-xl-base-1\.0 is not complete in the cache"):
+        again.first_frame_pipeline("base")
+
+
+def test_the_shapes_are_known_without_the_weights(hub: HubServer, sd14: LoadedBackbone) -> None:
+    empty = empty_video_unet("sd14")
+    assert empty.device.type == "meta"
+    shapes = {name: value.shape for name, value in empty.state_dict().items()}
+    assert shapes == {name: value.shape for name, value in sd14.video.unet.state_dict().items()}
+
+
+def test_the_licences_are_said_before_the_click(sd14: LoadedBackbone) -> None:
+    values = dict.fromkeys((field.name for field in fields(Form)), None) | {"prompt": PROMPT, "recipe": "default"}
+    form = Form(**values | {"frame_model": "dpo"})
+    said = estimate(sd14, form)
+    for words in ("Before that it downloads", "mhdang/dpo-sdxl-text2image-v1", "Open RAIL++-M", "sdxl-vae-fp16-fix"):
+        assert words in said
+    list(sd14.download_first_frames("dpo"))
+    assert "downloads" not in estimate(sd14, form)
+
+
+@pytest.mark.slow
+def test_the_command_shows_downloads_and_licences(
+    hub: HubServer, own_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "x.mp4"
+    arguments = ["video", "--backbone", "sd14", "--prompt", PROMPT, "--category", "horse", "--steps", "2"]
+    assert main([*arguments, "--first-frame-model", "dpo-small", "--out", str(out), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["settings"]["first_frame_model"] == "dpo-small"
+    for repo, licence in (("CompVis/stable-diffusion-v1-4", "RAIL-M"), ("mhdang/dpo-sd1.5-text2image-v1", "RAIL++-M")):
+        assert any(f"Downloading {repo}" in line and licence in line for line in said.err.splitlines())
+    assert read_frames(out)[0].shape == (4, 64, 64, 3)
+
+
+def test_revisions_are_commits_where_one_is_known() -> None:
+    for files in (SD14, SDXL, SDXL_UNET, SDXL_VAE):
+        assert len(files.revision) == 40 and set(files.revision) <= set("0123456789abcdef")

@@ -1,0 +1,146 @@
+"""Memory modes: which is chosen, what it moves, that pictures stay the same, and what a full GPU says."""
+
+import dataclasses
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from huvidpo.backbones import BACKBONES, LoadedBackbone, load_backbone
+from huvidpo.memory import MODES, choose_mode, chosen_mode, explained, hooked, lower_mode, settle
+from huvidpo.pipelines.first_frame import stream_first_frame
+from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
+from huvidpo.ui.create import changeable_modes
+from tests.tiny_models import tiny_sdxl
+
+NEEDS = {"all": 22.0, "turns": 13.0, "offload": 9.0, "sequential": 6.0}
+
+
+@pytest.mark.parametrize(
+    "free, mode",
+    [(80, "all"), (22, "all"), (21.9, "turns"), (12, "offload"), (8.9, "sequential"), (2, "sequential")],
+)
+def test_the_fastest_mode_that_fits_is_chosen(free: float, mode: str) -> None:
+    assert choose_mode(free, NEEDS) == mode
+
+
+def test_every_backbone_names_its_modes_from_large_to_small() -> None:
+    for preset in BACKBONES.values():
+        assert list(preset.gigabytes) == [mode for mode in MODES if mode in preset.gigabytes]
+        assert sorted(preset.gigabytes.values(), reverse=True) == list(preset.gigabytes.values())
+        assert lower_mode(list(preset.gigabytes)[-1], preset.gigabytes) is None
+
+
+def test_a_cpu_has_one_mode(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_mode(None, "cpu", NEEDS) == "all"
+    with pytest.raises(ValueError, match=r"no memory mode 'turns' here; choose one of: all\."):
+        load_backbone("pocket", "turns")
+    monkeypatch.setenv("HUVIDPO_MEMORY", "tiny")
+    with pytest.raises(ValueError, match="no memory mode 'tiny'"):
+        load_backbone("pocket")
+
+
+def test_zerogpu_moves_weights_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen_mode("offload", "cuda", NEEDS) == "offload"
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    assert chosen_mode(None, "cuda", NEEDS) == "all"
+
+
+def draw(pipeline) -> np.ndarray:
+    *_, image = stream_first_frame(pipeline, "a red horse", "", 3, 2, 3.0, 128, 64)
+    return np.asarray(image)
+
+
+def test_first_frames_are_the_same_in_every_mode(tmp_path: Path) -> None:
+    """And one mode leaves nothing behind for the next."""
+    pipeline = tiny_sdxl(tmp_path)
+    pictures = []
+    for mode in ("all", "turns", "offload", "sequential", "all"):
+        settle(pipeline, mode, "cpu")
+        assert hooked(pipeline) == (mode in ("offload", "sequential"))
+        if mode == "sequential":  # runs only where there is a second device; its weights wait behind empty ones
+            assert {parameter.device.type for parameter in pipeline.unet.parameters()} == {"meta"}
+        else:
+            pictures.append(draw(pipeline))
+    assert pictures[0].std() > 1 and all(np.array_equal(pictures[0], picture) for picture in pictures)
+
+
+def test_tiles_of_the_smallest_mode_hardly_show(tmp_path: Path) -> None:
+    """They are decoded one by one and blended at their borders."""
+    pipeline = tiny_sdxl(tmp_path)
+    whole = draw(pipeline)
+    settle(pipeline, "sequential", "cpu")
+    pipeline.remove_all_hooks()
+    assert pipeline.vae.use_tiling and pipeline.vae.tile_latent_min_size == 8
+    tiled = draw(pipeline)
+    assert not np.array_equal(tiled, whole)
+    # Random weights see a tile's own mean more than trained ones do.
+    assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("mode", ["all", "turns"])
+def test_whose_turn_it_is(backbone: LoadedBackbone, tmp_path: Path, mode: str) -> None:
+    """The device `meta`, which holds no numbers, stands in for a GPU: networks really move there."""
+    first_frames = tiny_sdxl(tmp_path)
+    there = LoadedBackbone(backbone.preset, "meta", tiny_sdxl(tmp_path), {}, {"dpo": first_frames}, mode)
+    assert {first_frames.device.type, there.video.device.type} == {"cpu"}
+    there.take_turn(first_frames)
+    assert (first_frames.device.type, there.video.device.type) == ("meta", "cpu")
+    there.first_frames["dpo"] = tiny_sdxl(tmp_path)  # what is on `meta` cannot come back
+    there.take_turn(there.video)
+    assert there.video.device.type == "meta" and there.first_frames["dpo"].device.type == "cpu"
+
+
+def test_a_full_gpu_says_what_to_do(backbone: LoadedBackbone) -> None:
+    """And the next clip is made as if nothing had happened."""
+    request = ClipRequest("a red horse runs", "horse", seed=1, steps=1)
+    *_, frame = make_first_frame(backbone, FirstFrameRequest("a red horse", seed=1, steps=1))
+
+    def full(*_) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    hook = backbone.video.unet.register_forward_pre_hook(full)
+    with pytest.raises(ValueError, match=r"ran out of memory in the memory mode 'all'.*backbone pocket"):
+        list(make_clip(backbone, frame.image, request))
+    hook.remove()
+    *_, clip = make_clip(backbone, frame.image, request)
+    assert clip.frames.shape == (16, 128, 128, 3)
+    with pytest.raises(ValueError, match=r"memory mode 'turns' .*--memory turns"), explained("all", NEEDS):
+        full()
+
+
+@pytest.mark.slow
+def test_two_at_once_get_what_each_gets_alone(backbone: LoadedBackbone, moving_adapter) -> None:
+    """Different adapters, attention and prompts: nobody's settings reach the other's clip."""
+    first = ClipRequest("a red horse runs", "horse", adapter="gallop", seed=1, steps=3)
+    second = dataclasses.replace(first, prompt="a blue bird", adapter="none", attention="first", seed=2)
+    *_, frame = make_first_frame(backbone, FirstFrameRequest("a red horse", seed=1, steps=1))
+
+    def clip(request: ClipRequest) -> np.ndarray:
+        with closing(make_clip(backbone, frame.image, request)) as steps:
+            *_, made = steps
+        return made.frames
+
+    alone = [clip(first), clip(second)]
+    together: dict[int, np.ndarray] = {}
+    requests = [first, second] * 2
+    threads = [
+        threading.Thread(target=lambda i=i, request=request: together.update({i: clip(request)}))
+        for i, request in enumerate(requests)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not np.array_equal(*alone)
+    assert all(np.array_equal(together[i], alone[i % 2]) for i in range(4))
+
+
+def test_visitors_of_a_space_do_not_choose_for_each_other(backbone: LoadedBackbone, monkeypatch) -> None:
+    there = dataclasses.replace(backbone, device="cuda", preset=BACKBONES["sd14"], memory="turns")
+    assert changeable_modes(there) == list(MODES) and changeable_modes(backbone) == ["all"]
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    assert changeable_modes(there) == ["turns"]

@@ -1,0 +1,108 @@
+"""Rounds with a critic, on a small `pocket`: what counts, what comes next, and that nothing is done twice."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from huvidpo.adapters import find_adapter
+from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.preferences.records import TakeRecord, new_pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.training.preference_settings import preset_settings
+from huvidpo.training.rounds import ROWS, Round, RoundsPlan, Step, make_pairs, read_rounds, run_rounds, verdict
+from huvidpo.video import write_mp4
+
+
+def compared(differences: list[float], motion: tuple[float, float] = (1.0, 1.0)) -> list[dict]:
+    return [{"scores": [difference, 0.0], "motion": list(motion)} for difference in differences]
+
+
+def test_a_round_counts_when_it_wins_and_still_moves() -> None:
+    """15 of 20 decided: Wilson's interval is 0.531 to 0.888, so it won; 12 of 20 (0.387 to 0.781) did not."""
+    won = verdict(compared([1.0] * 15 + [-1.0] * 5 + [0.0]))
+    assert (won["wins"], won["losses"], won["ties"], won["accepted"]) == (15, 5, 1, True)
+    assert won["low"] == pytest.approx(0.531, abs=1e-3)
+    assert not verdict(compared([1.0] * 12 + [-1.0] * 8))["accepted"]
+    frozen = verdict(compared([1.0] * 20, motion=(0.5, 1.0)))
+    assert not frozen["accepted"] and "only 50% of the motion" in frozen["reason"]
+    assert not verdict([])["accepted"]
+
+
+@pytest.fixture
+def plan(backbone: LoadedBackbone, moving_adapter, own_home: Path, tmp_path: Path) -> RoundsPlan:
+    settings = replace(preset_settings("recommended", "dpo", 1e-3), steps=1, pairs_per_step=1, rank=2)
+    return RoundsPlan(
+        category="horse",
+        critic="taste:warmer",
+        held_out="taste:warmer",
+        rounds=2,
+        pairs=8,
+        unseen=1,
+        settings=settings,
+        start=moving_adapter,
+        work=tmp_path / "warm",
+        adapters=own_home / "adapters" / "pocket" / "horse",
+    )
+
+
+def drawn_pairs(folder: Path) -> None:
+    """Eight pairs in the store of a round, one clip of each redder towards its end: making them takes its time."""
+    store = RatingStore(folder)
+    for i in range(8):
+        takes, files = [], []
+        for redder in (i % 2 == 0, i % 2 == 1):
+            frames = np.full((16, 32, 32, 3), 20 + 20 * i, np.uint8)
+            if redder:
+                frames[8:, ..., 0] += 40
+            frames[:, i : i + 8, 4:12] = 255 - 20 * i - 10 * redder
+            files.append(write_mp4(frames, folder / f"{i}-{redder}.mp4", 8))
+            takes.append(TakeRecord(hashlib.sha256(files[-1].read_bytes()).hexdigest(), backbone="pocket"))
+        pair = new_pair(*takes, f"horse {i}", "horse", "queue", "shared-noise")
+        store.add_pair(replace(pair, split="train"), files)
+    store.close()
+
+
+@pytest.mark.slow
+def test_rounds_are_done_once_and_go_on_from_the_last_that_counted(backbone, plan: RoundsPlan) -> None:
+    """One comparison never suffices. After a round that is accepted, the next one begins as its adapter."""
+    drawn_pairs(plan.work / "round-1")
+    events = [*run_rounds(backbone, replace(plan, rounds=1))]
+    (first,) = [event for event in events if isinstance(event, Round)]
+    assert {event.what for event in events if isinstance(event, Step)} == {"pairs", "training", "comparing"}
+    assert (first.parent, first.adapter, first.examples, first.accepted) == ("gallop", "warm-1", 8, False)
+    ratings = RatingStore(plan.work / "round-1").ratings("horse")
+    assert {rating.rater_kind for rating in ratings} == {"simulated"}
+    assert [rating.preference for rating in ratings] == ["a", "b"] * 4, "the redder one"
+    assert {rating.segment_labels[0] for rating in ratings} <= {"a", "b", "tie"}
+    card = find_adapter("pocket", "horse", "warm-1").card
+    assert card["ratings"] == 8 and card["parent"] == "gallop"
+
+    row = json.loads((plan.work / ROWS).read_text())
+    (plan.work / ROWS).write_text(json.dumps(row | {"accepted": True}) + "\n")
+    drawn_pairs(plan.work / "round-2")
+    second = [event for event in run_rounds(backbone, plan) if isinstance(event, Round)]
+    assert [row.round for row in second] == [1, 2] and second[1].parent == "warm-1"
+    assert list(run_rounds(backbone, plan)) == read_rounds(plan.work), "nothing is done again"
+    with pytest.raises(ValueError, match="holds other rounds"):
+        next(run_rounds(backbone, replace(plan, pairs=9)))
+
+
+@pytest.mark.slow
+def test_pairs_of_a_round_are_made_with_its_adapter_and_only_once(backbone, plan: RoundsPlan, moving_adapter) -> None:
+    store, plan = RatingStore(plan.work), replace(plan, pairs=1)
+    assert [step.done for step in make_pairs(backbone, store, plan, 1, moving_adapter)] == [0]
+    (pair,) = store.pairs("horse")
+    assert {pair.a.adapter_revision, pair.b.adapter_revision} == {moving_adapter.revision()} and pair.split == "train"
+    assert pair.pairing == "independent" and pair.a.seed != pair.b.seed
+    assert [*make_pairs(backbone, store, plan, 1, moving_adapter)] and store.pairs("horse") == [pair]
+
+
+def test_prompts_are_in_words_that_the_model_knows(backbone) -> None:
+    prompts = {varied_prompt(backbone, "rain", number) for number in range(20)}
+    assert len(prompts) > 10 and all("rain" in prompt for prompt in prompts)
+    full = replace(backbone, preset=replace(backbone.preset, name="sd14"))
+    assert varied_prompt(full, "rain", 5) == "rain falls on a yellow car at night, realistic style"

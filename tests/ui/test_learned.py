@@ -1,0 +1,151 @@
+"""What becomes of an adapter on the page: pairs to vote on, promotion, deletion, what is refused."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+import app
+from huvidpo import adapters, shared_adapters
+from huvidpo.adapters import Adapter, apply_adapter, find_adapter, save_preference_adapter
+from huvidpo.home import home
+from huvidpo.preferences.records import Rating, new_id
+from huvidpo.preferences.selection import next_showing
+from huvidpo.preferences.store import RatingStore
+from huvidpo.training.reference import add_policy
+from huvidpo.ui import learned as module
+from huvidpo.ui.learned import Learned
+from tests.preferences.hub_server import HubServer
+from tests.test_learning_commands import vote
+
+
+@pytest.fixture(autouse=True)
+def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped ones fit the full size only."""
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+
+
+@pytest.fixture
+def learned(pocket, own_home) -> Learned:
+    """The section; first frames and clips are made in two steps each."""
+    run = app.gpu_runner(pocket)
+
+    def short(operation: str, payload: Any):
+        if operation == "clip":
+            return run(operation, (payload[0], replace(payload[1], steps=2)))
+        return run(operation, replace(payload, steps=2))
+
+    with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
+        return Learned(gr.Dropdown(["horse", "rain"], value="horse"), pocket, short, {})
+
+
+@pytest.fixture
+def candidate(pocket, moving_adapter: Adapter, own_home: Path) -> Adapter:
+    """On top of `gallop`, with a random LoRA."""
+    unet = pocket.video.unet
+    apply_adapter(unet, moving_adapter, pocket.still_motion)
+    for parameter in add_policy(unet, 2, 2.0, 0.0, seed=0).values():
+        parameter.data.normal_(std=0.2)
+    card = {"backbone": "pocket", "category": "horse", "parent": "gallop", "examples": 8, "raters": 1}
+    saved = save_preference_adapter(unet, own_home / "adapters/pocket/horse/dpo-1", card | {"objective": "dpo"})
+    apply_adapter(unet, None, pocket.still_motion)
+    return saved
+
+
+def test_nothing_learned_is_said_and_not_shown(learned: Learned) -> None:
+    shown = learned.show("rain")
+    assert shown[learned.ui.section].visible is False
+    assert "Nothing has been learned for “Rain”" in shown[learned.ui.empty]
+    with pytest.raises(gr.Error, match="Choose an adapter"):
+        learned.on_promote("rain", "../horse/gallop")
+
+
+@pytest.mark.slow
+def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
+    learned: Learned, candidate: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same first frame and noise for both; the tab Rate serves them; votes on them are what the gate counts."""
+    monkeypatch.setattr(module, "WAITING_PAIRS", 2)
+    begun = learned.on_vote("horse", "dpo-1")
+    contest = begun[learned.ui.contest]
+    assert begun[learned.ui.timer].active and contest == ("horse", "dpo-1")
+    steps = [*learned.on_pair(contest)]
+    assert any("Pair 1 of 2: first frame: step 1" in step[learned.ui.meter]["text"] for step in steps)
+    assert not any(learned.ui.timer in step for step in steps), "the next pair may come"
+    *_, last = learned.on_pair(contest)
+    assert last[learned.ui.timer].active is False and "2 pairs wait" in last[learned.ui.meter]["text"]
+    with pytest.raises(gr.Error, match="Enough pairs wait"):
+        learned.on_vote("horse", "dpo-1")
+
+    store = RatingStore(home())
+    pairs = store.pairs("horse")
+    assert len({pair.prompt for pair in pairs}) == 2 and {pair.split for pair in pairs} == {"measure"}
+    for pair in pairs:
+        assert (pair.a.adapter, pair.b.adapter) == ("gallop", "dpo-1") and pair.a.seed == pair.b.seed
+        assert pair.a.first_frame_sha256 == pair.b.first_frame_sha256
+    served = next_showing(store, "e" * 16)
+    assert served.pair in pairs and served.drawn == "measure"
+    store.append(Rating(new_id(), served.pair, "b", "a", "e" * 16))
+    told = dict(learned.on_adapter("horse", "dpo-1")[learned.ui.about]["facts"])
+    assert told["Votes"] == "1 for it, 0 against, 0 the same" and told["In the tab Rate"].startswith("1 pair ")
+    assert told["Learned from"] == "8 examples by 1 person (dpo)" and told["Began as"] == "gallop"
+
+
+def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candidate: Adapter) -> None:
+    def out_of_quota(operation: str, payload: Any):
+        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
+        yield
+
+    learned.run = out_of_quota
+    *_, paused = learned.on_pair(("horse", "dpo-1"))
+    assert paused[learned.ui.timer].active is False and "Try again in 3:12:05" in paused[learned.ui.meter]["text"]
+    assert paused[learned.ui.vote].visible is True
+
+
+def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adapter, moving_adapter: Adapter) -> None:
+    shown = learned.on_adapter("horse", "dpo-1")
+    assert shown[learned.ui.download].value["orig_name"] == "dpo-1.zip"
+    assert shown[learned.ui.promote].interactive is False
+    assert "About 26 more decided votes" in shown[learned.ui.about]["text"]
+    with pytest.raises(gr.Error, match="Not yet: About"):
+        learned.on_promote("horse", "dpo-1")
+    vote(RatingStore(home()), candidate.revision(), moving_adapter.revision(), 12)
+    assert learned.on_adapter("horse", "dpo-1")[learned.ui.promote].interactive is True
+    learned.on_promote("horse", "gallop")  # stage 1 needs no votes: everything began as it
+    promoted = learned.on_promote("horse", "dpo-1")
+    assert find_adapter("pocket", "horse", "").name == "dpo-1" and promoted[learned.ui.rollback].visible is True
+    with pytest.raises(gr.Error, match="is the default"):
+        learned.on_delete("horse", "dpo-1")
+    learned.on_rollback("horse")
+    assert find_adapter("pocket", "horse", "").name == "gallop"
+    assert learned.on_delete("horse", "dpo-1")[learned.ui.about]["facts"] == []
+    assert not candidate.folder.exists()
+
+
+def test_nothing_is_deleted_on_a_space(pocket, candidate: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
+    with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
+        learned = Learned(gr.Dropdown(["horse"], value="horse"), pocket, app.gpu_runner(pocket), {})
+    assert learned.on_adapter("horse", "dpo-1")[learned.ui.delete].visible is False
+    with pytest.raises(gr.Error, match="Nothing is deleted"):
+        learned.on_delete("horse", "dpo-1")
+
+
+def test_pushed_to_the_hub_where_there_is_a_repository_and_a_token(
+    learned: Learned, candidate: Adapter, loopback_hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is False, "no repository is named"
+    monkeypatch.setenv("HUVIDPO_ADAPTERS", "someone/adapters")
+    shared_adapters.cards_of.cache_clear()
+    assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is True
+    told = learned.on_push("horse", "dpo-1")
+    assert told[learned.ui.meter]["text"] == "dpo-1 is in someone/adapters on the Hub now."
+    files = loopback_hub.repositories["someone/adapters"].files
+    assert {"pocket/horse/dpo-1/card.json", "pocket/horse/dpo-1/preference_lora.safetensors"} <= set(files)
+    monkeypatch.setattr(learned, "may_change", False)  # a Space: whoever comes would push with its owner's token
+    assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is False
+    with pytest.raises(gr.Error, match="Nothing is pushed from here"):
+        learned.on_push("horse", "dpo-1")

@@ -1,0 +1,138 @@
+"""The page's work under ZeroGPU's rules, with `sd14` of the real classes at tiny size: Create, Rate, Fine-tune."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+
+import app
+from huvidpo.adapters import read_adapter, save_motion_adapter
+from huvidpo.backbones import BACKBONES, LoadedBackbone
+from huvidpo.models.motion import motion_parameters, motion_state_dict
+from huvidpo.models.video_unet import VideoUNet
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
+from huvidpo.preferences.own_clips import read_own_clips
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest
+from huvidpo.training.preference_settings import preset_settings
+from huvidpo.training.runs import RunPlan
+from huvidpo.ui.history import open_take
+from huvidpo.ui.making import make_take
+from huvidpo.ui.pair_making import make_pair
+from huvidpo.video import read_frames, write_mp4
+from tests.tiny_models import tiny_sd14, tiny_sdxl
+from tests.ui.test_create import FORM
+from tests.zero_gpu import ZeroGPU
+
+pytestmark = pytest.mark.slow
+PROMPT = "a red horse runs on the beach"
+
+
+@pytest.fixture(scope="module")
+def sd14(tmp_path_factory: pytest.TempPathFactory) -> LoadedBackbone:
+    """As `load_backbone("sd14")` gives it, but for the sizes; all first-frame models are there before the page is."""
+    small = {"width": 64, "height": 64, "num_frames": 8, "first_frame_width": 128, "first_frame_height": 128}
+    preset = replace(BACKBONES["sd14"], **small, first_frame_models=("dpo", "base"))
+    folder = tmp_path_factory.mktemp("words")
+    image = tiny_sd14(folder)
+    video = ImageToVideoPipeline(
+        vae=image.vae,
+        text_encoder=image.text_encoder,
+        tokenizer=image.tokenizer,
+        unet=VideoUNet.from_unet2d(image.unet).eval().requires_grad_(False),
+        scheduler=image.scheduler,
+    )
+    still = {name: value.clone() for name, value in motion_state_dict(video.unet).items()}
+    return LoadedBackbone(preset, "cpu", video, still, {"dpo": tiny_sdxl(folder), "base": tiny_sdxl(folder)})
+
+
+@pytest.fixture
+def zero_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ZeroGPU]:
+    emulated = ZeroGPU()
+    monkeypatch.setattr(app.spaces, "GPU", emulated)
+    yield emulated
+    emulated.end_worker()
+
+
+@pytest.fixture
+def run(zero_gpu: ZeroGPU, sd14: LoadedBackbone, own_home: Path, tmp_path: Path) -> Callable:
+    """The one decorated function, and an adapter of the action to be normalised away again."""
+    unet, before = sd14.video.unet, {name: value.clone() for name, value in motion_state_dict(sd14.video.unet).items()}
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in motion_parameters(unet).values():
+            parameter += torch.randn(parameter.shape, generator=generator)
+    folder = own_home / "adapters" / "sd14" / "horse" / "gallop"
+    save_motion_adapter(unet, folder, {"backbone": "sd14", "category": "horse"})
+    with torch.no_grad():
+        for name, parameter in motion_parameters(unet).items():
+            parameter.copy_(before[name])
+    return app.gpu_runner(sd14)
+
+
+def clip_of(run: Callable, adapter: str) -> np.ndarray:
+    *_, frame = run("first_frame", FirstFrameRequest(PROMPT, seed=3, steps=1))
+    *_, clip = run("clip", (frame.image, ClipRequest(PROMPT, "horse", adapter=adapter, seed=3, steps=2)))
+    assert isinstance(clip, Clip)
+    return clip.frames
+
+
+def test_create_on_a_used_worker_is_create_on_a_fresh_one(run: Callable, zero_gpu: ZeroGPU) -> None:
+    """One decorated function, and every call brings its worker's networks to its own adapter first."""
+    still = clip_of(run, "none")
+    moving = clip_of(run, "gallop")
+    assert not np.array_equal(still, moving)
+    assert np.array_equal(clip_of(run, "none"), still) and len(zero_gpu.workers) == 1
+    zero_gpu.end_worker()
+    assert np.array_equal(clip_of(run, "none"), still) and len(zero_gpu.workers) == 2
+    assert zero_gpu.decorated == ["gpu_run"]
+    form = replace(FORM, frame_model="dpo", adapter="gallop", frame_steps=1, steps=1)
+    *_, view = make_take(run, form)
+    assert read_frames(open_take(view.take).clip)[0].shape == (8, 64, 64, 3)
+    assert all(10 < seconds < 600 for seconds in zero_gpu.asked_seconds)
+
+
+def test_what_people_can_act_on_keeps_its_words(run: Callable) -> None:
+    with pytest.raises(gr.Error, match="no adapter"):
+        clip_of(run, "trot")
+    assert clip_of(run, "none").shape == (8, 64, 64, 3)
+
+
+def test_rate_gets_its_pair(run: Callable, own_home: Path) -> None:
+    store = RatingStore(own_home)
+    *_, pair = make_pair(run, store, PROMPT, "horse", "queue", against="gallop")
+    assert isinstance(pair, Pair) and {pair.a.adapter, pair.b.adapter} == {"gallop", "none"}
+    assert pair.a.backbone == "sd14" and store.video_path(pair.a.sha256).is_file()
+
+
+def test_fine_tune_learns_in_slices_on_any_worker(
+    run: Callable, zero_gpu: ZeroGPU, own_home: Path, tmp_path: Path
+) -> None:
+    """The second slice, on a fresh worker, goes on where the first one stopped; the adapter is on this side's disk."""
+    for side, speed in (("chosen", 4), ("rejected", 0)):
+        (tmp_path / "own" / side).mkdir(parents=True)
+        frames = np.zeros((8, 64, 64, 3), np.uint8)
+        for i in range(8):
+            frames[i, :, speed * i : speed * i + 16] = 255
+        write_mp4(frames, tmp_path / "own" / side / "a.mp4", 8)
+    settings = replace(preset_settings("recommended", "dpo", 1e-4), steps=3, rank=2, alpha=2.0, guard=False)
+    examples = read_own_clips(tmp_path / "own", "dpo", "horse run", False, 0)
+    start, out = (
+        own_home / "adapters" / "sd14" / "horse" / "gallop",
+        own_home / "adapters" / "sd14" / "horse" / "dpo-1",
+    )
+    plan = RunPlan(
+        "horse", "recommended", settings, examples, read_adapter(start), tmp_path / "work", out, validation_clips=0
+    )
+    first = [record.step for record in run("train", (plan, 0.0))]  # a slice without time makes one step
+    zero_gpu.end_worker()
+    rest = [record.step for record in run("train", (plan, 600.0))]
+    assert first == [1] and rest == [2, 3] and len(zero_gpu.workers) == 2
+    learned = read_adapter(out)
+    assert learned.card["steps"] == 3 and learned.parents()[0].name == "gallop"
+    assert clip_of(run, "dpo-1").shape == (8, 64, 64, 3)
