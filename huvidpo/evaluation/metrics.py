@@ -1,4 +1,4 @@
-"""Measures of one clip: pure functions of its frames, or of vectors of them. Knows no models, files or takes.
+"""Measures of one clip or picture: pure functions of pixels, or of vectors of them. Knows no models, files or takes.
 
 VBench is Huang et al. 2024 (arXiv 2311.17982), VBench-I2V its part for clips that continue a picture
 (arXiv 2411.13503). Its figures are given here in percent. Where it needs a network of its own for pixels (RAFT, AMT),
@@ -205,6 +205,14 @@ def image_fidelity(vectors: np.ndarray, image: np.ndarray) -> dict[str, float]:
     whole = 0.4 * parts[0] + 0.3 * parts[1] + 0.3 * parts[2]
     names = ("image_fidelity", "image_highest", "image_mean", "image_lowest")
     return {name: 100 * value for name, value in zip(names, (whole, *parts), strict=True)}
+
+
+def colourfulness(picture: np.ndarray) -> float:
+    """How vivid a picture, uint8 (h w 3), looks; 0 is grey. The simplest measure of Hasler and Suesstrunk 2003."""
+    red, green, blue = np.moveaxis(picture.astype(float), -1, 0)
+    opponents = (red - green, (red + green) / 2 - blue)
+    spread, shift = (np.hypot(*(what(part) for part in opponents)) for what in (np.std, np.mean))
+    return float(spread + 0.3 * shift)
 
 
 def pixel_metrics(frames: np.ndarray) -> dict[str, float]:

@@ -22,6 +22,7 @@ from huvidpo.pocket.practice_clips import (
     render_frame,
     sample_scene,
 )
+from huvidpo.video import replacing
 
 TRAINING_SEEDS = 1_000_000
 FIRST_FRAME_SHARE = 0.6  # of the practice frames; the rest come from later in their clips
@@ -54,11 +55,9 @@ def practice_frames(folder: Path, seeds: Sequence[int]) -> np.ndarray:
     path = folder / f"frames-{seeds[0]}-{len(seeds)}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(seeds), 128, 128, 3))
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
+        with replacing(path) as partial, ProcessPoolExecutor(os.cpu_count()) as pool:
+            frames = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(seeds), 128, 128, 3))
             for i, frame in enumerate(pool.map(practice_frame, seeds, chunksize=64)):
                 frames[i] = frame
-        frames.flush()
-        os.replace(partial, path)
+            frames.flush()
     return np.load(path, mmap_mode="r")

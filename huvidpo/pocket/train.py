@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,6 +26,16 @@ from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
 
 
+@dataclass(frozen=True)
+class Run:
+    """What the command line says of a stage."""
+
+    work: Path  # checkpoints and caches
+    steps: int  # of the image models
+    minutes: float | None
+    actions: Sequence[str]  # of the stage `motion`
+
+
 def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
     """Runs a training loop; prints and logs the mean loss of every `every` steps."""
     losses: list[float] = []
@@ -40,60 +51,61 @@ def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
                 print(f"step {record.step}/{record.steps}  loss {row['loss']:.4f}  {left}", flush=True)
 
 
-def run_autoencoder(work: Path, steps: int, minutes: float | None) -> None:
-    follow(train_autoencoder(work, steps, minutes), work / "autoencoder.jsonl")
-    print(f"PSNR {reconstruction_psnr(load_autoencoder(work), work):.2f} dB")
+def run_autoencoder(run: Run) -> None:
+    follow(train_autoencoder(run.work, run.steps, run.minutes), run.work / "autoencoder.jsonl")
+    print(f"PSNR {reconstruction_psnr(load_autoencoder(run.work), run.work):.2f} dB")
 
 
-def run_decoder(work: Path, steps: int, minutes: float | None) -> None:
-    follow(train_decoder(load_first_frames(work), work, steps, minutes), work / "decoder.jsonl")
-    print(f"PSNR {reconstruction_psnr(load_autoencoder(work), work):.2f} dB")
+def run_decoder(run: Run) -> None:
+    follow(train_decoder(load_first_frames(run.work), run.work, run.steps, run.minutes), run.work / "decoder.jsonl")
+    print(f"PSNR {reconstruction_psnr(load_autoencoder(run.work), run.work):.2f} dB")
 
 
-def run_first_frames(work: Path, steps: int, minutes: float | None) -> None:
-    follow(train_first_frames(work, steps, minutes), work / "first-frames.jsonl")
+def run_first_frames(run: Run) -> None:
+    follow(train_first_frames(run.work, run.steps, run.minutes), run.work / "first-frames.jsonl")
 
 
-def run_motion_start(work: Path, steps: int, minutes: float | None) -> None:
-    follow(train_motion_start(load_first_frames(work), work, minutes), work / "motion-start.jsonl")
+def run_motion_start(run: Run) -> None:
+    follow(train_motion_start(load_first_frames(run.work), run.work, run.minutes), run.work / "motion-start.jsonl")
 
 
-def run_motion(work: Path, steps: int, minutes: float | None) -> None:
-    image = load_first_frames(work)
-    for action in ACTIONS:
+def run_motion(run: Run) -> None:
+    image = load_first_frames(run.work)
+    for action in run.actions:
         print(action)
-        each = minutes / len(ACTIONS) if minutes else None
-        follow(train_category(image, action, work, SHIPPED, each), work / f"motion-{action}.jsonl")
+        each = run.minutes / len(run.actions) if run.minutes else None
+        follow(train_category(image, action, run.work, SHIPPED, each), run.work / f"motion-{action}.jsonl")
 
 
-def run_preference(work: Path, steps: int, minutes: float | None) -> None:
-    image = load_first_frames(work)
-    records = train_first_frame_preference(image, load_judge(), work, POCKET_WEIGHTS, steps, minutes)
-    follow(records, work / "preference.jsonl")
+def run_preference(run: Run) -> None:
+    image = load_first_frames(run.work)
+    records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, run.steps, run.minutes)
+    follow(records, run.work / "preference.jsonl")
 
 
-def run_judge(work: Path, steps: int, minutes: float | None) -> None:
+def run_judge(run: Run) -> None:
     """Half of the steps, and a quarter of the time, for what moves; the rest for what is to be seen."""
-    follow(train_motion_classifier(work, steps // 2, minutes and minutes / 4), work / "judge-motion.jsonl")
-    follow(train_dual_encoder(work, steps, minutes and minutes * 3 / 4), work / "judge-clip.jsonl")
-    save_judge(trained_judge(work), JUDGE_WEIGHTS)
+    work, minutes = run.work, run.minutes
+    follow(train_motion_classifier(work, run.steps // 2, minutes and minutes / 4), work / "judge-motion.jsonl")
+    follow(train_dual_encoder(work, run.steps, minutes and minutes * 3 / 4), work / "judge-clip.jsonl")
+    save_judge(trained_judge(run.work), JUDGE_WEIGHTS)
 
 
-def run_export(work: Path, steps: int, minutes: float | None) -> None:
+def run_export(run: Run) -> None:
     """Writes the image model in half precision, in files of under 10 MB."""
-    load_first_frames(work).to(dtype=torch.float16).save_pretrained(POCKET_WEIGHTS, max_shard_size="9MB")
+    load_first_frames(run.work).to(dtype=torch.float16).save_pretrained(POCKET_WEIGHTS, max_shard_size="9MB")
 
 
-def run_adopt(work: Path, steps: int, minutes: float | None) -> None:
-    """Makes the shipped weights the checkpoints of `work`, so that training goes on from them."""
+def run_adopt(run: Run) -> None:
+    """Makes the shipped weights the checkpoints of the work folder, so that training goes on from them."""
     pipeline = load_pocket("cpu")
-    pipeline.tokenizer.save_pretrained(work / "tokenizer")
-    adopt_autoencoder(pipeline.vae, work)
-    adopt_first_frames(pipeline, work)
-    adopt_motion(pipeline, SHIPPED, work)
+    pipeline.tokenizer.save_pretrained(run.work / "tokenizer")
+    adopt_autoencoder(pipeline.vae, run.work)
+    adopt_first_frames(pipeline, run.work)
+    adopt_motion(pipeline, SHIPPED, run.work)
     judge = load_judge()
-    judge.tokenizer.save_pretrained(work / "judge-tokenizer")
-    adopt_judge(judge, work)
+    judge.tokenizer.save_pretrained(run.work / "judge-tokenizer")
+    adopt_judge(judge, run.work)
 
 
 STAGES = {
@@ -115,9 +127,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".huvidpo/pocket"), help="checkpoints and caches")
     parser.add_argument("--steps", type=int, default=4000, help="optimizer steps (of the image models)")
     parser.add_argument("--minutes", type=float, help="end after this much training, with the learning rate decayed")
-    arguments = parser.parse_args()
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    STAGES[arguments.stage](arguments.work, arguments.steps, arguments.minutes)
+    parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=ACTIONS, help="whose motion to train")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    STAGES[options.stage](Run(options.work, options.steps, options.minutes, options.actions))
 
 
 if __name__ == "__main__":

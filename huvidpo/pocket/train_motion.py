@@ -26,10 +26,11 @@ from huvidpo.training.loop import StepRecord
 from huvidpo.training.motion import MotionSettings, train_motion
 
 CLIPS = 16  # per action, as in the paper
-ADOPTED = "motion-adopted.safetensors"
+ADOPTED = "motion-{}-adopted.safetensors"
+START_FILE = "motion-start.safetensors"
 FIRST_SEED = 500_000  # of the few-shot clips
 START = MotionSettings(steps=4000, learning_rate=1e-3, optimizer="muon", average_decay=0.995)
-CATEGORY = MotionSettings(steps=400, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
+CATEGORY = MotionSettings(steps=800, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
 
 
 def few_shot_seeds(action: str, count: int = CLIPS) -> list[int]:
@@ -60,20 +61,24 @@ def video_pipeline(image: StableDiffusionPipeline) -> ImageToVideoPipeline:
 
 
 def adopt_motion(image: StableDiffusionPipeline, adapters: Path, work: Path) -> None:
-    """Makes the mean of all actions' adapters the beginning of `work`'s shared start.
+    """Lets `work` go on from all actions' adapters: each from its own, their shared start from the mean of all.
 
     Weights that the image model has too (queries of attn1) are kept as changes to it: it may be trained on meanwhile.
     """
     own = image.unet.state_dict()
-    states = [load_file(adapters / "pocket" / action / "motion" / MOTION_FILE) for action in ACTIONS]
-    means = {name: torch.stack([state[name].float() for state in states]).mean(dim=0) for name in states[0]}
-    save_file({name: mean - own.get(name, 0) for name, mean in means.items()}, work / ADOPTED)
+    states = {a: load_file(adapters / "pocket" / a / "motion" / MOTION_FILE) for a in ACTIONS}
+    states["start"] = {
+        name: torch.stack([state[name].float() for state in states.values()]).mean(dim=0) for name in states["horse"]
+    }
+    for which, state in states.items():
+        changes = {name: value.float() - own.get(name, 0) for name, value in state.items()}
+        save_file(changes, work / ADOPTED.format(which))
 
 
-def adopted_motion(image: StableDiffusionPipeline, work: Path) -> dict[str, torch.Tensor]:
-    """What `adopt_motion` kept, for an image model that may have been trained on since."""
+def adopted_motion(image: StableDiffusionPipeline, which: str, work: Path) -> dict[str, torch.Tensor]:
+    """What `adopt_motion` kept of an action or the shared start, for an image model that may have been trained on."""
     own = image.unet.state_dict()
-    return {name: change + own.get(name, 0) for name, change in load_file(work / ADOPTED).items()}
+    return {name: change + own.get(name, 0) for name, change in load_file(work / ADOPTED.format(which)).items()}
 
 
 def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: float | None) -> Iterator[StepRecord]:
@@ -83,19 +88,24 @@ def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: floa
     """
     clips = list(itertools.chain.from_iterable(few_shot_clips(action) for action in ACTIONS))
     pipeline = video_pipeline(image)
-    if (work / ADOPTED).exists():
-        load_motion_state_dict(pipeline.unet, adopted_motion(image, work))
+    if (work / ADOPTED.format("start")).exists():
+        load_motion_state_dict(pipeline.unet, adopted_motion(image, "start", work))
     yield from train_motion(pipeline, clips, replace(START, minutes=minutes), work / "motion-start")
     state = {name: value.contiguous() for name, value in motion_state_dict(pipeline.unet).items()}
-    save_file(state, work / "motion-start.safetensors")
+    save_file(state, work / START_FILE)
 
 
 def train_category(
     image: StableDiffusionPipeline, action: str, work: Path, adapters: Path, minutes: float | None
 ) -> Iterator[StepRecord]:
-    """Trains an action's own motion weights from the shared start and saves them as its default adapter."""
+    """Trains an action's own motion weights and saves them as its default adapter.
+
+    It begins with the shared start, or, where `work` has none and adopted the shipped weights, with the action's own.
+    """
     pipeline = video_pipeline(image)
-    load_motion_state_dict(pipeline.unet, load_file(work / "motion-start.safetensors"))
+    shared = (work / START_FILE).exists()
+    start = load_file(work / START_FILE) if shared else adopted_motion(image, action, work)
+    load_motion_state_dict(pipeline.unet, start)
     settings = replace(CATEGORY, minutes=minutes)
     record = None
     for record in train_motion(pipeline, few_shot_clips(action), settings, work / f"motion-{action}"):
@@ -106,7 +116,7 @@ def train_category(
         "status": "default",
         "clips": CLIPS,
         "clip_seeds": few_shot_seeds(action),
-        "start": "motion parts trained on the clips of all eight actions together",
+        "start": "motion trained on the clips of all eight actions" if shared else "this action's weights until then",
         "steps": record.step if record else settings.steps,
         "learning_rate": settings.learning_rate,
         "seed": settings.seed,

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from huvidpo.evaluation.metrics import (
     METRICS,
+    colourfulness,
     consecutive_ssim,
     consistency,
     first_frame_psnr,
@@ -107,6 +108,14 @@ def test_flicker_by_hand() -> None:
     """Levels 0, 51, 51: mean absolute differences 51 and 0, so 1 - 25.5 / 255 = 90 %."""
     clip = np.stack([np.full((8, 8, 3), level, np.uint8) for level in (0, 51, 51)])
     assert flicker(clip) == pytest.approx(90)
+
+
+def test_colourfulness_by_hand() -> None:
+    """Half (100, 0, 0), half black: red-green 100 and 0, yellow-blue 50 and 0; spreads and means are 50 and 25."""
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2, :, 0] = 100
+    assert colourfulness(picture) == pytest.approx(1.3 * np.hypot(50, 25))
+    assert colourfulness(np.full((4, 4, 3), 77, np.uint8)) == 0
 
 
 def test_the_seam_is_the_first_step_as_a_multiple_of_all() -> None:

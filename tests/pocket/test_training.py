@@ -3,11 +3,13 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
 from huvidpo.adapters import save_motion_adapter
+from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
 from huvidpo.pocket import train_preference
@@ -15,6 +17,7 @@ from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.train_decoder import resampled_latents
 from huvidpo.pocket.train_motion import adopt_motion, adopted_motion, video_pipeline
+from huvidpo.pocket.train_preference import best_pair
 
 QUERIES = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight"
 GATE = "conv_in.conv_gate.bias"
@@ -26,7 +29,7 @@ def image(pocket_weights: Path) -> StableDiffusionPipeline:
 
 
 def test_adopted_motion_is_the_mean_and_its_queries_follow_the_image_model(image, tmp_path: Path) -> None:
-    """Gates 0 to 7 have the mean 3.5. Queries 2 above the image model's stay 2 above those of a newer one."""
+    """Gates 0 to 7 have the mean 3.5; an action has its own. Queries 2 above the image model stay so."""
     unet = video_pipeline(image).unet
     state = {name: value.clone() for name, value in motion_state_dict(unet).items()}
     state[QUERIES] += 2
@@ -36,10 +39,13 @@ def test_adopted_motion_is_the_mean_and_its_queries_follow_the_image_model(image
     adopt_motion(image, tmp_path, tmp_path)
     newer = dict(image.unet.named_parameters())[QUERIES]
     newer.data += 1
-    adopted = adopted_motion(image, tmp_path)
+    adopted = adopted_motion(image, "start", tmp_path)
     torch.testing.assert_close(adopted[GATE], torch.full_like(state[GATE], 3.5))
     torch.testing.assert_close(adopted[QUERIES], newer.data + 2, atol=2e-3, rtol=0)  # kept in half precision
     load_motion_state_dict(video_pipeline(image).unet, adopted)
+    own = adopted_motion(image, ACTIONS[2], tmp_path)
+    assert own[GATE].unique().tolist() == [2]
+    torch.testing.assert_close(own[QUERIES], adopted[QUERIES], atol=2e-3, rtol=0)
 
 
 def test_resampled_latents_stay_near_the_clean_ones_and_follow_from_the_step(image) -> None:
@@ -51,8 +57,15 @@ def test_resampled_latents_stay_near_the_clean_ones_and_follow_from_the_step(ima
     assert torch.nn.functional.cosine_similarity(found[0].flatten(), clean.flatten(), dim=0) > 0.5
 
 
+def test_the_vivid_picture_wins_where_it_follows_its_caption_no_less() -> None:
+    """Of 10, 30, 20 the most vivid follows least: 20 may win against 10 only. Else CLIPScore decides."""
+    assert best_pair(np.array([10, 30, 20]), np.array([0.2, 0.1, 0.3])) == (2, 0)
+    assert best_pair(np.array([10, 30, 20]), np.array([0.2, 0.2, 0.2])) == (1, 0)
+    assert best_pair(np.array([10, 30, 20]), np.array([0.3, 0.1, 0.2])) == (0, 1)
+
+
 @pytest.mark.slow
-def test_pairs_of_first_frames_are_the_judge_s_and_the_first_step_knows_nothing(image, tmp_path, monkeypatch) -> None:
+def test_pairs_of_first_frames_are_of_the_model_and_the_first_step_knows_nothing(image, tmp_path, monkeypatch) -> None:
     """Policy and reference are equal at first: the loss is log 2. The result can be loaded as the page does."""
     for name, value in {"PAIRS": 4, "BATCH": 2, "SAMPLING_STEPS": 2}.items():
         monkeypatch.setattr(train_preference, name, value)
@@ -60,7 +73,9 @@ def test_pairs_of_first_frames_are_the_judge_s_and_the_first_step_knows_nothing(
     pairs = train_preference.preference_pairs(image, judge, tmp_path)
     frames = {side: tensor_to_frames(decode_frames(image.vae, latents)) for side, latents in pairs.items()}
     won, lost = (judge.clip_scores(frames[side], prompts) for side in ("winners", "losers"))
-    assert (won >= lost).all() and (won > lost).any()  # a score has the floor 0
+    assert (won >= lost).all() and pairs["winners"].shape == (4, 16, 16, 16)
+    vivid, plain = (np.array([colourfulness(frame) for frame in frames[side]]) for side in ("winners", "losers"))
+    assert ((vivid > plain) | (won > lost)).all()
     steps = train_preference.train_first_frame_preference(image, judge, tmp_path, tmp_path / "weights", 3, None)
     losses = [record.loss for record in steps]
     assert losses[0] == pytest.approx(math.log(2), abs=1e-6) and losses[0] != losses[2]

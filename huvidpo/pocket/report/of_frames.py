@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from huvidpo.evaluation.estimates import mean, share
+from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import Scene, caption, render_frame
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frame
@@ -63,13 +64,19 @@ def dpo_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
     prompts = [prompt(scene, i) for i, scene in enumerate(scenes)]
     base, dpo = (judge.clip_scores(made[model], prompts) for model in ("base", "dpo"))
     right = {model: answers_right(judge, made[model], scenes)["all four, %"] for model in made}
+    plain, vivid = (np.array([colourfulness(frame) for frame in made[model]]) for model in ("base", "dpo"))
     versus = {
+        "more vivid, %": share(vivid > plain),
+        "more colourfulness": mean(vivid - plain),
         "higher CLIPScore, %": share(dpo > base),
         "more CLIPScore": mean(dpo - base),
         "more all four right, %": mean(100 * (np.array(right["dpo"], float) - np.array(right["base"], float))),
     }
-    note = "The same prompts and the same noise for both. A win is a higher CLIPScore, the rest are wins of base."
-    aim = "wins above 50 %, prompts not followed less"
+    note = (
+        "The same prompts and the same noise for both. Of the pairs that taught it, the more vivid picture "
+        "(colourfulness of Hasler and Suesstrunk, 0 is grey) was preferred where its CLIPScore was no lower."
+    )
+    aim = "more vivid in over 50 %, prompts not followed less"
     return [Table("First frames, base and dpo", note, rows), Table("dpo against base", note, {"dpo": versus}, aim)]
 
 
