@@ -56,6 +56,8 @@ class FinetuneTab:
         ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **spoken)
         ui.resume.click(self.on_resume, ui.unfinished, shown, **spoken)
         ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
+        # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
+        slices.failure(self.on_cancelled, [ui.current, ui.unfinished], shown, **QUIET)
         ui.discard.click(self.on_discard, ui.unfinished, shown, **spoken)
         ui.category.change(self.on_category, ui.category, [ui.start, *self.learned.parts], **QUIET)
         ready = [ui.readiness, ui.begin, ui.real]
@@ -135,6 +137,11 @@ class FinetuneTab:
 
     def on_pause(self, run: str) -> Changes:
         return self.paused(run, f"{run} is paused. What it learned is kept.")
+
+    def on_cancelled(self, current: str, unfinished: str | None) -> Changes:
+        """Says once more that the run is paused; nothing where it was discarded or another one has begun."""
+        is_paused = not current and unfinished in runs.unfinished_runs(self.backbone.preset)
+        return self.on_pause(unfinished) if is_paused else {}
 
     def paused(self, run: str, text: str) -> Changes:
         return self.idle(text) | self.unfinished(run)

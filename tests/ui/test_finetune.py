@@ -111,7 +111,11 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert run == "horse/dpo-1"
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"] and tab.ui.timer not in first, "the next slice may come"
-    assert tab.on_pause(run)[tab.ui.timer].active is False
+    paused = tab.on_pause(run)
+    assert paused[tab.ui.timer].active is False
+    late = tab.on_cancelled("", paused[tab.ui.unfinished].value)
+    assert late[tab.ui.meter]["text"] == paused[tab.ui.meter]["text"] == f"{run} is paused. What it learned is kept."
+    assert tab.on_cancelled("horse/dpo-2", run) == tab.on_cancelled("", "horse/gone") == {}
     resumed = tab.on_resume(run)
     assert (
         resumed[tab.ui.timer].active and resumed[tab.ui.current] == run and "step 1" in resumed[tab.ui.meter]["text"]
