@@ -6,6 +6,7 @@
     python examples/close_the_loop.py --flips 0 0.2                   # with wrong answers among them
     python examples/close_the_loop.py --objectives dpo dense kto      # at equal numbers of rated pairs
     python examples/close_the_loop.py --pairings independent shared-noise             # what both takes have in common
+    python examples/close_the_loop.py --objectives dense --votes segments whole       # segments marked or not
     python examples/close_the_loop.py --recipes beta=500 beta=500,pairs_per_step=1    # which recipe wins most
 
 A cell is one combination of all of these. Its pairs are made from prompts and seeds of their own, rated by the taste,
@@ -38,7 +39,7 @@ from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import Judge, load_judge
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
-from huvidpo.preferences.records import Pair, Rating
+from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, make_first_frame
@@ -59,6 +60,7 @@ class Cell:
     pairs: int  # that were rated
     flips: float  # share of wrong answers
     pairing: str  # what the noise of the two takes has in common, see `pair_requests`
+    votes: str  # "segments": on each segment too, or "whole": on the whole clip only
     recipe: str  # what differs from the preset `recommended`: "beta=100,pairs_per_step=1", or "" for nothing
     seed: int
 
@@ -66,7 +68,7 @@ class Cell:
         """For files, and for the adapter."""
         recipe = "".join(f"-{change.replace('=', '')}" for change in self.recipe.split(",") if change)
         asked = f"{self.taste}-{self.objective}-{self.pairs}p-{round(100 * self.flips)}f"
-        return f"{asked}-{self.pairing}{recipe}-{self.seed}"
+        return f"{asked}-{self.pairing}{'-whole' * (self.votes == 'whole')}{recipe}-{self.seed}"
 
 
 def make_frame(backbone: LoadedBackbone, prompt: str, seed: int) -> FirstFrame:
@@ -99,10 +101,11 @@ def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list
 
 
 def rate(store: RatingStore, pairs: list[Pair], cell: Cell) -> list[Rating]:
-    """What the taste says of each pair, as a whole and per segment; a share of the pairs gets the opposite."""
+    """What the taste says of each pair, and of its segments; a share of the pairs gets the opposite."""
     chance, taste = random.Random(cell.name()), find_critic(f"taste:{cell.taste}", cell.category, "pocket")
     flipped = set(chance.sample(range(len(pairs)), round(cell.flips * len(pairs))))
-    return [critic_rating(store, pair, taste, chance, number in flipped) for number, pair in enumerate(pairs)]
+    ratings = [critic_rating(store, pair, taste, chance, number in flipped) for number, pair in enumerate(pairs)]
+    return [replace(one, segment_labels=("-",) * SEGMENTS) for one in ratings] if cell.votes == "whole" else ratings
 
 
 def train(
@@ -257,7 +260,7 @@ def line(row: dict[str, object]) -> str:
     return (
         f"{row['category']:10} {row['taste']:9} {row['objective']:9} {row['pairs']:5} {row['flips']:5.0%} "
         f"{row['seed']!s:>4} {rate:5.0%} [{low:4.0%}, {high:4.0%}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
-        f"{row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}; "
+        f"{row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}, {row['votes']}; "
         f"{'missed: ' + ', '.join(missed) if missed else 'reached'}"
         f"{'; ' + row['stopped'] if row['stopped'] else ''}"
     )
@@ -274,6 +277,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pairings", nargs="+", default=[default_pairing()], choices=pairings, help="of the two takes"
     )
+    parser.add_argument("--votes", nargs="+", default=["segments"], choices=("segments", "whole"), help="on what")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--unseen", type=int, default=40, help="comparisons on prompts and seeds never rated")
     parser.add_argument("--start", default="", help="adapter that is trained from (default: the category's own)")
@@ -294,7 +298,7 @@ def main(argv: list[str] | None = None) -> None:
     done = {(row["category"], row["adapter"]): row for row in rows}
     backbone, judge, pairs_store = load_backbone("pocket"), load_judge(), RatingStore(home / "pairs")
     grid = (options.categories, options.tastes, options.objectives, options.pairs, options.flips)
-    grid += (options.pairings, options.recipes)
+    grid += (options.pairings, options.votes, options.recipes)
     print(HEAD)
     asked = []
     for cell in itertools.starmap(Cell, itertools.product(*grid, options.seeds)):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from huvidpo.preferences.store import RatingStore
+
 PATH = Path(__file__).parents[2] / "examples" / "close_the_loop.py"
 
 
 ROW = {"category": "horse", "taste": "warmer", "objective": "dpo", "pairs": 24, "flips": 0.2, "recipe": "", "seed": 0}
 ROW |= {"wins": 80, "decided": 100, "motion": 0.99, "clip_score": 1.0, "minutes": 4.0, "stopped": ""}
-ROW |= {"pairing": "independent"}
+ROW |= {"pairing": "independent", "votes": "segments"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +47,15 @@ def test_a_recipe_is_changes_to_the_preset(example) -> None:
 @pytest.mark.slow
 def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: Path, capsys) -> None:
     options = ["--pairs", "2", "--unseen", "2", "--steps", "1", "--recipes", "pairs_per_step=1", "--start", "none"]
-    options += ["--tastes", "livelier", "--objectives", "dense", "--flips", "0.5", "--out", str(tmp_path / "loop")]
+    options += ["--tastes", "livelier", "--objectives", "dense", "--flips", "0.5", "--votes", "whole"]
+    options += ["--out", str(tmp_path / "loop")]
     monkeypatch.setenv("HUVIDPO_HOME", str(own_home))  # the program sets its own; this puts it back in the end
     example.main(options)
     (row,) = map(json.loads, (tmp_path / "loop" / "results.jsonl").read_text().splitlines())
-    assert row["adapter"] == "livelier-dense-2p-50f-independent-pairs_per_step1-0"
+    assert row["adapter"] == "livelier-dense-2p-50f-independent-whole-pairs_per_step1-0"
     assert row["decided"] <= 2 and row["motion"] > 0
+    rated = RatingStore(tmp_path / "loop/cells/horse" / row["adapter"]).ratings("horse")
+    assert [rating.segment_labels for rating in rated] == [("-",) * 4] * 2
     card = json.loads((tmp_path / "loop/adapters/pocket/horse" / row["adapter"] / "card.json").read_text())
     assert card["ratings"] == 2 and card["objective"] == "dense" and card["parent"] == "none"
     first = capsys.readouterr().out
