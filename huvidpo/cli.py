@@ -274,7 +274,7 @@ def add_training_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         default="dpo",
-        help="dpo (default), dense (learns more where segments were marked), kto, ipo, hinge or identity",
+        help="dpo (default), dense (learns from marked segments too), kto, ipo, hinge or identity",
     )
     parser.add_argument("--preset", default="recommended", help="recommended or huvidpo-release")
     parser.add_argument("--real", type=Path, metavar="DIR", help="real clips, for the objective ipo")
