@@ -97,6 +97,7 @@ def test_shipped_adapters_are_found_too(horses: Path) -> None:
     assert [adapter.name for adapter in list_adapters("pocket", "horse")] == ["motion", "own"]
 
 
+@pytest.mark.slow
 def test_exactly_the_chosen_adapter_is_on(
     backbone: LoadedBackbone, moving_adapter: Adapter, preferred: Adapter
 ) -> None:

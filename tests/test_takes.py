@@ -51,6 +51,7 @@ def clip_of(backbone: LoadedBackbone, picture: Image.Image, request: ClipRequest
     return clip
 
 
+@pytest.mark.slow
 def test_the_same_request_makes_the_same_clip_whatever_ran_before(
     small: LoadedBackbone, moving_adapter: Adapter, picture: Image.Image
 ) -> None:

@@ -19,6 +19,7 @@ def images() -> torch.Tensor:
     return frames_to_tensor(np.stack([render_frame(sample_scene(seed), 0) for seed in range(24)]))
 
 
+@pytest.mark.slow
 def test_autoencoder_starts_as_the_best_linear_code(images: torch.Tensor) -> None:
     """Its error is that of projecting patches on their 16 leading principal components, done by numpy's SVD."""
     model = PatchAutoencoderKL(latent_channels=16).eval()

@@ -127,6 +127,7 @@ def test_pictures_are_those_of_the_page_and_made_once(studio, moving_adapter):
     assert np.array_equal(unable.clip(first, prompt, "horse", 3, variant), made)
 
 
+@pytest.mark.slow
 def test_new_weights_make_new_pictures(studio):
     first = studio.first_frame("a red horse", seed=1)
     studio.weights = "others"
@@ -135,6 +136,7 @@ def test_new_weights_make_new_pictures(studio):
     assert np.array_equal(studio.first_frame("a red horse", seed=1), first)
 
 
+@pytest.mark.slow
 def test_a_frozen_clip_does_not_pass(studio, judge):
     """Against the true clip: no motion, no action, though sharp, true in colour and to its first frame."""
     scenes = [sample_scene(TRAINING_SEEDS + i, action=action) for i, action in enumerate(ACTIONS)]

@@ -82,6 +82,7 @@ def test_the_shared_part_of_the_noise_is_shared(backbone, moving_adapter) -> Non
     assert 0 < distance("shared-noise") < distance("independent")
 
 
+@pytest.mark.slow
 def test_aligned_takes_start_from_the_source(backbone, moving_adapter) -> None:
     """With a small strength the takes stay near the source; without the source they cannot be made."""
     a, b = pair_requests(REQUEST, "aligned", source_sha256="a" * 64)

@@ -41,6 +41,7 @@ def test_loss_leaves_the_first_frame_out() -> None:
     assert torch.equal(*losses)
 
 
+@pytest.mark.slow
 def test_only_motion_parts_change(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
     before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     records = list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "run"))

@@ -91,6 +91,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert list(run()) == [] and same(lora_state(pipeline.unet), expected), "a run that is over stays as it is"
 
 
+@pytest.mark.slow
 def test_another_run_s_checkpoint_is_refused(pipeline, encoded, start_over, tmp_path: Path) -> None:
     next(run := train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "these examples"))
     run.close()
@@ -131,6 +132,7 @@ def test_the_guard_stops_and_the_best_weights_are_kept(
     assert same(lora_state(pipeline.unet), best)
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_at_once_leaves_what_it_began_with(pipeline, encoded, tmp_path: Path) -> None:
     settings = replace(SETTINGS, guard=True, validate_every=1, steps=20)
     records = train(pipeline, encoded, settings, tmp_path, validate=lambda step: 0.1)

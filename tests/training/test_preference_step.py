@@ -150,6 +150,7 @@ def test_known_reference_errors_save_the_reference_s_pass(policy, pipeline, enco
     assert all(torch.equal(fresh[name], known[name]) for name in fresh)
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_the_policy_and_off_in_the_reference(pipeline, encoded) -> None:
     """HuViDPO's preset. The same step twice has the same masks."""
     settings = replace(PRESETS["huvidpo-release"], rank=2)
@@ -179,6 +180,7 @@ def test_the_reference_is_what_was_there_before_learning(pipeline, encoded) -> N
         assert not torch.equal(pipeline.unet(*inputs).sample, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_start", [False, True])
 def test_the_policy_is_back_after_an_exception(pipeline, encoded, tmp_path, with_start: bool) -> None:
     start = None
@@ -200,6 +202,7 @@ def test_the_policy_is_back_after_an_exception(pipeline, encoded, tmp_path, with
     assert learning and all(".preference." in name for name in learning)
 
 
+@pytest.mark.slow
 def test_a_starting_adapter_is_the_reference_and_stays_it(pipeline, encoded, tmp_path) -> None:
     """Loss log 2 at the start although the LoRA is not zero; and the reference does not follow the policy."""
     unet, batch = pipeline.unet, drawn(pipeline, encoded, SETTINGS)
