@@ -3,7 +3,9 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -17,12 +19,20 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.video import write_mp4
 
 
-def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
-    """16 frames of 32x32: a square that moves by `step` pixels a frame over a ground of `brightness`."""
+@cache
+def moving_square(brightness: int, step: int) -> bytes:
+    """16 frames of 32x32, encoded once: a square that moves by `step` pixels a frame over a ground of `brightness`."""
     frames = np.full((16, 32, 32, 3), brightness, np.uint8)
     for i, frame in enumerate(frames):
         frame[12:20, step * i % 24 : step * i % 24 + 8] = 255 - brightness
-    return write_mp4(frames, path, 8)
+    with TemporaryDirectory() as folder:
+        return write_mp4(frames, Path(folder) / "clip.mp4", 8).read_bytes()
+
+
+def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
+    """The clip of a moving square at `path`."""
+    path.write_bytes(moving_square(brightness, step))
+    return path
 
 
 TRAIN = ("train-preference", "--category", "horse")

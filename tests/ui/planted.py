@@ -4,7 +4,9 @@ end; votes between two adapters; an evaluation."""
 import hashlib
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -31,6 +33,14 @@ def drawn_clip(seed: int, frames: int = FRAMES) -> np.ndarray:
     return clip
 
 
+@cache
+def encoded_clip(seed: int, frames: int, prompt: str, adapter: str) -> bytes:
+    """The file of a drawn clip with its settings inside, encoded once."""
+    settings = SETTINGS | {"prompt": prompt, "seed": seed, "adapter": adapter}
+    with TemporaryDirectory() as folder:
+        return write_mp4(drawn_clip(seed, frames), Path(folder) / "clip.mp4", FPS, settings).read_bytes()
+
+
 def plant_pair(store: RatingStore, folder: Path, number: int, prompt: str = "", frames: int = FRAMES) -> Pair:
     """Adds the pair of that number; its two takes differ in seed and adapter."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,7 +48,8 @@ def plant_pair(store: RatingStore, folder: Path, number: int, prompt: str = "", 
     for side, adapter in enumerate(("gallop", "none")):
         seed = 2 * number + side
         settings = SETTINGS | {"prompt": prompt or f"a horse, number {number}", "seed": seed, "adapter": adapter}
-        file = write_mp4(drawn_clip(seed, frames), folder / f"{number}-{side}.mp4", FPS, settings)
+        file = folder / f"{number}-{side}.mp4"
+        file.write_bytes(encoded_clip(seed, frames, settings["prompt"], adapter))
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         takes.append(TakeRecord.from_settings(settings, sha256, frames, SIZE, SIZE, FPS))
         files.append(file)
