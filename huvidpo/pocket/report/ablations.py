@@ -9,7 +9,8 @@ from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.report.measures import psnr
 from huvidpo.pocket.report.of_clips import Continued, clip_columns, own_clips, uploaded_clips
-from huvidpo.pocket.report.of_frames import columns_of, need_dpo
+from huvidpo.pocket.report.of_frames import need_dpo
+from huvidpo.pocket.report.of_judge import ALL_FOUR, answers_right, shares
 from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
 from huvidpo.pocket.report.tables import Columns, Table
 
@@ -77,8 +78,8 @@ def first_frame_model_section(studio: Studio, judge: Judge, count: int) -> list[
     for model in ("base", "dpo"):
         clips = own_clips(studio, count, replace(SHIPPED, first_frame_model=model))
         frames = np.stack([clip.first_frame for clip in clips])
-        shown = columns_of(judge, frames, [clip.scene for clip in clips])([*range(count)])
-        rows[model] = {"all four, %": shown["all four, %"]} | columns_of_clips(studio, judge, clips)
+        shown = shares(answers_right(judge, frames, [clip.scene for clip in clips]))
+        rows[model] = {ALL_FOUR: shown[ALL_FOUR]} | columns_of_clips(studio, judge, clips)
     note = "Prompts that no training drew, the same ones and the same noise in both rows."
     return [Table("Ablation: first-frame model", note, rows)]
 

@@ -10,7 +10,7 @@ from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import Scene, caption, render_frame
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frame
 from huvidpo.pocket.report.measures import grid_strength, psnr
-from huvidpo.pocket.report.of_judge import answers_right, shares
+from huvidpo.pocket.report.of_judge import ALL_FOUR, answers_right, shares
 from huvidpo.pocket.report.studio import Studio
 from huvidpo.pocket.report.tables import STYLED_VARIANTS, Columns, Table, by_action, held_out_scenes, scenes_of
 
@@ -35,7 +35,7 @@ def first_frames_section(studio: Studio, judge: Judge, count: int) -> list[Table
     scenes = scenes_of(ASKED, count)
     rows = by_action(scenes, frame_columns(studio, judge, scenes))
     drawn = np.stack([render_frame(scene, 0) for scene in scenes])
-    rows["practice frames"] = columns_of(judge, drawn, scenes)([*range(count)])
+    rows["practice frames"] = columns_of(*looked_at(judge, drawn, scenes))([*range(count)])
     note = (
         "Prompts of scenes that no training drew, in wordings that name the style; another noise for each. Their "
         "sentences may have occurred in training with other scenes; see held-out for what never occurred."
@@ -58,19 +58,19 @@ def dpo_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
     """
     need_dpo(studio)
     scenes = scenes_of(ASKED, count)
-    everything = [*range(count)]
     made = {model: first_frames(studio, scenes, model) for model in ("base", "dpo")}
-    rows = {model: columns_of(judge, frames, scenes)(everything) for model, frames in made.items()}
-    prompts = [prompt(scene, i) for i, scene in enumerate(scenes)]
-    base, dpo = (judge.clip_scores(made[model], prompts) for model in ("base", "dpo"))
-    right = {model: answers_right(judge, made[model], scenes)["all four, %"] for model in made}
-    plain, vivid = (np.array([colourfulness(frame) for frame in made[model]]) for model in ("base", "dpo"))
+    looked = {model: looked_at(judge, frames, scenes) for model, frames in made.items()}
+    rows = {model: columns_of(*seen)([*range(count)]) for model, seen in looked.items()}
+    (base_right, base), (dpo_right, dpo) = looked.values()
+    plain, vivid = (np.array([colourfulness(frame) for frame in frames]) for frames in made.values())
     versus = {
         "more vivid, %": share(vivid > plain),
         "more colourfulness": mean(vivid - plain),
         "higher CLIPScore, %": share(dpo > base),
         "more CLIPScore": mean(dpo - base),
-        "more all four right, %": mean(100 * (np.array(right["dpo"], float) - np.array(right["base"], float))),
+        "more all four right, %": mean(
+            [100.0 * (new - old) for new, old in zip(dpo_right[ALL_FOUR], base_right[ALL_FOUR], strict=True)]
+        ),
     }
     note = (
         "The same prompts and the same noise for both. Of the pairs that taught it, the more vivid picture "
@@ -98,13 +98,17 @@ def first_frames(studio: Studio, scenes: list[Scene], model: str = "") -> np.nda
 
 def frame_columns(studio: Studio, judge: Judge, scenes: list[Scene]) -> Callable[[list[int]], Columns]:
     """The columns of first frames that are made for the scenes."""
-    return columns_of(judge, first_frames(studio, scenes), scenes)
+    return columns_of(*looked_at(judge, first_frames(studio, scenes), scenes))
 
 
-def columns_of(judge: Judge, frames: np.ndarray, scenes: list[Scene]) -> Callable[[list[int]], Columns]:
-    """A function from numbers of scenes to columns: what is right in those frames, and their CLIPScore."""
-    right = answers_right(judge, frames, scenes)
+def looked_at(judge: Judge, frames: np.ndarray, scenes: list[Scene]) -> tuple[dict[str, list[bool]], np.ndarray]:
+    """What the judge finds right in each frame (see `answers_right`), and each frame's CLIPScore (n,)."""
     scores = judge.clip_scores(frames, [prompt(scene, i) for i, scene in enumerate(scenes)])
+    return answers_right(judge, frames, scenes), scores
+
+
+def columns_of(right: dict[str, list[bool]], scores: np.ndarray) -> Callable[[list[int]], Columns]:
+    """A function from numbers of scenes to columns: what is right in those frames, and their CLIPScore."""
 
     def columns(chosen: list[int]) -> Columns:
         return shares(right, chosen) | {"CLIPScore": mean(scores[chosen])}

@@ -14,6 +14,7 @@ from huvidpo.pocket.report.tables import Columns, Table
 from huvidpo.pocket.train_judge import STILL_KINDS, still_clips, with_one_change
 
 FRAMES, CLIPS = 3_000_000, 3_100_000  # first seeds; neither the judge nor a generator trains on these
+ALL_FOUR = "all four, %"  # the column of frames in which every attribute is right
 
 
 def judge_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
@@ -44,7 +45,7 @@ def answers_right(judge: Judge, frames: np.ndarray, scenes: list[Scene]) -> dict
         f"{name}, %": [answer[name] == getattr(scene, name) for answer, scene in zip(answers, scenes, strict=True)]
         for name in ATTRIBUTES
     }
-    return right | {"all four, %": [all(row) for row in zip(*right.values(), strict=True)]}
+    return right | {ALL_FOUR: [all(row) for row in zip(*right.values(), strict=True)]}
 
 
 def shares(right: dict[str, list[bool]], chosen: list[int] | None = None) -> Columns:
