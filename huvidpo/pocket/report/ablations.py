@@ -18,7 +18,7 @@ DEFAULT = SHIPPED.recipe
 KEPT = ("action from motion, %", "motion, x", "sharpness last/first, x", "colour drift, Delta E", "CLIPScore")
 NOTE = "Drawn first frames of unseen seeds, the same ones and the same noise in every row; the rest as shipped."
 STEPS = {"dpm++": (2, 4, 6, 8, 12, 24), "ddim": (4, 8, 24)}  # a clip takes as long as its steps are many
-GUIDANCES = (1.0, 1.5, 2.5, 4.0)
+GUIDANCES = (1.0, 1.5, 2.5)
 
 
 def attention_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
