@@ -53,7 +53,8 @@ class Backbone:
     first_frame_guidance: float
     num_frames: int = 16
     fps: int = 8
-    clip_guidance: float = RECIPES["default"].guidance  # of the recipe `default`
+    clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
+    clip_guidance: float = RECIPES["default"].guidance  # likewise
     first_frame_models: tuple[str, ...] = ("dpo", "base")
     small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`
@@ -63,9 +64,9 @@ class Backbone:
     gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
 
     def recipe(self, name: str) -> Recipe:
-        """The named recipe for clips; `default` has this backbone's own guidance."""
+        """The named recipe for clips; `default` has this backbone's own steps and guidance."""
         recipe = RECIPES[name]
-        return replace(recipe, guidance=self.clip_guidance) if name == "default" else recipe
+        return replace(recipe, steps=self.clip_steps, guidance=self.clip_guidance) if name == "default" else recipe
 
     def first_frame_settings(self, model: str) -> FirstFrameSettings:
         """Size and guidance of a first-frame model."""
@@ -91,6 +92,7 @@ BACKBONES = {
             first_frame_height=128,
             first_frame_steps=16,
             first_frame_guidance=2.5,
+            clip_steps=4,  # with more, actions are not recognised more often (report, solver)
             clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
             preference_learning_rate=5e-4,  # a network of this size, from few steps
             training_gigabytes=(0.7, 0.4),  # benchmarks/preference_step.py
@@ -264,10 +266,8 @@ def with_dpo_lora(pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
     """Adds the preference-trained LoRA of pocket's first frames, where it is shipped."""
     folder = pocket_weights() / "dpo"
     if folder.exists():
-        name = "pytorch_lora_weights.safetensors"
-        pipeline.unet.load_lora_adapter(
-            folder, weight_name=name, use_safetensors=True, adapter_name="dpo", prefix=None
-        )
+        own = "pytorch_lora_weights.safetensors"
+        pipeline.unet.load_lora_adapter(folder, weight_name=own, use_safetensors=True, adapter_name="dpo", prefix=None)
     return pipeline
 
 

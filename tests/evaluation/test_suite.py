@@ -17,7 +17,6 @@ from huvidpo.evaluation.suite import Evaluation, Step
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import KNOWN, STILL, Contestant
 from huvidpo.evaluation.tables import won_by_stillness
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 from tests.launched import launch_two
@@ -47,8 +46,8 @@ def run(evaluation: Evaluation) -> tuple[Results, list[Step]]:
 @pytest.fixture(autouse=True)
 def short_work(backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight frames in two steps: what is asked here does not depend on it."""
-    monkeypatch.setattr(backbone, "preset", dataclasses.replace(backbone.preset, num_frames=8, first_frame_steps=2))
-    monkeypatch.setitem(RECIPES, "default", dataclasses.replace(RECIPES["default"], steps=2))
+    short = dataclasses.replace(backbone.preset, num_frames=8, first_frame_steps=2, clip_steps=2)
+    monkeypatch.setattr(backbone, "preset", short)
 
 
 @pytest.fixture
