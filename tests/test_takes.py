@@ -131,8 +131,8 @@ def test_the_file_tells_the_request(
 
 def test_defaults_are_written_out(small: LoadedBackbone, picture: Image.Image) -> None:
     """The file must make the same clip when the defaults have changed."""
-    metadata = clip_of(small, picture, dataclasses.replace(REQUEST, guidance=None, adapter="")).metadata
-    assert (metadata["guidance"], metadata["steps"], metadata["adapter"]) == (1.0, 2, "none")
+    metadata = clip_of(small, picture, dataclasses.replace(REQUEST, steps=None, guidance=None, adapter="")).metadata
+    assert (metadata["guidance"], metadata["steps"], metadata["adapter"]) == (1.0, 4, "none")
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def plant_pair(store: RatingStore, folder: Path, number: int, prompt: str = "", 
     for side, adapter in enumerate(("gallop", "none")):
         seed = 2 * number + side
         settings = SETTINGS | {"prompt": prompt or f"a horse, number {number}", "seed": seed, "adapter": adapter}
-        file = folder / f"{number}-{side}.mp4"
-        file.write_bytes(encoded_clip(seed, frames, settings["prompt"], adapter))
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        file, content = folder / f"{number}-{side}.mp4", encoded_clip(seed, frames, settings["prompt"], adapter)
+        file.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
         takes.append(TakeRecord.from_settings(settings, sha256, frames, SIZE, SIZE, FPS))
         files.append(file)
     pair = new_pair(*takes, settings["prompt"], "horse", "queue", "independent")
