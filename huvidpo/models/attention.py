@@ -9,6 +9,7 @@ from einops import rearrange
 from torch import Tensor
 
 ATTENTION_VARIANTS = ("first-previous", "first")
+SCORES_AT_ONCE = 2**20  # on a CPU in bfloat16: what stays in its cache between two products
 
 
 @dataclass
@@ -25,9 +26,22 @@ class ClipShape:
 def attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Multi-head attention and the output projection of `attn`: (b i d), (b j d), (b j d) -> (b i d)."""
     query, key, value = (rearrange(x, "b n (h d) -> b h n d", h=attn.heads) for x in (query, key, value))
-    tokens = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+    tokens = scaled_dot_product(query, key, value, attn.scale)
     tokens = attn.to_out[0](rearrange(tokens, "b h n d -> b n (h d)"))
     return attn.to_out[1](tokens)
+
+
+def scaled_dot_product(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """softmax(scale * query key^T) value: (b h i d), (b h j d), (b h j d) -> (b h i d).
+
+    PyTorch's fused attention, but for bfloat16 on a CPU: its backward pass there takes up to twenty times as long as
+    matrix products written out (benchmarks/attention.py).
+    """
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
+        return F.scaled_dot_product_attention(query, key, value, scale=scale)
+    at_once = max(1, SCORES_AT_ONCE // (query.shape[1] * query.shape[2] * key.shape[2]))
+    parts = zip(*(tensor.split(at_once) for tensor in (scale * query, key, value)), strict=True)
+    return torch.cat([torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v for q, k, v in parts])
 
 
 def first_and_previous_frame(tokens: Tensor, frames: int) -> Tensor:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from huvidpo.models.attention import (
@@ -9,6 +10,7 @@ from huvidpo.models.attention import (
     TemporalAttention,
     TextAttention,
     first_and_previous_frame,
+    scaled_dot_product,
     self_attention,
 )
 
@@ -92,6 +94,22 @@ def test_the_text_is_projected_once_per_clip_and_the_first_frame_alone_gives_key
     attn.set_processor(TextAttention(ClipShape(FRAMES)))
     attn(clips.flatten(0, 1), encoder_hidden_states=torch.randn(BATCH, 7, DIM))
     assert seen == [BATCH, BATCH]
+
+
+def test_half_precision_on_a_cpu_gives_what_single_precision_gives():
+    """Values and gradients, of more scores (3 x 2 x 512 x 512) than are computed at once (two of the three)."""
+    generator = torch.Generator().manual_seed(3)
+    exact = [torch.randn(3, 2, 512, 4, generator=generator).bfloat16().float().requires_grad_() for _ in range(3)]
+    rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
+    weights = torch.randn(3, 2, 512, 4, generator=generator)
+    (F.scaled_dot_product_attention(*exact, scale=0.7) * weights).sum().backward()
+    out = scaled_dot_product(*rounded, scale=0.7)
+    assert out.dtype == torch.bfloat16
+    (out.float() * weights).sum().backward()
+    torch.testing.assert_close(out.float(), F.scaled_dot_product_attention(*exact, scale=0.7), atol=0.02, rtol=0.02)
+    for ours, theirs in zip(rounded, exact, strict=True):
+        error = (ours.grad.float() - theirs.grad).norm() / theirs.grad.norm()
+        assert error < 0.02
 
 
 def test_unknown_variant_is_named():
