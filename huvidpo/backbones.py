@@ -167,6 +167,11 @@ class LoadedBackbone:
         files = full_size.FIRST_FRAMES[model] if self.preset.name == "sd14" else ()
         return [wanted for wanted in files if model not in self.first_frames and not cached(wanted)]
 
+    def first_frame_commit(self, model: str) -> str:
+        """The commit on the Hub that a first-frame model's UNet in the cache is from; "" for one that is shipped."""
+        folder = cached(full_size.FIRST_FRAMES[model][-1]) if self.preset.name == "sd14" else None
+        return folder.name if folder else ""
+
     def download_first_frames(self, model: str) -> Iterator[Downloaded]:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
         for wanted in self.missing_files(model):
@@ -224,11 +229,9 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
         mixed_precision=device == "cpu",  # on a GPU the weights themselves are in half precision
     )
     still = {name: value.to("cpu", copy=True) for name, value in motion_state_dict(video.unet).items()}
-    first_frames = {}
-    if preset.name == "pocket":
-        first_frames["base"] = with_dpo_lora(image_pipeline)
-        if "dpo" not in getattr(image_pipeline.unet, "peft_config", {}):
-            preset = replace(preset, first_frame_models=("base",))
+    first_frames = {"base": with_dpo_lora(image_pipeline)} if preset.name == "pocket" else {}
+    if first_frames and "dpo" not in getattr(image_pipeline.unet, "peft_config", {}):
+        preset = replace(preset, first_frame_models=("base",))
     return LoadedBackbone(preset, device, video, still, first_frames, mode)
 
 
@@ -273,9 +276,7 @@ def with_dpo_lora(pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
 
 def known_words(backbone: LoadedBackbone) -> list[str]:
     """Every word that the model was trained on, sorted; empty where that is all of English."""
-    if backbone.preset.name != "pocket":
-        return []
-    return vocabulary()
+    return vocabulary() if backbone.preset.name == "pocket" else []
 
 
 def varied_prompt(backbone: LoadedBackbone, category: str, number: int) -> str:

@@ -1,6 +1,7 @@
 """Stable Diffusion 1.4, SDXL and their DPO UNets: which files of the Hub they are, and how they are put together.
 
-Revisions are commits, so that a result can be made again; of the DPO UNets no commit was known when this was written.
+Revisions are commits, so that a result can be made again. Of the DPO UNets no commit was known when this was written:
+the one that `main` is at the first download stays in the cache, and is written into every first frame and clip.
 Only safetensors are taken: the older pickles beside them may run code.
 """
 

@@ -223,7 +223,7 @@ def clip_metadata(
     """Everything needed to make the clip again, as it is written into its file."""
     return (
         dataclasses.asdict(request)
-        | versions(backbone)
+        | versions(backbone, request.first_frame_model)
         | {
             "adapter": adapter.name if adapter else "none",
             "adapter_revision": adapter.revision() if adapter else "",
@@ -237,10 +237,11 @@ def clip_metadata(
 def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -> dict[str, str | int | float]:
     """Everything needed to make the first frame again."""
     preset = backbone.preset
-    settings = preset.first_frame_settings(request.model or preset.first_frame_models[0])
+    model = request.model or preset.first_frame_models[0]
+    settings = preset.first_frame_settings(model)
     return (
         dataclasses.asdict(request)
-        | versions(backbone)
+        | versions(backbone, model)
         | {
             "steps": request.steps or preset.first_frame_steps,
             "guidance": settings.guidance if request.guidance is None else request.guidance,
@@ -248,14 +249,11 @@ def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -
     )
 
 
-def versions(backbone: LoadedBackbone) -> dict[str, str]:
+def versions(backbone: LoadedBackbone, first_frame_model: str = "") -> dict[str, str]:
     """What a result depends on beside its request."""
-    return {
-        "huvidpo": __version__,
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-        "backbone": backbone.preset.name,
-    }
+    commit = backbone.first_frame_commit(first_frame_model) if first_frame_model in FIRST_FRAME_MODELS else ""
+    programs = {"huvidpo": __version__, "torch": torch.__version__, "diffusers": diffusers.__version__}
+    return programs | {"backbone": backbone.preset.name} | ({"first_frame_commit": commit} if commit else {})
 
 
 def save_clip(clip: Clip, path: Path) -> Path:

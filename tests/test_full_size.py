@@ -16,7 +16,17 @@ from huvidpo.cli import main
 from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
 from huvidpo.hub_models import HubFiles, cached
 from huvidpo.models.motion import motion_state_dict
-from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, Progress, make_clip, make_first_frame
+from huvidpo.takes import (
+    ClipRequest,
+    FirstFrame,
+    FirstFrameRequest,
+    Progress,
+    first_frame_metadata,
+    make_clip,
+    make_first_frame,
+    request_from_metadata,
+    starting_from,
+)
 from huvidpo.ui.making import Form, estimate
 from huvidpo.video import read_frames
 from tests.preferences.hub_server import HubServer
@@ -169,3 +179,19 @@ def test_the_command_shows_downloads_and_licences(
 def test_revisions_are_commits_where_one_is_known() -> None:
     for files in (SD14, SDXL, SDXL_UNET, SDXL_VAE):
         assert len(files.revision) == 40 and set(files.revision) <= set("0123456789abcdef")
+
+
+def test_a_repository_without_a_known_commit_stays_at_the_first_one_and_is_named(
+    sd14: LoadedBackbone, hub: HubServer
+) -> None:
+    """The authors may push a new UNet: what is here stays what it was, and its commit stands in what it made."""
+    list(sd14.download_first_frames("dpo-small"))
+    ((first, held),) = hub.repositories[SD15_DPO.repo].commits
+    hub.plant(SD15_DPO.repo, "main", held | {"unet/config.json": b"{}", "new.txt": b"pushed later"})
+    assert not sd14.missing_files("dpo-small")
+    request = FirstFrameRequest(PROMPT, seed=3, steps=1, model="dpo-small")
+    *_, frame = make_first_frame(sd14, request)
+    asked = starting_from(ClipRequest(PROMPT, category="horse", seed=3, steps=1), frame.request)
+    *_, clip = make_clip(sd14, frame.image, asked)
+    assert first_frame_metadata(sd14, request)["first_frame_commit"] == clip.metadata["first_frame_commit"] == first
+    assert request_from_metadata(clip.metadata)[0].model == "dpo-small"
