@@ -1,14 +1,17 @@
-"""A store in a folder of its own, small real clips, and ratings of them."""
+"""A store in a folder of its own, small real clips, ratings of them, and an empty Hub."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub.constants
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 
 from huvidpo.preferences.records import Pair, Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import write_mp4
+from tests.preferences.hub_server import TOKEN, HubServer
 
 PROMPT = "a red horse runs on the beach"
 
@@ -52,6 +55,24 @@ def add_pair(store: RatingStore, clips: list[Path]) -> Callable[..., Pair]:
         return store.add_pair(new_pair(*takes, prompt, category, origin, "shared-noise"))
 
     return add
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """An empty Hub; what the client waits between its own attempts is shortened."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    with HubServer() as running:
+        yield running
+
+
+@pytest.fixture
+def api(server: HubServer) -> HfApi:
+    return HfApi(endpoint=server.url, token=TOKEN)
+
+
+def no_pause(seconds: float) -> None:
+    pass
 
 
 def rating_of(pair: Pair, preference: str = "a", rater: str = "a" * 16, **more: object) -> Rating:

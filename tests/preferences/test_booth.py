@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from huvidpo.preferences.booth import Booth, RateLimit, Visitor
-from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.selection import Showing
 from huvidpo.preferences.store import RatingStore
 from tests.ui.planted import FRAMES, plant_pair
@@ -282,23 +281,6 @@ def test_visitors_without_end_meet_a_limit_for_all(booth, clock, store):
     with pytest.raises(ValueError, match="a lot at once"):
         booth.rate(ANNA, sent(watch(booth, clock)))
     assert len(store.ratings()) == 2
-
-
-def test_raters_are_salted_hashes_that_stay_the_same(tmp_path, monkeypatch):
-    monkeypatch.delenv("HUVIDPO_RATER_SALT", raising=False)
-    salt = rater_salt(tmp_path / "home")
-    assert salt == rater_salt(tmp_path / "home") and len(salt) == 64 and salt != rater_salt(tmp_path / "other")
-    name = rater_hash("huggingface", "anna", salt)
-    assert len(name) == 16 and name == rater_hash("huggingface", "anna", salt)
-    assert name not in (rater_hash("browser", "anna", salt), rater_hash("huggingface", "anna", b"pepper"))
-    monkeypatch.setenv("HUVIDPO_RATER_SALT", "pepper")
-    assert rater_salt(tmp_path / "home") == b"pepper"
-
-
-@pytest.mark.parametrize("known", ["", None, 7, "x" * 32, "a" * 31, {"id": "a" * 32}])
-def test_a_browser_without_a_name_of_ours_gets_a_new_one(known):
-    given = browser_id(known)
-    assert given != known and browser_id(given) == given
 
 
 def test_a_row_names_no_person(booth, clock, store):
