@@ -18,7 +18,12 @@ from huvidpo.training.examples import EncodedExamples, draw_batch
 from huvidpo.training.guard import MAX_WINNER_DRIFT, Row, reason_to_stop, recent_loss, winner_drift
 from huvidpo.training.loop import Clock, learning_rate_factor, load_state, save_atomically
 from huvidpo.training.losses import next_reference_point
-from huvidpo.training.preference_settings import PreferenceSettings, check_settings, total_steps
+from huvidpo.training.preference_settings import (
+    PreferenceSettings,
+    check_settings,
+    examples_per_step,
+    total_steps,
+)
 from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
 from huvidpo.training.processes import largest_over_processes, process_number, sum_gradients, sum_over_processes
 from huvidpo.training.reference import add_policy, load_lora, lora_state
@@ -173,11 +178,6 @@ def one_step(
         reward = -(sums[0, NUMBERS.index("winner_drift")] + sums[0, NUMBERS.index("loser_drift")]) / count
         run.reference_point = next_reference_point(run.reference_point, reward)
     return numbers
-
-
-def examples_per_step(settings: PreferenceSettings) -> int:
-    """Pairs of one step over all processes; for kto, clips."""
-    return settings.pairs_per_step * (2 if settings.objective == "kto" else 1)
 
 
 def apply_gradients(optimizer: torch.optim.Optimizer, trained: list[nn.Parameter], rate: float, clip: float) -> float:

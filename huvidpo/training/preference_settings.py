@@ -51,7 +51,10 @@ class PreferenceSettings:
 
 PRESETS = {
     # Constant beta and small steps as in DenseDPO and Flow-DPO; the anchor against winners that get less likely too.
-    "recommended": PreferenceSettings(objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.1),
+    # Many steps of few pairs learn more in the same time than few steps of many (docs/learning.md).
+    "recommended": PreferenceSettings(
+        objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.1, epochs=6, pairs_per_step=2
+    ),
     # What HuViDPO's published code does, but for its half precision: dropout also in training's margins, an Adam
     # epsilon that makes it nearly plain gradient descent, no warm-up, all pairs in 12 passes one by one.
     "huvidpo-release": PreferenceSettings(
@@ -126,8 +129,13 @@ def check_settings(settings: PreferenceSettings) -> None:
         raise ValueError(f"There is no objective {settings.objective!r}; choose one of: {', '.join(OBJECTIVES)}.")
 
 
+def examples_per_step(settings: PreferenceSettings) -> int:
+    """Pairs of one step over all processes; for kto, clips."""
+    return settings.pairs_per_step * (2 if settings.objective == "kto" else 1)
+
+
 def total_steps(settings: PreferenceSettings, examples: int) -> int:
     """Optimizer steps of a run over that many examples."""
     if settings.steps is not None:
         return settings.steps
-    return math.ceil(settings.epochs * examples / settings.pairs_per_step)
+    return math.ceil(settings.epochs * examples / examples_per_step(settings))

@@ -177,8 +177,7 @@ class FinetuneTab:
         request = runs.read_run(self.backbone.preset, run)
         left = last["seconds_left"]
         text = f"{run}: step {last['step']:.0f}, {last['accuracy']:.0%} right, about {duration(left)} left"
-        total = 60 * request.minutes
-        changes = {ui.meter: meter_value(text, round(max(0.0, total - left)), round(total))}
+        changes = {ui.meter: meter_value(text, round(last["step"]), round(last["steps"]))}
         changes[ui.plots_row] = gr.Row(visible=True)
         changes |= {plot: plot_of(rows, lines) for plot, lines in zip(ui.plots, PLOTS.values(), strict=True)}
         folder = runs.run_folder(self.backbone.preset.name, request.category, request.name) / "clips"

@@ -57,7 +57,7 @@ class FinetuneLayout:
             elem_id="tune-real",
         )
         self.start = gr.Dropdown(self.start_choices(START), value="", label="Begin as", elem_id="tune-start")
-        self.minutes = gr.Slider(*MINUTES, value=5, step=1, label="Minutes", elem_id="tune-minutes")
+        self.minutes = gr.Slider(*MINUTES, value=5, step=1, label="Minutes, at most", elem_id="tune-minutes")
         self.readiness = fact_sheet(elem_id="tune-readiness")
         with gr.Row(elem_id="tune-go"):
             self.begin = gr.Button("Learn from these ratings", variant="primary", elem_id="tune-begin")

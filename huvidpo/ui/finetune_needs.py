@@ -12,7 +12,7 @@ from huvidpo.home import home
 from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
-from huvidpo.training.preference_settings import PreferenceSettings, preset_settings
+from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
 from huvidpo.ui.making import duration
 
 OBJECTIVES = {
@@ -69,10 +69,11 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
         return Readiness(False, tuple(found), f"{why} Rate more in the tab Rate.")
     settings = preset_settings("recommended", objective)
     place = "GPU" if backbone.device.startswith("cuda") else "CPU"
-    steps = steps_in(backbone, settings, minutes)
-    found.append(("Time", f"{duration(60 * minutes)} on this {place}, about {steps} steps"))
+    steps = planned_steps(backbone, settings, len(examples), minutes)
+    seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step))
+    found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
     if zero_gpu:
-        slices = max(1, round(60 * minutes / SLICE_SECONDS))
+        slices = max(1, round(seconds / SLICE_SECONDS))
         found.append(("GPU quota", f"{slices} slices of {SLICE_SECONDS} s, each a request of yours"))
     free = free_gigabytes(backbone, zero_gpu)
     if (needed := memory_needed(backbone.preset, free)) is not None:
@@ -103,9 +104,10 @@ def memory_needed(preset: Backbone, free: float | None) -> float | None:
     return preset.training_gigabytes[members_that_fit(preset, free) == "apart"]
 
 
-def steps_in(backbone: LoadedBackbone, settings: PreferenceSettings, minutes: float) -> int:
-    """Roughly how many steps so many minutes are."""
-    return max(1, round(60 * minutes / step_seconds(backbone, settings.pairs_per_step)))
+def planned_steps(backbone: LoadedBackbone, settings: PreferenceSettings, examples: int, minutes: float) -> int:
+    """Roughly how many steps a run will have: the preset's passes through the examples, or what the minutes allow."""
+    in_time = round(60 * minutes / step_seconds(backbone, settings.pairs_per_step))
+    return max(1, min(total_steps(settings, examples), in_time))
 
 
 def step_seconds(backbone: LoadedBackbone, pairs: int) -> float:

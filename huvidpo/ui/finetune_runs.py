@@ -18,7 +18,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.training.clips import read_clip
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import best_step
-from huvidpo.training.preference_settings import MAX_STEPS, preset_settings
+from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan, fitted_to_start
 from huvidpo.ui.finetune_needs import (
     SLICE_SECONDS,
@@ -26,8 +26,8 @@ from huvidpo.ui.finetune_needs import (
     examples_for,
     free_gigabytes,
     members_that_fit,
+    planned_steps,
     readiness,
-    steps_in,
 )
 from huvidpo.video import replacing
 
@@ -113,10 +113,10 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
     preset, request = backbone.preset, read_run(backbone.preset, run)
     start = find_adapter(preset.name, request.category, request.start)
     settings = preset_settings("recommended", request.objective, preset.preference_learning_rate)
-    planned = steps_in(backbone, settings, request.minutes)
+    examples = examples_for(preset, request.category, request.objective, request.rating_ids)
+    planned = planned_steps(backbone, settings, len(examples), request.minutes)
     settings = replace(
         settings,
-        steps=MAX_STEPS,
         minutes=request.minutes,
         seed=request.seed,
         validate_every=min(50, max(5, planned // COMPARISONS)),
@@ -132,7 +132,7 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
         category=request.category,
         preset="recommended",
         settings=fitted_to_start(settings, start),
-        examples=examples_for(preset, request.category, request.objective, request.rating_ids),
+        examples=examples,
         start=start,
         work=work,
         out=home() / "adapters" / preset.name / request.category / request.name,

@@ -207,11 +207,15 @@ def test_settings_out_of_range_are_named(changes: dict, sentence: str) -> None:
 
 
 def test_presets() -> None:
-    """The published one: 12 passes over all C(8, 2) = 28 pairs one by one are 336 steps."""
+    """The published one: 12 passes over all C(8, 2) = 28 pairs one by one are 336 steps. The recommended one: 6 passes
+    over 16 pairs by twos are 48; over their 32 clips, of which kto takes two for each pair of the others, as many.
+    """
     release = preset_settings("huvidpo-release", "dpo", learning_rate=1e-3)
     assert (release.beta, release.learning_rate, release.adam_epsilon) == (50, 1e-4, 1e-3)
     assert (release.rank, release.alpha, release.dropout, total_steps(release, 28)) == (16, 32, 0.1, 336)
     assert preset_settings("recommended", "kto", 1e-3).learning_rate == 1e-3
+    recommended = [preset_settings("recommended", objective) for objective in ("dense", "kto")]
+    assert [total_steps(*asked) for asked in zip(recommended, (16, 32), strict=True)] == [48, 48]
     for arguments in (("quick", "dpo"), ("recommended", "ppo"), ("huvidpo-release", "kto")):
         with pytest.raises(ValueError):
             preset_settings(*arguments)
