@@ -95,7 +95,7 @@ BACKBONES = {
             clip_steps=4,  # with more, actions are not recognised more often (report, solver)
             clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
             preference_learning_rate=5e-4,  # a network of this size, from few steps
-            training_gigabytes=(0.7, 0.4),  # benchmarks/preference_step.py
+            training_gigabytes=(1.0, 0.5),  # benchmarks/preference_step.py
             seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},
         ),
         Backbone(

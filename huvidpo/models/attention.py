@@ -34,8 +34,8 @@ def attend(attn: Attention, query: Tensor, key: Tensor, value: Tensor) -> Tensor
 def scaled_dot_product(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """softmax(scale * query key^T) value: (b h i d), (b h j d), (b h j d) -> (b h i d).
 
-    PyTorch's fused attention, but for bfloat16 on a CPU: its backward pass there takes up to twenty times as long as
-    matrix products written out (benchmarks/attention.py).
+    PyTorch's fused attention, but for bfloat16 on a CPU: its backward pass there takes up to ten times as long as
+    that of matrix products written out (benchmarks/attention.py).
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return F.scaled_dot_product_attention(query, key, value, scale=scale)

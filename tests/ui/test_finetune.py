@@ -68,7 +68,7 @@ def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> 
     full = tab.on_readiness("horse", "dpo", 5)
     told = dict(full[tab.ui.readiness]["facts"])
     assert told["Usable"] == "8 pairs, rated by 1 person"
-    assert told["Memory"].startswith("0.7 GB of ") and "GPU quota" not in told
+    assert told["Memory"].startswith("1.0 GB of ") and "GPU quota" not in told
     assert full[tab.ui.begin].interactive is True
     assert tab.on_readiness("horse", "dpo", 5, "horse/dpo-1")[tab.ui.begin].interactive is False, "one run at a time"
 
@@ -95,15 +95,15 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
 
 def test_zero_gpu_s_cost_is_shown(pocket, store) -> None:
     told = dict(needs.readiness(pocket, "horse", "dpo", 5, zero_gpu=True).facts)
-    assert told["GPU quota"] == "3 slices of 45 s, each a request of yours" and told["Memory"] == "0.7 GB"
+    assert told["GPU quota"] == "3 slices of 45 s, each a request of yours" and told["Memory"] == "1.0 GB"
 
 
 def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pocket needs 0.7 GB with both members together, 0.4 GB with one after the other."""
-    fits = [needs.members_that_fit(pocket.preset, free) for free in (0.8, 0.6, None)]
+    """pocket needs 1.0 GB with both members together, 0.5 GB with one after the other."""
+    fits = [needs.members_that_fit(pocket.preset, free) for free in (1.1, 0.9, None)]
     assert fits == ["together", "apart", "together"]
-    monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.6)
-    assert dict(needs.readiness(pocket, "horse", "dpo", 5, False).facts)["Memory"] == "0.4 GB of 0.6 GB that are free"
+    monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.9)
+    assert dict(needs.readiness(pocket, "horse", "dpo", 5, False).facts)["Memory"] == "0.5 GB of 0.9 GB that are free"
     monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.3)
     ready = needs.readiness(pocket, "horse", "dpo", 5, False)
     assert not ready.ready and "does not fit" in ready.text
