@@ -18,12 +18,7 @@ from huvidpo.training.examples import EncodedExamples, draw_batch
 from huvidpo.training.guard import MAX_WINNER_DRIFT, Row, reason_to_stop, recent_loss, winner_drift
 from huvidpo.training.loop import Clock, learning_rate_factor, load_state, save_atomically
 from huvidpo.training.losses import next_reference_point
-from huvidpo.training.preference_settings import (
-    PreferenceSettings,
-    check_settings,
-    examples_per_step,
-    total_steps,
-)
+from huvidpo.training.preference_settings import PreferenceSettings, check_settings, examples_per_step, total_steps
 from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
 from huvidpo.training.processes import largest_over_processes, process_number, sum_gradients, sum_over_processes
 from huvidpo.training.reference import add_policy, load_lora, lora_state
