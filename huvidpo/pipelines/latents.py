@@ -56,12 +56,16 @@ def decode_frames(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
 
 
+CLIP_STREAM = 2**31  # added to a clip's seed, which is below it as all are. PyTorch's generator knows 32 bits of a seed
+
+
 def draw_noise(shape: tuple[int, int, int, int], seeds: list[int], device: torch.device | str) -> Tensor:
     """Standard normal noise for one clip per seed, shape (c f h w) -> (b c f h w).
 
-    Each seed has its own generator on the CPU, so a take does not depend on its batch or on the device.
+    Each seed has its own generator on the CPU, so a take does not depend on its batch or on the device. It is not that
+    of a first frame of the same seed: noise that repeats the first frame's makes a clip that moves less.
     """
-    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(CLIP_STREAM + seed)) for seed in seeds]
     return torch.stack(noise).to(device)
 
 

@@ -18,6 +18,7 @@ from huvidpo.pipelines.latents import (
     tensor_to_frames,
     with_first_frame,
 )
+from huvidpo.takes import MAX_SEED
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -105,9 +106,16 @@ def test_pixels_survive_the_way_to_the_network_and_back() -> None:
 def test_noise_of_a_take_does_not_depend_on_its_batch() -> None:
     shape = (2, 3, 4, 5)
     noise = draw_noise(shape, [7, 8, 7], "cpu")
-    assert torch.equal(noise[0], torch.randn(shape, generator=torch.Generator().manual_seed(7)))
     assert torch.equal(noise[:1], noise[2:]) and torch.equal(noise[1:2], draw_noise(shape, [8], "cpu"))
     assert not torch.equal(noise[0], noise[1])
+
+
+@pytest.mark.parametrize("seed", [0, 7, MAX_SEED])
+def test_noise_of_a_take_is_not_that_of_its_first_frame(seed: int) -> None:
+    """The page draws one seed for both. What diffusers draws for the frame then must not come back in the clip."""
+    first_frame = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(seed))
+    noise = draw_noise((4, 16, 8, 8), [seed], "cpu").flatten()
+    assert not torch.isclose(first_frame.flatten(), noise[: first_frame.numel()]).any()
 
 
 def test_sharing_noise_is_the_sum_of_the_papers() -> None:
