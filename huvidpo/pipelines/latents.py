@@ -56,7 +56,7 @@ def decode_frames(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
 
 
-CLIP_STREAM = 2**31  # added to a clip's seed, which is below it as all are. PyTorch's generator knows 32 bits of a seed
+CLIP_STREAM = 2**31  # added to a clip's seed, which is below it; PyTorch's generator takes 32 bits of a seed
 
 
 def draw_noise(shape: tuple[int, int, int, int], seeds: list[int], device: torch.device | str) -> Tensor:

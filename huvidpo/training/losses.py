@@ -107,6 +107,15 @@ def iterative_preference(
     return PreferenceTerms(dpo.loss + winner + footage, dpo.inside)
 
 
+# The penalty of DPO-Positive (arXiv 2402.13228), added to the loss and not inside the sigmoid.
+def winner_penalty(policy_w: Tensor, reference_w: Tensor) -> Tensor:
+    """max(0, policy_w - reference_w): winners may not get less likely than the reference finds them.
+
+    A pull towards winners that are likely already would only teach the policy to repeat its own clips.
+    """
+    return F.relu(policy_w - reference_w)
+
+
 def anchor_weight(share: float, beta: float) -> float:
     """lambda of a term `lambda * error` that pulls with `share` of the force that DPO starts with.
 

@@ -37,7 +37,9 @@ class PreferenceSettings:
     pairs_per_step: int = 4  # over all processes; for kto, clips in twos
     pairs_at_once: int = 1  # that go through the network together
     members: str = "together"  # winner and loser in one batch, or "apart": less memory, one more forward pass each
-    winner_anchor: float = 0.0  # share of DPO's first force that pulls towards the winners themselves (rho)
+    # Share of DPO's first force (rho) that pulls towards winners less likely than the reference finds them; objective
+    # ipo: towards all winners.
+    winner_anchor: float = 0.0
     real_anchor: float = 0.0  # the same towards real clips; objective ipo
     safe_loser: float | None = None  # SDPO's mu: the share of the winner's progress that the loser may not undo
     caption_dropout: float = 0.1  # share of empty captions, always for both members of a pair
@@ -53,7 +55,7 @@ PRESETS = {
     # Constant beta and small steps as in DenseDPO and Flow-DPO; the anchor against winners that get less likely too.
     # Many steps of few pairs learn more in the same time than few steps of many (docs/learning.md).
     "recommended": PreferenceSettings(
-        objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.1, epochs=6, pairs_per_step=2
+        objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.2, epochs=6, pairs_per_step=2
     ),
     # What HuViDPO's published code does, but for its half precision: dropout also in training's margins, an Adam
     # epsilon that makes it nearly plain gradient descent, no warm-up, all pairs in 12 passes one by one.
@@ -92,7 +94,7 @@ def preset_settings(preset: str, objective: str, learning_rate: float | None = N
     if objective == "kto":
         changes |= {"beta": 1000.0, "winner_anchor": 0.0}
     if objective == "ipo":
-        changes |= {"real_anchor": settings.winner_anchor}
+        changes |= {"winner_anchor": 0.1, "real_anchor": 0.1}
     if learning_rate is not None:
         changes |= {"learning_rate": learning_rate}
     return replace(settings, **changes)

@@ -139,7 +139,7 @@ def outcome(
             torch.where(swap, reference_l, reference_w),
             torch.where(swap, reference_w, reference_l),
         )
-        values = terms.loss + anchor * winner * weights
+        values = terms.loss + anchor * losses.winner_penalty(winner, reference_w) * weights
     else:
         winner, loser, reference_w, reference_l = (x.mean(dim=1) for x in (winner, loser, reference_w, reference_l))
         weights = torch.ones_like(winner)
@@ -151,7 +151,7 @@ def outcome(
             values = terms.loss
         else:
             terms = PAIRED[settings.objective](winner, loser, reference_w, reference_l, settings.beta)
-            values = terms.loss + anchor * winner
+            values = terms.loss + anchor * losses.winner_penalty(winner, reference_w)
     drift_w, drift_l = winner - reference_w, loser - reference_l
     columns = {
         "loss": values,

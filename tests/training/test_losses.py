@@ -18,6 +18,7 @@ from huvidpo.training.losses import (
     next_reference_point,
     safe_loser_scale,
     scale_gradient,
+    winner_penalty,
 )
 from tests.goldens import load_golden_unet
 
@@ -168,3 +169,12 @@ def test_scaled_gradients_keep_the_value() -> None:
     scaled = scale_gradient(error, torch.tensor([0.25]))
     scaled.backward()
     assert scaled.item() == 2 and error.grad.item() == 0.25
+
+
+def test_only_winners_that_got_less_likely_are_pulled_back() -> None:
+    """0.3 - 0.2 and 0.1 - 0.2: the first costs 0.1 and is pulled, the second costs nothing."""
+    policy = torch.tensor([0.3, 0.1], requires_grad=True)
+    penalty = winner_penalty(policy, torch.tensor([0.2, 0.2]))
+    penalty.sum().backward()
+    torch.testing.assert_close(penalty.detach(), torch.tensor([0.1, 0.0]))
+    assert policy.grad.tolist() == [1, 0]

@@ -11,7 +11,7 @@ from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import Batch, EncodedExamples, draw_batch
 from huvidpo.training.preference_settings import OBJECTIVES, PRESETS, PreferenceSettings, preset_settings
-from huvidpo.training.preference_step import accumulate_gradients, batch_weight
+from huvidpo.training.preference_step import accumulate_gradients, batch_weight, outcome
 from huvidpo.training.reference import add_policy, load_lora, lora_state, reference
 from tests.goldens import load_golden_unet
 
@@ -98,6 +98,22 @@ def test_policy_and_reference_are_equal_at_the_start(policy, pipeline, encoded, 
     assert numbers["loss"][0] / numbers["loss"][1] == pytest.approx(expected)
     assert numbers["winner_drift"][0] == numbers["loser_drift"][0] == numbers["margin"][0] == 0
     assert numbers["accuracy"][0] / numbers["accuracy"][1] == 0.5
+
+
+@pytest.mark.parametrize("labels", [[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
+def test_the_anchor_holds_dense_winners_that_got_less_likely(labels: list[float]) -> None:
+    """Beta 500, rho 0.2: 25 for each error above the reference's. Two clips of three frames that differ by 0.01."""
+    a, b = torch.full((1, 3), 0.21), torch.full((1, 3), 0.19)
+    nothing = torch.zeros(2, 1, 4, 1, 1)
+    batch = Batch(nothing, nothing, torch.zeros(2), torch.zeros(2, 1, 1), torch.tensor([labels]), 0, ())
+    settings = replace(SETTINGS, objective="dense", winner_anchor=0.2)
+    errors, references = torch.cat([a, b]), torch.full((2, 3), 0.2)
+    held, free = (
+        outcome(errors, references, batch, one, (1.0, 1.0), 0.0, errors)
+        for one in (settings, replace(settings, winner_anchor=0.0))
+    )
+    expected = 25 * 0.01 if labels[0] > 0 else 0.0  # the winner is a, whose error has grown, or b, whose error fell
+    torch.testing.assert_close(held.losses - free.losses, torch.full((1, 3), expected))
 
 
 @pytest.mark.slow
