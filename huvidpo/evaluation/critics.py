@@ -18,13 +18,13 @@ from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_j
 
 Critic = Callable[[np.ndarray, str], float]
 
-# Tastes: uint8 (f h w 3) -> a number, higher is better. All of them look past the first frame, which both clips share.
+# Tastes: uint8 (f h w 3) -> a number, higher is better. They judge whole clips and segments alike, so none may take a
+# segment's first frame for the clip's.
 
 
 def warmth(frames: np.ndarray) -> float:
-    """How much redder and less blue the clip becomes, in grey levels."""
-    red_less_blue = frames[..., 0].astype(float) - frames[..., 2]
-    return float(red_less_blue[1:].mean() - red_less_blue[0].mean())
+    """How much redder than blue the clip is, in grey levels."""
+    return float(frames[..., 0].astype(float).mean() - frames[..., 2].mean())
 
 
 def steadiness(frames: np.ndarray) -> float:

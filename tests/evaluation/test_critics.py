@@ -14,9 +14,10 @@ def clip(brightness: list[int], red: list[int]) -> np.ndarray:
     return frames
 
 
-def test_warmth_is_what_later_frames_gain() -> None:
-    """Red less blue is 10 in the first frame, 30 and 50 later: 40 - 10."""
+def test_warmth_is_of_all_frames_of_a_clip_or_segment() -> None:
+    """Red less blue is 10, 30 and 50. A segment that is warm throughout wins against one that only becomes warmer."""
     assert warmth(clip([5, 90, 5], [10, 30, 50])) == 30
+    assert warmth(clip([5] * 4, [50] * 4)) > warmth(clip([5] * 4, [0, 20, 40, 60]))
 
 
 def test_steadiness_sees_flicker_and_not_a_fade() -> None:
