@@ -100,20 +100,32 @@ def test_policy_and_reference_are_equal_at_the_start(policy, pipeline, encoded, 
     assert numbers["accuracy"][0] / numbers["accuracy"][1] == 0.5
 
 
-@pytest.mark.parametrize("labels", [[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]])
-def test_the_anchor_holds_dense_winners_that_got_less_likely(labels: list[float]) -> None:
-    """Beta 500, rho 0.2: 25 for each error above the reference's. Two clips of three frames that differ by 0.01."""
-    a, b = torch.full((1, 3), 0.21), torch.full((1, 3), 0.19)
+@pytest.mark.parametrize("objective", ["dense", "dpo"])
+@pytest.mark.parametrize("winner", [0.21, 0.19])
+def test_the_anchor_holds_winners_that_got_less_likely(objective: str, winner: float) -> None:
+    """Beta 500, rho 0.2: 25 for each error above the reference's 0.2, so 0.25 at 0.21 and nothing at 0.19."""
+    found = anchored(objective, [winner, 0.4 - winner], label=1.0)
+    torch.testing.assert_close(found, torch.full_like(found, 0.25 if winner > 0.2 else 0.0))
+
+
+@pytest.mark.parametrize("winner", [0.21, 0.19])
+def test_the_anchor_holds_the_clip_that_a_segment_s_label_prefers(winner: float) -> None:
+    """The same with the second clip as the winner."""
+    found = anchored("dense", [0.4 - winner, winner], label=-1.0)
+    torch.testing.assert_close(found, torch.full_like(found, 0.25 if winner > 0.2 else 0.0))
+
+
+def anchored(objective: str, errors: list[float], label: float) -> torch.Tensor:
+    """What rho 0.2 adds to the losses of a pair of clips of three frames, reference errors 0.2."""
     nothing = torch.zeros(2, 1, 4, 1, 1)
-    batch = Batch(nothing, nothing, torch.zeros(2), torch.zeros(2, 1, 1), torch.tensor([labels]), 0, ())
-    settings = replace(SETTINGS, objective="dense", winner_anchor=0.2)
-    errors, references = torch.cat([a, b]), torch.full((2, 3), 0.2)
+    batch = Batch(nothing, nothing, torch.zeros(2), torch.zeros(2, 1, 1), torch.full((1, 3), label), 0, ())
+    settings = replace(SETTINGS, objective=objective, winner_anchor=0.2)
+    policy, references = torch.tensor(errors)[:, None].repeat(1, 3), torch.full((2, 3), 0.2)
     held, free = (
-        outcome(errors, references, batch, one, (1.0, 1.0), 0.0, errors)
+        outcome(policy, references, batch, one, (1.0, 1.0), 0.0, policy)
         for one in (settings, replace(settings, winner_anchor=0.0))
     )
-    expected = 25 * 0.01 if labels[0] > 0 else 0.0  # the winner is a, whose error has grown, or b, whose error fell
-    torch.testing.assert_close(held.losses - free.losses, torch.full((1, 3), expected))
+    return held.losses - free.losses
 
 
 @pytest.mark.slow
