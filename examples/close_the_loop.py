@@ -5,7 +5,7 @@
     python examples/close_the_loop.py --pairs 8 16 24 48              # how many ratings it takes
     python examples/close_the_loop.py --flips 0 0.2                   # with wrong answers among them
     python examples/close_the_loop.py --objectives dpo dense kto      # at equal numbers of rated pairs
-    python examples/close_the_loop.py --pairings independent shared-noise             # what both takes have in common
+    python examples/close_the_loop.py --pairings varied independent shared-noise      # what tells two takes apart
     python examples/close_the_loop.py --objectives dense --votes segments whole       # segments marked or not
     python examples/close_the_loop.py --recipes beta=500 beta=500,pairs_per_step=1    # which recipe wins most
 
@@ -32,12 +32,12 @@ from PIL import Image
 from scipy.stats import bootstrap
 from tqdm import tqdm
 
-from huvidpo.adapters import find_adapter
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone, load_backbone, varied_prompt
 from huvidpo.evaluation.critics import TASTES, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import Judge, load_judge
-from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
@@ -59,7 +59,7 @@ class Cell:
     objective: str
     pairs: int  # that were rated
     flips: float  # share of wrong answers
-    pairing: str  # what the noise of the two takes has in common, see `pair_requests`
+    pairing: str  # what tells two takes apart, see `pair_requests`
     votes: str  # "segments": on each segment too, or "whole": on the whole clip only
     recipe: str  # what differs from the preset `recommended`: "beta=100,pairs_per_step=1", or "" for nothing
     seed: int
@@ -93,7 +93,8 @@ def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list
         pair = there.get((prompt, scene, cell.pairing))
         if pair is None:
             frame = make_frame(backbone, prompt, scene)
-            requests = pair_requests(request_for(cell.category, prompt, scene, frame), cell.pairing)
+            request = request_for(cell.category, prompt, scene, frame)
+            requests = pair_requests(backbone.preset, request, cell.pairing)
             a, b = (take(backbone, frame, request) for request in requests)
             pair = keep_pair(store, a, b, frame.image, prompt, cell.category, "queue", cell.pairing)
         found.append(pair)
@@ -110,8 +111,8 @@ def rate(store: RatingStore, pairs: list[Pair], cell: Cell) -> list[Rating]:
 
 def train(
     backbone: LoadedBackbone, pairs_store: RatingStore, cell: Cell, home: Path, options
-) -> tuple[str, float, str]:
-    """Rates, trains, saves a candidate; gives its name, the minutes it took, and why it stopped early."""
+) -> tuple[Adapter, float]:
+    """Rates, trains, saves a candidate; gives it, and the minutes that took."""
     pairs = made_pairs(backbone, pairs_store, cell)
     # A pair's split belongs to people's votes. Here every rated pair trains; what measures is made anew afterwards.
     pairs = [replace(pair, split="train") for pair in pairs]
@@ -138,8 +139,8 @@ def train(
         validation_clips=0,
     )
     begin = time.perf_counter()
-    records = [*tqdm(train_plan(backbone, plan), desc="Steps", disable=None, leave=False)]
-    return name, (time.perf_counter() - begin) / 60, records[-1].stopped if records else ""
+    *_, adapter = tqdm(train_plan(backbone, plan), desc="Steps", disable=None, leave=False)
+    return adapter, (time.perf_counter() - begin) / 60
 
 
 def recipe_changes(recipe: str) -> dict[str, int | float | str]:
@@ -225,9 +226,10 @@ def interval_by_prompt(differences: list[float]) -> list[float]:
 def run_cell(
     backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, home: Path, options
 ) -> dict[str, object]:
-    name, minutes, stopped = train(backbone, pairs_store, cell, home, options)
-    found = compare(backbone, judge, cell, name, home, options)
-    return vars(cell) | found | {"minutes": minutes, "stopped": stopped, "adapter": name}
+    adapter, minutes = train(backbone, pairs_store, cell, home, options)
+    found = compare(backbone, judge, cell, adapter.name, home, options)
+    card = {"strength": adapter.card["strength"], "stopped": adapter.card["stopped_because"]}
+    return vars(cell) | found | card | {"minutes": minutes, "adapter": adapter.name}
 
 
 def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
@@ -240,14 +242,17 @@ def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
         group[0]
         | {name: "all" for name in over if len({row[name] for row in group}) > 1}
         | {name: sum(row[name] for row in group) for name in ("wins", "decided")}
-        | {name: float(np.mean([row[name] for row in group])) for name in ("motion", "clip_score", "minutes")}
+        | {
+            name: float(np.mean([row[name] for row in group]))
+            for name in ("motion", "clip_score", "strength", "minutes")
+        }
         | {"stopped": ""}
         for group in groups.values()
         if len(group) > 1
     ]
 
 
-HEAD = "category   taste     objective pairs flips seed  wins  95 % interval motion CLIPScore minutes  recipe"
+HEAD = "category   taste     objective pairs flips seed  wins  95 % interval motion CLIPScore strength minutes  recipe"
 
 
 def line(row: dict[str, object]) -> str:
@@ -260,7 +265,8 @@ def line(row: dict[str, object]) -> str:
     return (
         f"{row['category']:10} {row['taste']:9} {row['objective']:9} {row['pairs']:5} {row['flips']:5.0%} "
         f"{row['seed']!s:>4} {rate:5.0%} [{low:4.0%}, {high:4.0%}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
-        f"{row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}, {row['votes']}; "
+        f"{row['strength']:8.0%} {row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}, "
+        f"{row['votes']}; "
         f"{'missed: ' + ', '.join(missed) if missed else 'reached'}"
         f"{'; ' + row['stopped'] if row['stopped'] else ''}"
     )
@@ -273,10 +279,8 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--objectives", nargs="+", default=["dpo"])
     parser.add_argument("--pairs", nargs="+", type=int, default=[24], help="rated pairs")
     parser.add_argument("--flips", nargs="+", type=float, default=[0.0], help="share of wrong answers")
-    pairings = ("independent", "shared-noise")
-    parser.add_argument(
-        "--pairings", nargs="+", default=[default_pairing()], choices=pairings, help="of the two takes"
-    )
+    pairings = ("varied", "independent", "shared-noise")
+    parser.add_argument("--pairings", nargs="+", default=["varied"], choices=pairings, help="of the two takes")
     parser.add_argument("--votes", nargs="+", default=["segments"], choices=("segments", "whole"), help="on what")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--unseen", type=int, default=40, help="comparisons on prompts and seeds never rated")

@@ -1,6 +1,6 @@
 """Makes the pairs that a new page starts with: `python examples/make_pairs.py`.
 
-One pair per action with the shipped weights and default settings, two takes with noise of their own:
+One pair per action with the shipped weights and default settings, two takes with noise and guidance of their own:
 examples/pairs/ACTION-a.mp4, ACTION-b.mp4 and ACTION.png, their common first frame.
 """
 
@@ -24,7 +24,7 @@ def main() -> None:
         *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=SEED))
         write_png(frame.image, PAIRS / f"{category.name}.png", {})
         request = starting_from(ClipRequest(prompt, category.name, seed=SEED), frame.request)
-        for side, asked in zip("ab", pair_requests(request, default_pairing()), strict=True):
+        for side, asked in zip("ab", pair_requests(backbone.preset, request, default_pairing(request)), strict=True):
             *_, clip = make_clip(backbone, frame.image, asked)
             print(save_clip(clip, PAIRS / f"{category.name}-{side}.mp4"))
 

@@ -55,11 +55,11 @@ class Backbone:
     fps: int = 8
     clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
     clip_guidance: float = RECIPES["default"].guidance  # likewise
+    pair_guidances: tuple[float, float] = (5.0, 10.0)  # of two takes that should differ
     first_frame_models: tuple[str, ...] = ("dpo", "base")
     small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`
-    # What learning from preferences needs beside the page: winner and loser in one batch, or one after the other.
-    training_gigabytes: tuple[float, float] | None = None  # None: not measured
+    training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
     seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
     gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
 
@@ -94,6 +94,7 @@ BACKBONES = {
             first_frame_guidance=2.5,
             clip_steps=4,  # with more, actions are not recognised more often (report, solver)
             clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
+            pair_guidances=(1.0, 2.5),
             preference_learning_rate=5e-4,  # a network of this size, from few steps
             training_gigabytes=(1.0, 0.5),  # benchmarks/preference_step.py
             seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},
@@ -116,8 +117,7 @@ BACKBONES = {
             small_first_frames=FirstFrameSettings(512, 320, 7.5),
             training_gigabytes=(6.0, 3.0),  # benchmarks/memory.py, stage 2 without the weights: 5.84 and 2.91
             seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
-            # Weights by their sizes and the peaks of benchmarks/memory.py, 1.5 to 2 on top: all first-frame models and
-            # the video model (21); SDXL whole (8); its UNet (5.3); the video model (4).
+            # Sizes and peaks of benchmarks/memory.py, and 1 to 2 on top: all models; SDXL; its UNet; the video model.
             gigabytes={"all": 22.0, "turns": 10.0, "offload": 7.0, "sequential": 5.5},
         ),
     )

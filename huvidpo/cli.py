@@ -142,8 +142,8 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
     pair.add_argument("--against", metavar="NAME|FOLDER|none", help="adapter of take b (default: the same)")
     pair.add_argument(
         "--pairing",
-        choices=["shared-noise", "independent", "aligned"],
-        help="noise that both takes have in common (default: none, and all of it with --against)",
+        choices=["varied", "independent", "shared-noise", "aligned"],
+        help="what tells the takes apart (default: varied, noise and guidance; with --against the adapter alone)",
     )
     pair.add_argument(
         "--count", type=int, metavar="N", help="that many pairs, of the seeds from --seed (default 0) on"

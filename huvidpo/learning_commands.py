@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from huvidpo.training.preference import PreferenceRecord
     from huvidpo.training.preference_settings import PreferenceSettings
     from huvidpo.training.rounds import Round
+    from huvidpo.training.strength import Measuring
 
 CHANGEABLE = ("steps", "minutes", "beta", "rank", "pairs_per_step", "members", "seed")  # settings with an option
 
@@ -35,7 +36,7 @@ def train_preference(arguments: Namespace) -> None:
         check_run_folder(arguments.out, arguments.resume)
     elif arguments.resume:
         raise ValueError("Say with --out which run to continue.")
-    from huvidpo.adapters import find_adapter, read_adapter
+    from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.candidates import candidate_folder, new_candidate_name
     from huvidpo.training.processes import join_processes, process_number
@@ -56,13 +57,19 @@ def train_preference(arguments: Namespace) -> None:
     plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)
     join_processes()
     backbone = load(arguments)
-    last = follow(train_plan(backbone, plan), quiet=process_number()[0] > 0)
-    if process_number()[0] > 0:
+    saved = follow(train_plan(backbone, plan), quiet=process_number()[0] > 0)
+    if saved is None:
         return
-    saved = read_adapter(out)
-    result = {"out": str(out), "name": saved.name, "stopped": last.stopped if last else "", "card": saved.card}
-    lines = [last.stopped] if last and last.stopped else []
-    answer(arguments, result, [*lines, str(out)])
+    stopped = str(saved.card["stopped_because"])
+    result = {"out": str(out), "name": saved.name, "stopped": stopped, "card": saved.card}
+    answer(arguments, result, [*filter(None, [stopped, weakened_line(saved)]), str(out)])
+
+
+def weakened_line(adapter: "Adapter") -> str:
+    """What is said of an adapter that could not keep all it learned."""
+    strength, motion = adapter.card["strength"], adapter.card["motion"]
+    kept = f"its clips keep {motion:.0%} of their motion that way"
+    return f"Weakened to {strength:.0%} of what was learned: {kept}." if strength < 1 else ""
 
 
 def chosen_settings(arguments: Namespace, learning_rate: float) -> "PreferenceSettings":
@@ -120,16 +127,21 @@ def real_clips(arguments: Namespace, category: Category) -> tuple[tuple[Path, st
     return read(arguments.real, category.motion_prompt)
 
 
-def follow(records: "Iterator[PreferenceRecord]", quiet: bool) -> "PreferenceRecord | None":
-    """The last of `records`, with a bar on stderr; None when a run that is over was continued."""
+def follow(records: "Iterator[PreferenceRecord | Measuring | Adapter]", quiet: bool) -> "Adapter | None":
+    """The adapter at the end of a run, with a bar on stderr; None in all processes but the first."""
+    from huvidpo.training.preference import PreferenceRecord
+
     record = None
     with closing(records), tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
         for record in records:
+            if not isinstance(record, PreferenceRecord):
+                bar.set_description_str("Measuring motion", refresh=True)
+                continue
             bar.total = record.steps
             said = f"loss {record.loss:.4f}, {record.accuracy:.0%} right, winners {record.winner_drift:+.5f}"
             bar.set_postfix_str(f"{said}, {record.seconds_left / 60:.0f} min left", refresh=False)
             bar.update(record.step - bar.n)
-    return record
+    return None if quiet else record
 
 
 def rounds(arguments: Namespace) -> None:

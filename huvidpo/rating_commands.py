@@ -38,10 +38,12 @@ def pair(arguments: Namespace) -> None:
     from huvidpo import takes
     from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
-    from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
 
     request, first = take_requests(arguments)
     preset = find_backbone(arguments.backbone or default_backbone())
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
     store, source, source_sha256 = RatingStore(home()), None, ""
@@ -54,9 +56,9 @@ def pair(arguments: Namespace) -> None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
     image = image or first_image(source)
+    asked = pair_requests(preset, request, pairing, source_sha256, arguments.against)
     clips = []
-    pairing = arguments.pairing or default_pairing(arguments.against)
-    for side, one in zip("ab", pair_requests(request, pairing, source_sha256, arguments.against), strict=True):
+    for side, one in zip("ab", asked, strict=True):
         clips.append(follow(takes.make_clip(backbone, image, one, source), f"Take {side}"))
     made = keep_pair(store, *clips, image, request.prompt, request.category, "queue", pairing)
     files = {side: str(store.video_path(take.sha256)) for side, take in (("a", made.a), ("b", made.b))}
@@ -75,7 +77,7 @@ def pairs(arguments: Namespace) -> None:
         raise ValueError("With --count every pair has a first frame of its own: leave --first-frame and --source out.")
     from huvidpo import takes
     from huvidpo.preferences.bulk import PairOrder, make_pairs
-    from huvidpo.preferences.making import default_pairing
+    from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     request, first = take_requests(arguments)
@@ -83,7 +85,9 @@ def pairs(arguments: Namespace) -> None:
     if start + arguments.count - 1 > takes.MAX_SEED:
         raise ValueError(f"The seeds would go beyond {takes.MAX_SEED}: choose a smaller --seed.")
     seeds = list(range(start, start + arguments.count))
-    order = PairOrder(request, first, arguments.pairing or default_pairing(arguments.against), arguments.against)
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
+    order = PairOrder(request, first, pairing, arguments.against)
     join_processes()
     rank, _ = process_number()
     store, backbone = RatingStore(home()), load(arguments)

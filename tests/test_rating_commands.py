@@ -98,6 +98,8 @@ def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
         ((*PAIR, "--pairing", "aligned"), "--source names the clip"),
         ((*PAIR, "--source", "x.mp4"), "--source names the clip"),
         ((*PAIR, "--pairing", "aligned", "--source", "x.mp4"), "x.mp4"),
+        ((*PAIR, "--pairing", "varied", "--guidance", "2"), "choose the pairing independent instead"),
+        ((*PAIR, "--pairing", "varied", "--against", "none", "--count", "2"), "choose the pairing independent"),
         ((*PAIR, "--against", "lost"), "There is no adapter 'lost' for horse"),
         ((*PAIR, "--first-frame-seed", "-1"), "The seed must be a whole number from 0"),
         ((*PAIR, "--negative-prompt", "x" * 1001), "The negative prompt is too long"),

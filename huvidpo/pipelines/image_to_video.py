@@ -47,7 +47,7 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("default", "dpm++", 8, 2.5, 0.2, preserve_variance=True, match_statistics=False, match_colours=False),
+        Recipe("default", "dpm++", 25, 7.5, 0.2, preserve_variance=True, match_statistics=False, match_colours=False),
         # What LAMP and HuViDPO published, to the number.
         Recipe("huvidpo", "ddim", 50, 12.5, 0.2, preserve_variance=False, match_statistics=True, match_colours=True),
     )

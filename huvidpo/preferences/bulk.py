@@ -31,7 +31,7 @@ class PairOrder:
 
     clip: ClipRequest
     first_frame: FirstFrameRequest
-    pairing: str  # "independent" or "shared-noise"
+    pairing: str  # any of PAIRINGS but "aligned"
     against: str | None = None  # adapter of take b, where it is another one
 
     def requests(self, backbone: LoadedBackbone, seed: int) -> tuple[FirstFrameRequest, tuple[ClipRequest, ...]]:
@@ -39,7 +39,7 @@ class PairOrder:
         model = self.first_frame.model or backbone.preset.first_frame_models[0]
         first = dataclasses.replace(self.first_frame, seed=seed, model=model)
         clip = starting_from(dataclasses.replace(self.clip, seed=seed), first)
-        return first, pair_requests(clip, self.pairing, against=self.against)
+        return first, pair_requests(backbone.preset, clip, self.pairing, against=self.against)
 
 
 def make_pairs(

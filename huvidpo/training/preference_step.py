@@ -125,20 +125,19 @@ def outcome(
     judged = len(policy) - batch.real
     winner, loser = policy[:judged].chunk(2)
     reference_w, reference_l = reference_errors.chunk(2)
-    if settings.safe_loser is not None:
-        scale = losses.safe_loser_scale(*residuals[:judged].chunk(2), settings.safe_loser)
-        loser = losses.scale_gradient(loser, scale[:, None])
-    anchor = losses.anchor_weight(settings.winner_anchor, settings.beta)
-    if settings.objective == "dense":
-        errors = (winner, loser, reference_w, reference_l)
-        terms, weights = losses.dense_dpo(*errors, batch.labels, settings.beta), batch.labels.abs()
-        # "Winner" is a pair's first clip; whom a frame's label prefers differs from frame to frame.
+    residual_w, residual_l = residuals[:judged].chunk(2)
+    dense = settings.objective == "dense"
+    if dense:  # a pair's first clip need not be the better one in every frame
         swap = batch.labels < 0
-        winner, loser = torch.where(swap, loser, winner), torch.where(swap, winner, loser)
-        reference_w, reference_l = (
-            torch.where(swap, reference_l, reference_w),
-            torch.where(swap, reference_w, reference_l),
-        )
+        winner, loser = exchanged(winner, loser, swap)
+        reference_w, reference_l = exchanged(reference_w, reference_l, swap)
+        residual_w, residual_l = exchanged(residual_w, residual_l, swap[:, None, :, None, None])
+    if settings.safe_loser is not None:
+        loser = losses.scale_gradient(loser, loser_scale(residual_w, residual_l, settings.safe_loser, by_frame=dense))
+    anchor = losses.anchor_weight(settings.winner_anchor, settings.beta)
+    if dense:
+        weights = batch.labels.abs()
+        terms = losses.dense_dpo(winner, loser, reference_w, reference_l, weights, settings.beta)
         values = terms.loss + anchor * losses.winner_penalty(winner, reference_w) * weights
     else:
         winner, loser, reference_w, reference_l = (x.mean(dim=1) for x in (winner, loser, reference_w, reference_l))
@@ -164,6 +163,19 @@ def outcome(
         "loser_dominant": (drift_l.abs() > drift_w.abs()).float(),
     }
     return Outcome(values, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
+
+
+def exchanged(a: Tensor, b: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:
+    """a and b, the other way round where `swap` says so."""
+    return torch.where(swap, b, a), torch.where(swap, a, b)
+
+
+def loser_scale(residual_w: Tensor, residual_l: Tensor, mu: float, by_frame: bool) -> Tensor:
+    """SDPO's lambda from residuals (b c f h w), (b f) or, one for all frames of a pair, (b 1)."""
+    if not by_frame:
+        return losses.safe_loser_scale(residual_w, residual_l, mu)[:, None]
+    frames = [residual.transpose(1, 2) for residual in (residual_w, residual_l)]
+    return losses.safe_loser_scale(*(part.flatten(0, 1) for part in frames), mu).unflatten(0, frames[0].shape[:2])
 
 
 def judged_outcome(

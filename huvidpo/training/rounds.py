@@ -29,8 +29,10 @@ from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame, starting_from
+from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
+from huvidpo.training.strength import Measuring
 from huvidpo.video import read_frames, replacing
 
 # Numbers of prompts and seeds. Those of different rounds, and of training and comparing, are never the same.
@@ -61,7 +63,7 @@ class Step:
     """What is going on, for a progress bar."""
 
     round: int
-    what: str  # "pairs", "training" or "comparing"
+    what: str  # "pairs", "training", "measuring motion" or "comparing"
     done: int
     total: int
 
@@ -142,15 +144,18 @@ def one_round(
     if missing := missing_examples(examples):
         reason = f"Too little to train on: {missing} more examples that the critic decides are needed."
         return Round(**seen, adapter="", minutes=0.0, stopped="", **verdict([]) | {"reason": reason})
-    started, record = time.perf_counter(), None
+    started = time.perf_counter()
     run = run_plan(plan, number, parent, examples, folder)
     with closing(train_plan(backbone, run)) as records:
         for record in records:
-            yield Step(number, "training", record.step, record.steps)
-    minutes = (time.perf_counter() - started) / 60
-    compared = yield from compare(backbone, plan, number, parent, read_adapter(run.out), held_out)
-    stopped = record.stopped if record else ""
-    return Round(**seen, adapter=run.out.name, minutes=minutes, stopped=stopped, **verdict(compared))
+            if isinstance(record, PreferenceRecord):
+                yield Step(number, "training", record.step, record.steps)
+            elif isinstance(record, Measuring):
+                yield Step(number, "measuring motion", record.done, record.total)
+    minutes, new = (time.perf_counter() - started) / 60, read_adapter(run.out)
+    compared = yield from compare(backbone, plan, number, parent, new, held_out)
+    stopped = str(new.card["stopped_because"])
+    return Round(**seen, adapter=new.name, minutes=minutes, stopped=stopped, **verdict(compared))
 
 
 def run_plan(plan: RoundsPlan, number: int, parent: Adapter | None, examples: TrainingSet, folder: Path) -> RunPlan:
@@ -179,8 +184,9 @@ def make_pairs(
             continue
         place = RATED + RUN * plan.settings.seed + ROUND * number + i
         frame, request = request_at(backbone, plan.category, place, adapter)
-        a, b = (take(backbone, frame, one) for one in pair_requests(request, default_pairing()))
-        keep_pair(store, a, b, frame.image, request.prompt, plan.category, "queue", default_pairing(), split="train")
+        pairing = default_pairing(request)
+        a, b = (take(backbone, frame, one) for one in pair_requests(backbone.preset, request, pairing))
+        keep_pair(store, a, b, frame.image, request.prompt, plan.category, "queue", pairing, split="train")
 
 
 def request_at(

@@ -17,6 +17,7 @@ from huvidpo.training.preference import PreferenceRecord, best_step, train_prefe
 from huvidpo.training.preference_settings import PreferenceSettings, total_steps
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import lora_rank_and_alpha
+from huvidpo.training.strength import Measuring, Strength, settle_strength
 from huvidpo.training.validation import Validation
 
 
@@ -33,6 +34,7 @@ class RunPlan:
     out: Path  # of the finished adapter; its last part is the adapter's name
     real: tuple[tuple[Path, str], ...] = ()  # clips and prompts for the real-clip term
     validation_clips: int = 1  # made every `validate_every` steps; 0 for none
+    motion_clips: int = 8  # whose motion decides how strong the adapter may be (with `settings.guard`); 0 for none
 
     def identity(self) -> str:
         """Names the examples and the start: a run goes on only with the same ones."""
@@ -42,14 +44,16 @@ class RunPlan:
 
 def fitted_to_start(settings: PreferenceSettings, start: Adapter | None) -> PreferenceSettings:
     """The settings with rank and alpha of the preference adapter that training goes on from, where there is one."""
-    if start is None or not (start.folder / PREFERENCE_FILE).is_file():
+    if (file := learned_before(start)) is None:
         return settings
-    rank, alpha = lora_rank_and_alpha(start.folder / PREFERENCE_FILE)
+    rank, alpha = lora_rank_and_alpha(file)
     return replace(settings, rank=rank, alpha=alpha)
 
 
-def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.inf) -> Iterator[PreferenceRecord]:
-    """Trains, for at most so many seconds, and yields every step; at the end of the run its adapter is saved.
+def train_plan(
+    backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.inf
+) -> Iterator[PreferenceRecord | Measuring | Adapter]:
+    """Trains, for at most so many seconds, and yields every step, the measuring after it, and the saved adapter.
 
     What a slice has learned is kept when it ends: the next one goes on there. ValueError for clips that cannot be
     read, settings out of range, or a folder that holds another run. Closing the generator ends the slice.
@@ -61,16 +65,9 @@ def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.in
         try:
             backbone.take_turn(backbone.video)
             apply_adapter(pipeline.unet, plan.start, backbone.still_motion)
-            start = plan.start.folder / PREFERENCE_FILE if plan.start else None
+            start = learned_before(plan.start)
             pipeline.unet.unload_lora()
             encoded = encode_examples(pipeline, plan.examples, plan.real, size, plan.work / "latents")
-            validation = None
-            if plan.validation_clips:
-                folder = plan.work / "clips"
-                recipe = preset.recipe("default")
-                validation = Validation(
-                    pipeline, plan.examples, size, preset.fps, folder, plan.validation_clips, recipe
-                )
             records = train_preference(
                 pipeline,
                 encoded,
@@ -78,19 +75,41 @@ def train_plan(backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.in
                 plan.work,
                 preset.num_frames,
                 plan.identity(),
-                start if start and start.is_file() else None,
-                validation,
+                start,
+                validation_of(backbone, plan, "clips", plan.validation_clips) if plan.validation_clips else None,
             )
             with closing(records):
                 for record in records:
                     yield record
                     if time.monotonic() >= deadline and not is_over(record):
                         return
+            strength = Strength(1.0, -1.0)
+            if plan.settings.guard and plan.motion_clips:
+                measured = validation_of(backbone, plan, "strength", plan.motion_clips)
+                for strength in settle_strength(pipeline.unet, start, measured):
+                    if isinstance(strength, Measuring):
+                        yield strength
+                        if time.monotonic() >= deadline:
+                            return
             if process_number()[0] == 0:
-                save_run(backbone, plan)
+                yield save_run(backbone, plan, strength)
         finally:
             pipeline.unet.disable_gradient_checkpointing()
             apply_adapter(pipeline.unet, None, backbone.still_motion)
+
+
+def validation_of(backbone: LoadedBackbone, plan: RunPlan, folder: str, count: int) -> Validation:
+    """So many clips of the plan's first examples, with the recipe that everybody gets."""
+    preset = backbone.preset
+    size = (preset.num_frames, preset.width, preset.height)
+    recipe = preset.recipe("default")
+    return Validation(backbone.video, plan.examples, size, preset.fps, plan.work / folder, count, recipe)
+
+
+def learned_before(start: Adapter | None) -> Path | None:
+    """The preference adapter that training goes on from, where there is one."""
+    file = start.folder / PREFERENCE_FILE if start else None
+    return file if file and file.is_file() else None
 
 
 def is_over(record: PreferenceRecord) -> bool:
@@ -98,12 +117,12 @@ def is_over(record: PreferenceRecord) -> bool:
     return bool(record.stopped) or record.step >= record.steps or record.seconds_left <= 0
 
 
-def save_run(backbone: LoadedBackbone, plan: RunPlan) -> Adapter:
+def save_run(backbone: LoadedBackbone, plan: RunPlan, strength: Strength) -> Adapter:
     """Saves the adapter that the UNet holds at the end of a run, with its card."""
-    return save_preference_adapter(backbone.video.unet, plan.out, run_card(backbone, plan))
+    return save_preference_adapter(backbone.video.unet, plan.out, run_card(backbone, plan, strength))
 
 
-def run_card(backbone: LoadedBackbone, plan: RunPlan) -> dict[str, object]:
+def run_card(backbone: LoadedBackbone, plan: RunPlan, strength: Strength) -> dict[str, object]:
     """What the adapter's card says: what was learned, from what, how, and how it ended."""
     rows, stopped, best = best_step(plan.work)
     chosen = {name: value for name, value in asdict(plan.settings).items() if value is not None}
@@ -124,6 +143,8 @@ def run_card(backbone: LoadedBackbone, plan: RunPlan) -> dict[str, object]:
         "steps": best if stopped else len(rows),
         "planned_steps": total_steps(plan.settings, len(plan.examples)),
         "stopped_because": stopped,
+        "strength": strength.value,
+        "motion": round(strength.motion, 4),
         **last_numbers(rows),
     }
 

@@ -1,6 +1,7 @@
 """Clips before and during a run, from the same first frame and seed: what has changed, and does it still move?"""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from huvidpo.training.processes import process_number
 from huvidpo.training.reference import reference
 from huvidpo.video import read_frames, replacing, write_mp4
 
+BEFORE = "before"  # the name of the reference's clips, made once for a run
 SEED = 4711  # of the noise; no training pair was made with it on purpose
 
 
@@ -36,42 +38,51 @@ class Validation:
         self.pipeline, self.size, self.fps, self.folder, self.recipe = pipeline, size, fps, folder, recipe
         paths = [(pair.winner, pair.prompt) for pair in examples.pairs]
         paths += [(clip.clip, clip.prompt) for clip in examples.clips]
-        self.prompts = [prompt for _, prompt in paths[:count]]
-        frames = [Image.fromarray(read_frames(path, max_frames=1)[0][0]) for path, _ in paths[:count]]
+        chosen = [paths[i % len(paths)] for i in range(count)]
+        self.prompts = [prompt for _, prompt in chosen]
+        frames = [Image.fromarray(read_frames(path, max_frames=1)[0][0]) for path, _ in chosen]
         self.first_frames = [fit_image(frame, *size[1:], "crop") for frame in frames]
+        self.count, self.known = count, folder / "motions.json"
+        self.motions: dict[str, float] = json.loads(self.known.read_text()) if self.known.is_file() else {}
 
     def __call__(self, step: int) -> float:
         """Makes and keeps the clips of a step; gives their share of the motion before training; -1 without any."""
-        before = self.motion_before()
-        now = self.sample(f"step-{step:05d}")
-        return now / before if before > 0 else -1.0
+        return self.share(f"step-{step:05d}")
 
-    def motion_before(self) -> float:
-        """The motion of the reference's clips, made once for a run."""
-        known = self.folder / "before.json"
-        if not known.is_file():
-            with reference(self.pipeline.unet):
-                motion = self.sample("before")
-            with replacing(known) as temporary:
-                temporary.write_text(json.dumps({"motion": motion}))
-        return float(json.loads(known.read_text())["motion"])
+    def share(self, name: str) -> float:
+        """The motion of the clips of that name as a share of that before training; -1 where nothing moved then."""
+        before, now = (np.mean([self.motion(one, i) for i in range(self.count)]) for one in (BEFORE, name))
+        return float(now / before) if before > 0 else -1.0
 
-    def sample(self, name: str) -> float:
-        """Makes and keeps the clips as the network is now; gives their mean motion."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def is_known(self, name: str, i: int) -> bool:
+        """Whether clip `i` of that name was made and measured."""
+        return f"{name}-{i}" in self.motions
+
+    def motion(self, name: str, i: int) -> float:
+        """The motion of clip `i`; it is made and kept, as the network is now, unless that was done under this name."""
+        clip = f"{name}-{i}"
+        if clip not in self.motions:
+            with reference(self.pipeline.unet) if name == BEFORE else nullcontext():
+                frames = self.sample(i)
+            self.motions[clip] = motion_magnitude(frames)
+            if process_number()[0] == 0:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_mp4(frames, self.folder / f"{clip}.mp4", self.fps)
+                with replacing(self.known) as temporary:
+                    temporary.write_text(json.dumps(self.motions))
+        return self.motions[clip]
+
+    def sample(self, i: int) -> np.ndarray:
+        """Clip `i` as the network is now, uint8 (f h w 3)."""
         frames, width, height = self.size
-        motions, unet = [], self.pipeline.unet
+        unet = self.pipeline.unet
         training = unet.training
         unet.eval()  # no dropout
-        for i, (prompt, image) in enumerate(zip(self.prompts, self.first_frames, strict=True)):
-            *_, output = self.pipeline.stream(
-                [prompt], [image], [SEED + i], self.recipe, frames, width, height, preview_every=0
-            )
-            motions.append(motion_magnitude(clip := finished(output)))
-            if process_number()[0] == 0:
-                write_mp4(clip, self.folder / f"{name}-{i}.mp4", self.fps)
+        prompts, images = self.prompts[i : i + 1], self.first_frames[i : i + 1]
+        steps = self.pipeline.stream(prompts, images, [SEED + i], self.recipe, frames, width, height, preview_every=0)
+        *_, output = steps
         unet.train(training)
-        return float(np.mean(motions))
+        return finished(output)
 
 
 def finished(output: ImageToVideoOutput) -> np.ndarray:
@@ -84,6 +95,6 @@ def validation_clips(folder: Path) -> dict[int, list[Path]]:
     found: dict[int, list[Path]] = {}
     for path in sorted(folder.glob("*-*.mp4")):
         name = path.stem.split("-")
-        if name[0] == "before" or (name[0] == "step" and name[1].isdigit()):
-            found.setdefault(0 if name[0] == "before" else int(name[1]), []).append(path)
+        if name[0] == BEFORE or (name[0] == "step" and name[1].isdigit()):
+            found.setdefault(0 if name[0] == BEFORE else int(name[1]), []).append(path)
     return dict(sorted(found.items()))

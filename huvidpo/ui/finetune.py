@@ -10,9 +10,11 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.takes import draw_seed
-from huvidpo.training.runs import is_over
+from huvidpo.training.preference import PreferenceRecord
+from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
@@ -124,15 +126,20 @@ class FinetuneTab:
         try:
             with toasts():
                 plan = runs.plan_of(self.backbone, run, self.zero_gpu)
-                rows, record = runs.log_of(self.backbone.preset, run)[0], None
-            for record in runs.train_slice(self.run, plan):  # has toasts of its own
-                rows.append(record.to_row())
-                yield self.drawn(run, rows)
+                rows, event = runs.log_of(self.backbone.preset, run)[0], None
+            for event in runs.train_slice(self.run, plan):  # has toasts of its own
+                if isinstance(event, PreferenceRecord):
+                    rows.append(event.to_row())
+                    yield self.drawn(run, rows)
+                elif isinstance(event, Measuring):
+                    text = f"{run}: measuring whether its clips still move, at {event.strength:.0%} strength"
+                    yield {self.ui.meter: meter_value(text, event.done, event.total)}
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
             yield self.paused(run, f"Paused: {html.unescape(error.message)}")
             return
-        if record is None or is_over(record):
-            reason = f" early: {record.stopped}" if record and record.stopped else ""
+        if isinstance(event, Adapter):
+            stopped = str(event.card["stopped_because"])
+            reason = f" early: {stopped}" if stopped else ""
             yield self.ended(run, plan.category, plan.out.name, f"{run} is finished{reason}")
 
     def on_pause(self, run: str) -> Changes:

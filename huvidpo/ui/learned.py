@@ -146,6 +146,7 @@ class Learned:
         parent = next(iter(adapter.parents()), None)
         return make_pair(
             self.run,
+            self.backbone.preset,
             store,
             prompt,
             adapter.category,

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
+from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
@@ -20,6 +21,7 @@ from huvidpo.ui.making import Run, View, progress_words
 
 def make_pair(
     run: Run,
+    preset: Backbone,
     store: RatingStore,
     prompt: str,
     category: str,
@@ -30,15 +32,15 @@ def make_pair(
 ) -> Iterator[View | Pair]:
     """Yields what to show, at last the pair, which is in the store then. Closing the generator ends the work.
 
-    Both takes are of `adapter`, by default the category's own, and have noise of their own; with `against` they have
-    all noise in common, and the second one is of that adapter.
+    Both takes are of `adapter`, by default the category's own, and have noise and guidance of their own; with
+    `against` they have both in common, and the second one is of that adapter.
     """
     prompt, name = check_prompt(prompt), find_category(category).name
     yield View("Waiting for the model …")
     frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
     request = starting_from(ClipRequest(prompt, name, adapter=adapter, seed=draw_seed()), frame.request)
-    clips, pairing = [], default_pairing(against)
-    for number, asked in enumerate(pair_requests(request, pairing, against=against), start=1):
+    clips, pairing = [], default_pairing(request, against)
+    for number, asked in enumerate(pair_requests(preset, request, pairing, against=against), start=1):
         clips.append((yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")))
     yield keep_pair(store, *clips, frame.image, prompt, name, origin, pairing, split)
 
@@ -86,8 +88,8 @@ class Filler:
 
     PATIENCE = 600  # seconds after the last rating
 
-    def __init__(self, visitors: Visitors, store: RatingStore, backbone: str, ahead: int):
-        self.visitors, self.store, self.backbone, self.ahead = visitors, store, backbone, ahead
+    def __init__(self, visitors: Visitors, store: RatingStore, preset: Backbone, ahead: int):
+        self.visitors, self.store, self.preset, self.ahead = visitors, store, preset, ahead
         self._needed = threading.Event()
         self._last = 0.0
         threading.Thread(target=self._work, daemon=True, name="pairs-ahead").start()
@@ -114,8 +116,8 @@ class Filler:
         category = random.choice(list(CATEGORIES.values()))
         prompt = random.choice(category.example_prompts)
         # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
-        against = random.choice([None, rival(self.backbone, category.name)])
-        making = make_pair(self.visitors.run, self.store, prompt, category.name, "queue", against)
+        against = random.choice([None, rival(self.preset.name, category.name)])
+        making = make_pair(self.visitors.run, self.preset, self.store, prompt, category.name, "queue", against)
         with suppress(ValueError, gr.Error), closing(making) as steps:
             for item in steps:
                 if isinstance(item, Pair):

@@ -63,7 +63,7 @@ class PairSources:
     ) -> Iterator[Changes]:
         with toasts():
             visitor = self.bringing(known, request, profile)
-            for item in make_pair(self.run, self.tab.store, prompt, category, "live"):
+            for item in make_pair(self.run, self.backbone.preset, self.tab.store, prompt, category, "live"):
                 if isinstance(item, Pair):
                     self.tab.booth.put(visitor, item)
                     done = self.progress(View("Your pair is on the stage.", busy=False))

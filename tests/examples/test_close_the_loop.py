@@ -13,7 +13,7 @@ PATH = Path(__file__).parents[2] / "examples" / "close_the_loop.py"
 
 ROW = {"category": "horse", "taste": "warmer", "objective": "dpo", "pairs": 24, "flips": 0.2, "recipe": "", "seed": 0}
 ROW |= {"wins": 80, "decided": 100, "motion": 0.99, "clip_score": 1.0, "minutes": 4.0, "stopped": ""}
-ROW |= {"pairing": "independent", "votes": "segments"}
+ROW |= {"pairing": "varied", "votes": "segments", "strength": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: P
     monkeypatch.setenv("HUVIDPO_HOME", str(own_home))  # the program sets its own; this puts it back in the end
     example.main(options)
     (row,) = map(json.loads, (tmp_path / "loop" / "results.jsonl").read_text().splitlines())
-    assert row["adapter"] == "livelier-dense-2p-50f-independent-whole-pairs_per_step1-0"
+    assert row["adapter"] == "livelier-dense-2p-50f-varied-whole-pairs_per_step1-0"
     assert row["decided"] <= 2 and row["motion"] > 0
     rated = RatingStore(tmp_path / "loop/cells/horse" / row["adapter"]).ratings("horse")
     assert [rating.segment_labels for rating in rated] == [("-",) * 4] * 2

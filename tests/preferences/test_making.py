@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from huvidpo.backbones import BACKBONES
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.making import adapter_difference, default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, make_clip, request_from_metadata
 from huvidpo.video import read_metadata
 
+POCKET = BACKBONES["pocket"]
 REQUEST = ClipRequest("a red horse runs on the beach", "horse", seed=5, steps=2, adapter="gallop")
 SCENE = render_clip(sample_scene(3, action="horse"))
 
@@ -22,21 +24,43 @@ def sampled(backbone, request: ClipRequest, source: np.ndarray | None = None) ->
 
 
 def test_requests_differ_in_what_the_pairing_says() -> None:
-    a, b = pair_requests(REQUEST, "shared-noise")
+    a, b = pair_requests(POCKET, REQUEST, "shared-noise")
     assert a.seed == REQUEST.seed != b.seed and a.shared_noise_seed == b.shared_noise_seed >= 0
-    assert dataclasses.replace(b, seed=a.seed) == a and pair_requests(REQUEST, "shared-noise") == (a, b)
-    a, b = pair_requests(REQUEST, "independent")
+    assert dataclasses.replace(b, seed=a.seed) == a and pair_requests(POCKET, REQUEST, "shared-noise") == (a, b)
+    a, b = pair_requests(POCKET, REQUEST, "independent")
     assert a == REQUEST and b.shared_noise_seed == -1 and b.seed != a.seed
-    assert default_pairing() == "independent" and default_pairing(against="none") == "shared-noise"
-    a, b = pair_requests(REQUEST, "shared-noise", against="none")
+    a, b = pair_requests(POCKET, REQUEST, "shared-noise", against="none")
     assert (a.adapter, b.adapter) == ("gallop", "none") and dataclasses.replace(b, adapter="gallop") == a
     with pytest.raises(ValueError, match="no pairing 'twins'"):
-        pair_requests(REQUEST, "twins")
+        pair_requests(POCKET, REQUEST, "twins")
+
+
+def test_a_varied_pair_has_either_guidance_on_either_side() -> None:
+    """Over 40 seeds the higher one comes first about as often as second; nothing but it and the seed differs."""
+    higher_first = 0
+    for seed in range(40):
+        request = dataclasses.replace(REQUEST, seed=seed)
+        a, b = pair_requests(POCKET, request, "varied")
+        assert {a.guidance, b.guidance} == {1.0, 2.5} and a.seed == seed != b.seed
+        assert dataclasses.replace(a, guidance=None) == request
+        assert dataclasses.replace(b, guidance=None, seed=seed) == request
+        higher_first += a.guidance == 2.5
+    assert 10 <= higher_first <= 30
+    wanted = dataclasses.replace(REQUEST, guidance=2.0)
+    for request, against in ((wanted, None), (REQUEST, "none")):
+        with pytest.raises(ValueError, match="choose the pairing independent"):
+            pair_requests(POCKET, request, "varied", against=against)
+
+
+def test_takes_of_one_adapter_are_varied_unless_the_request_says_otherwise() -> None:
+    assert default_pairing(REQUEST) == "varied" and default_pairing(REQUEST, against="none") == "shared-noise"
+    assert default_pairing(dataclasses.replace(REQUEST, guidance=2.0)) == "independent"
+    assert default_pairing(dataclasses.replace(REQUEST, recipe="huvidpo")) == "independent"
 
 
 @pytest.mark.slow
 def test_two_takes_of_a_pair_are_kept_with_all_that_made_them(backbone, moving_adapter, store: RatingStore) -> None:
-    requests = pair_requests(REQUEST, "shared-noise")
+    requests = pair_requests(POCKET, REQUEST, "shared-noise")
     first_frame = Image.fromarray(SCENE[0])
     clips = [sampled(backbone, request) for request in requests]
     pair = keep_pair(store, *clips, first_frame, REQUEST.prompt, "horse", "live", "shared-noise")
@@ -76,7 +100,8 @@ def test_the_shared_part_of_the_noise_is_shared(backbone, moving_adapter) -> Non
 
     def distance(pairing: str) -> float:
         requests = [dataclasses.replace(REQUEST, seed=seed, steps=1) for seed in range(3)]
-        takes = [[sampled(backbone, one).frames for one in pair_requests(request, pairing)] for request in requests]
+        pairs = [pair_requests(POCKET, request, pairing) for request in requests]
+        takes = [[sampled(backbone, one).frames for one in pair] for pair in pairs]
         return float(np.mean([np.abs(a[1:].astype(float) - b[1:]).mean() for a, b in takes]))
 
     assert 0 < distance("shared-noise") < distance("independent")
@@ -85,7 +110,7 @@ def test_the_shared_part_of_the_noise_is_shared(backbone, moving_adapter) -> Non
 @pytest.mark.slow
 def test_aligned_takes_start_from_the_source(backbone, moving_adapter) -> None:
     """With a small strength the takes stay near the source; without the source they cannot be made."""
-    a, b = pair_requests(REQUEST, "aligned", source_sha256="a" * 64)
+    a, b = pair_requests(POCKET, REQUEST, "aligned", source_sha256="a" * 64)
     gentle = [dataclasses.replace(request, source_strength=0.25, steps=4) for request in (a, b)]
     takes = [sampled(backbone, request, SCENE).frames.astype(float) for request in gentle]
     free = sampled(backbone, REQUEST).frames.astype(float)

@@ -1,5 +1,6 @@
 """Clips of a training set become tensors once; clips before and during a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,8 @@ def test_clips_before_and_during_a_run(pipeline, pairs: TrainingSet, tmp_path: P
             if "attn_temp.to_out" in name or "conv1d" in name:
                 parameter += 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
     add_policy(unet, 2, 4, 0.0, seed=0)
-    validation = Validation(pipeline, pairs, SIZE, 8, tmp_path / "clips", 1, RECIPES["default"])
+    quick = replace(RECIPES["default"], steps=2, guidance=1.0)
+    validation = Validation(pipeline, pairs, SIZE, 8, tmp_path / "clips", 1, quick)
     assert validation(50) == pytest.approx(1)
     generator = torch.Generator().manual_seed(3)
     load_lora(unet, {name: 0.3 * torch.randn(v.shape, generator=generator) for name, v in lora_state(unet).items()})

@@ -128,6 +128,17 @@ def anchored(objective: str, errors: list[float], label: float) -> torch.Tensor:
     return held.losses - free.losses
 
 
+def test_a_safe_loser_is_each_frame_s_own() -> None:
+    """With mu 1 losers push no more where residuals agree: the second clip in frame 1, the first one in frame 2."""
+    residuals = torch.tensor([[0.1, 0.3], [0.2, 0.1]])[:, None, :, None, None].requires_grad_()
+    errors = residuals.square().mean(dim=(1, 3, 4))
+    nothing = torch.zeros(2, 1, 3, 1, 1)
+    batch = Batch(nothing, nothing, torch.zeros(2), torch.zeros(2, 1, 1), torch.tensor([[1.0, -1.0]]), 0, ())
+    settings = replace(SETTINGS, objective="dense", safe_loser=1.0)
+    outcome(errors, errors.detach(), batch, settings, (1.0, 1.0), 0.0, residuals).losses.sum().backward()
+    assert (residuals.grad.flatten() != 0).tolist() == [True, False, False, True]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("members", ["together", "apart"])
 def test_every_lora_module_learns_under_checkpointing(policy, pipeline, encoded, members: str) -> None:

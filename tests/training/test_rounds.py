@@ -72,7 +72,8 @@ def test_rounds_are_done_once_and_go_on_from_the_last_that_counted(backbone, pla
     drawn_pairs(plan.work / "round-1")
     events = [*run_rounds(backbone, replace(plan, rounds=1))]
     (first,) = [event for event in events if isinstance(event, Round)]
-    assert {event.what for event in events if isinstance(event, Step)} == {"pairs", "training", "comparing"}
+    what = {event.what for event in events if isinstance(event, Step)}
+    assert what == {"pairs", "training", "measuring motion", "comparing"}
     assert (first.parent, first.adapter, first.examples, first.accepted) == ("gallop", "warm-1", 8, False)
     ratings = RatingStore(plan.work / "round-1").ratings("horse")
     assert {rating.rater_kind for rating in ratings} == {"simulated"}
@@ -97,7 +98,7 @@ def test_pairs_of_a_round_are_made_with_its_adapter_and_only_once(backbone, plan
     assert [step.done for step in make_pairs(backbone, store, plan, 1, moving_adapter)] == [0]
     (pair,) = store.pairs("horse")
     assert {pair.a.adapter_revision, pair.b.adapter_revision} == {moving_adapter.revision()} and pair.split == "train"
-    assert pair.pairing == "independent" and pair.a.seed != pair.b.seed
+    assert pair.pairing == "varied" and pair.a.seed != pair.b.seed and pair.a.guidance != pair.b.guidance
     assert [*make_pairs(backbone, store, plan, 1, moving_adapter)] and store.pairs("horse") == [pair]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import app
 from huvidpo import adapters
+from huvidpo.backbones import BACKBONES
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import FirstFrameRequest
@@ -31,11 +32,12 @@ def store(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_pair_has_one_first_frame_two_seeds_and_no_preview_that_takes_sides(visitors, store):
-    *views, pair = make_pair(visitors, store, f" {PROMPT} ", "horse", "live")
+    *views, pair = make_pair(visitors, BACKBONES["pocket"], store, f" {PROMPT} ", "horse", "live")
     assert all(view.busy and view.preview is None and view.take is None for view in views)
     assert {view.text.split(":")[0] for view in views if view.total} == {"First frame", "Clip 1 of 2", "Clip 2 of 2"}
-    assert store.pairs() == [pair] and (pair.prompt, pair.origin, pair.pairing) == (PROMPT, "live", "independent")
-    assert pair.a.seed != pair.b.seed and pair.a.first_frame_sha256 == pair.b.first_frame_sha256 != ""
+    assert store.pairs() == [pair] and (pair.prompt, pair.origin, pair.pairing) == (PROMPT, "live", "varied")
+    assert pair.a.seed != pair.b.seed and {pair.a.guidance, pair.b.guidance} == {1.0, 2.5}
+    assert pair.a.first_frame_sha256 == pair.b.first_frame_sha256 != ""
     for take in (pair.a, pair.b):
         assert len(read_frames(store.video_path(take.sha256))[0]) == take.num_frames == 16
     assert visitors.active == 0
@@ -44,13 +46,13 @@ def test_a_pair_has_one_first_frame_two_seeds_and_no_preview_that_takes_sides(vi
 @pytest.mark.parametrize("prompt, category", [("", "horse"), (PROMPT, "dragon")])
 def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors, store, prompt, category):
     with pytest.raises((ValueError, gr.Error)):
-        list(make_pair(visitors, store, prompt, category, "live"))
+        list(make_pair(visitors, BACKBONES["pocket"], store, prompt, category, "live"))
     assert store.pairs() == []
 
 
 @pytest.mark.slow
 def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store):
-    filler = Filler(visitors, store, "pocket", ahead=1)
+    filler = Filler(visitors, store, BACKBONES["pocket"], ahead=1)
     assert store.pairs() == [], "nobody is rating yet"
     filler.wake()
     while not store.pairs():
@@ -60,7 +62,7 @@ def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, sto
 
 
 def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
-    filler = Filler(visitors, store, "pocket", ahead=1)
+    filler = Filler(visitors, store, BACKBONES["pocket"], ahead=1)
     run = visitors("first_frame", FirstFrameRequest(PROMPT, steps=2))
     next(run)
     assert visitors.active == 1 and pocket.lock.locked()

@@ -205,7 +205,7 @@ def test_a_pair_made_from_a_prompt_comes_on_the_stage(rater, store):
     page.click("#live-make")
     page.wait_for_function("document.querySelector('.booth .words').textContent === 'a blue horse runs on the beach'")
     pair = store.pairs()[-1]
-    assert (pair.origin, pair.pairing, pair.a.num_frames) == ("live", "independent", 16)
+    assert (pair.origin, pair.pairing, pair.a.num_frames) == ("live", "varied", 16)
     assert pair.a.seed != pair.b.seed and pair.first_frame and min(pair.a.motion, pair.b.motion) >= 0
     here.rate_by_key("4")
     assert store.ratings()[-1].pair == pair
