@@ -13,17 +13,17 @@ from huvidpo.preferences.making import default_pairing, pair_requests
 from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame, save_clip, starting_from
 
 PAIRS = Path(__file__).parent / "pairs"
-SEED = 21
+SEED = 21  # of the first pair; the others count on, so that it is not always take a that has the higher guidance
 
 
 def main() -> None:
     backbone = load_backbone("pocket")
     PAIRS.mkdir(parents=True, exist_ok=True)
-    for category in CATEGORIES.values():
+    for seed, category in enumerate(CATEGORIES.values(), start=SEED):
         prompt = category.example_prompts[-1]
-        *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=SEED))
+        *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=seed))
         write_png(frame.image, PAIRS / f"{category.name}.png", {})
-        request = starting_from(ClipRequest(prompt, category.name, seed=SEED), frame.request)
+        request = starting_from(ClipRequest(prompt, category.name, seed=seed), frame.request)
         for side, asked in zip("ab", pair_requests(backbone.preset, request, default_pairing(request)), strict=True):
             *_, clip = make_clip(backbone, frame.image, asked)
             print(save_clip(clip, PAIRS / f"{category.name}-{side}.mp4"))

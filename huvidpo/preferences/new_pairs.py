@@ -36,7 +36,7 @@ def add_starter_pairs(store: RatingStore, folder: Path) -> int:
         a, b = (record_of(store, file, *read_frames(file), said) for file, said in zip(files, settings, strict=True))
         frame = store.keep_file(first.with_name(first.name.replace("-a.mp4", ".png")))
         prompt, category = str(settings[0]["prompt"]), str(settings[0]["category"])
-        store.add_pair(new_pair(a, b, prompt, category, "queue", "shared-noise", frame))
+        store.add_pair(new_pair(a, b, prompt, category, "queue", "varied", frame))
     return len(found)
 
 

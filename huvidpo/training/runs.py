@@ -17,7 +17,7 @@ from huvidpo.training.preference import PreferenceRecord, best_step, train_prefe
 from huvidpo.training.preference_settings import PreferenceSettings, total_steps
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import lora_rank_and_alpha
-from huvidpo.training.strength import Measuring, Strength, settle_strength
+from huvidpo.training.strength import CLIPS, Measuring, Strength, settle_strength
 from huvidpo.training.validation import Validation
 
 
@@ -34,7 +34,7 @@ class RunPlan:
     out: Path  # of the finished adapter; its last part is the adapter's name
     real: tuple[tuple[Path, str], ...] = ()  # clips and prompts for the real-clip term
     validation_clips: int = 1  # made every `validate_every` steps; 0 for none
-    motion_clips: int = 8  # whose motion decides how strong the adapter may be (with `settings.guard`); 0 for none
+    motion_clips: int = CLIPS  # whose motion decides how strong the adapter may be (with `settings.guard`); 0 for none
 
     def identity(self) -> str:
         """Names the examples and the start: a run goes on only with the same ones."""

@@ -13,6 +13,7 @@ from huvidpo.training.validation import BEFORE, Validation
 
 KEPT_MOTION = 0.96  # of what clips moved before training
 TRIES = 4  # of strengths
+CLIPS = 8  # whose motion is compared; their noise and first frames are the same each time
 WEAKEST = 0.1
 
 

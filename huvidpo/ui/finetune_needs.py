@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import psutil
 
 from huvidpo import memory
-from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.backbones import Backbone, LoadedBackbone, seconds_for
 from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
+from huvidpo.training.strength import CLIPS
 from huvidpo.ui.making import duration
 
 OBJECTIVES = {
@@ -70,7 +71,7 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     settings = preset_settings("recommended", objective)
     place = "GPU" if backbone.device.startswith("cuda") else "CPU"
     steps = planned_steps(backbone, settings, len(examples), minutes)
-    seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step))
+    seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
     found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
     if zero_gpu:
         slices = max(1, round(seconds / SLICE_SECONDS))
@@ -115,6 +116,13 @@ def step_seconds(backbone: LoadedBackbone, pairs: int) -> float:
     known = backbone.preset.seconds_per_step
     device = "cuda" if backbone.device.startswith("cuda") else "cpu"
     return pairs * SAMPLING_STEPS_PER_PAIR * known.get(device, known["cpu"])[1]
+
+
+def measuring_seconds(backbone: LoadedBackbone) -> float:
+    """A rough time for the clips that decide how strong the adapter may be: with it and without it, once each."""
+    recipe = backbone.preset.recipe("default")
+    clip = seconds_for(backbone.preset, backbone.device, "clip", recipe.steps)
+    return 2 * CLIPS * clip / (2 if recipe.guidance == 1 else 1)
 
 
 def check_request(category: str, objective: str, minutes: float) -> None:

@@ -260,6 +260,8 @@ def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[
     yield "Began as", str(card.get("parent") or "none")
     if stopped := str(card.get("stopped_because") or ""):
         yield "Stopped early", stopped
+    if (strength := card.get("strength", 1.0)) < 1:
+        yield "Weakened", f"to {strength:.0%} of what was learned, so that its clips still move"
     yield "Votes", f"{verdict.wins} for it, {verdict.losses} against, {verdict.ties} the same"
     if waiting:
         yield "In the tab Rate", f"{count(waiting, 'pair', 'pairs')} nobody has voted on yet"

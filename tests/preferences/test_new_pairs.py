@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +130,14 @@ def test_a_new_page_starts_with_the_pairs_that_ship_and_a_used_one_keeps_its_own
     assert (pair.prompt, pair.category, pair.origin) == ("a red horse", "horse", "queue")
     assert (pair.a.seed, pair.b.seed, pair.a.adapter) == (1, 2, "motion")
     assert store.frame_path(pair.first_frame).is_file()
+
+
+def test_the_pairs_that_ship_are_what_they_are_said_to_be(store):
+    """Noise and guidance of their own, the higher one on either side."""
+    assert add_starter_pairs(store, Path(__file__).parents[2] / "examples" / "pairs") == 8
+    pairs = store.pairs()
+    assert all({pair.a.guidance, pair.b.guidance} == {1.0, 2.5} and pair.a.seed != pair.b.seed for pair in pairs)
+    assert {pair.pairing for pair in pairs} == {"varied"} and len({pair.a.guidance for pair in pairs}) == 2
 
 
 def test_a_blind_copy_has_the_same_pictures_and_nothing_else(tmp_path):

@@ -88,9 +88,12 @@ def test_a_run_that_is_not_there_is_refused(tab, store) -> None:
 
 
 def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pocket, store) -> None:
-    """8 pairs 6 times, 2 a step: 24 steps, each of 2 x 4 sampling steps of 0.7 s: 134 s. In a minute, 11 of them."""
+    """8 pairs 6 times, 2 a step: 24 steps, each of 2 x 4 sampling steps of 0.7 s: 134 s. In a minute, 11 of them.
+
+    Then 16 clips of 4 steps of 0.35 s, which have no guidance: 22 s.
+    """
     said = [dict(needs.readiness(pocket, "horse", "dpo", minutes, False).facts)["Time"] for minutes in (5, 1)]
-    assert said == ["2 min on this CPU, about 24 steps", "60 s on this CPU, about 11 steps"]
+    assert said == ["3 min on this CPU, about 24 steps", "82 s on this CPU, about 11 steps"]
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store) -> None:
@@ -127,7 +130,11 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     (second,) = tab.on_slice(run)
     assert "step 2" in second[tab.ui.meter]["text"] and len(second[tab.ui.plots[0]]) == 2
     monkeypatch.setattr(runs, "read_run", ended_now(runs.read_run))
-    *_, last = tab.on_slice(run)
+    texts = [[changes[tab.ui.meter]["text"] for changes in tab.on_slice(run)] for _ in range(2)]
+    assert [len(each) for each in texts] == [1, 1] and all("measuring" in each[0] for each in texts), "a clip a slice"
+    monkeypatch.setattr(runs, "SLICE_SECONDS", 600)
+    *measuring, last = tab.on_slice(run)
+    assert len(measuring) >= 14, "eight clips without what was learned, eight with it; two were there"
     assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
     assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False

@@ -103,9 +103,9 @@ def test_what_people_can_act_on_keeps_its_words(run: Callable) -> None:
     assert clip_of(run, "none").shape == (8, 64, 64, 3)
 
 
-def test_rate_gets_its_pair(run: Callable, own_home: Path) -> None:
+def test_rate_gets_its_pair(run: Callable, sd14: LoadedBackbone, own_home: Path) -> None:
     store = RatingStore(own_home)
-    *_, pair = make_pair(run, store, PROMPT, "horse", "queue", against="gallop")
+    *_, pair = make_pair(run, sd14.preset, store, PROMPT, "horse", "queue", against="gallop")
     assert isinstance(pair, Pair) and {pair.a.adapter, pair.b.adapter} == {"gallop", "none"}
     assert pair.a.backbone == "sd14" and store.video_path(pair.a.sha256).is_file()
 
@@ -131,8 +131,7 @@ def test_fine_tune_learns_in_slices_on_any_worker(
     )
     first = [record.step for record in run("train", (plan, 0.0))]  # a slice without time makes one step
     zero_gpu.end_worker()
-    rest = [record.step for record in run("train", (plan, 600.0))]
-    assert first == [1] and rest == [2, 3] and len(zero_gpu.workers) == 2
-    learned = read_adapter(out)
-    assert learned.card["steps"] == 3 and learned.parents()[0].name == "gallop"
+    *rest, learned = run("train", (plan, 600.0))
+    assert first == [1] and [record.step for record in rest] == [2, 3] and len(zero_gpu.workers) == 2
+    assert learned == read_adapter(out) and learned.card["steps"] == 3 and learned.parents()[0].name == "gallop"
     assert clip_of(run, "dpo-1").shape == (8, 64, 64, 3)
