@@ -24,12 +24,12 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from loop_table import HEAD, Cell, interval_by_prompt, line, pooled, recipe_changes
 from PIL import Image
-from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from huvidpo.adapters import Adapter, find_adapter
@@ -40,35 +40,13 @@ from huvidpo.pocket.judge import Judge, load_judge
 from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
-from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, make_first_frame
-from huvidpo.training.preference_settings import PreferenceSettings, preset_settings
+from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.rounds import critic_rating, take
 from huvidpo.training.runs import RunPlan, train_plan
 
 RATED_SEEDS, UNSEEN_SEEDS = 2_000_000, 3_000_000  # of scenes, for prompts; the weights were trained below 1,000,000
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One experiment."""
-
-    category: str
-    taste: str
-    objective: str
-    pairs: int  # that were rated
-    flips: float  # share of wrong answers
-    pairing: str  # what tells two takes apart, see `pair_requests`
-    votes: str  # "segments": on each segment too, or "whole": on the whole clip only
-    recipe: str  # what differs from the preset `recommended`: "beta=100,pairs_per_step=1", or "" for nothing
-    seed: int
-
-    def name(self) -> str:
-        """For files, and for the adapter."""
-        recipe = "".join(f"-{change.replace('=', '')}" for change in self.recipe.split(",") if change)
-        asked = f"{self.taste}-{self.objective}-{self.pairs}p-{round(100 * self.flips)}f"
-        return f"{asked}-{self.pairing}{'-whole' * (self.votes == 'whole')}{recipe}-{self.seed}"
 
 
 def make_frame(backbone: LoadedBackbone, prompt: str, seed: int) -> FirstFrame:
@@ -143,25 +121,6 @@ def train(
     return adapter, (time.perf_counter() - begin) / 60
 
 
-def recipe_changes(recipe: str) -> dict[str, int | float | str]:
-    """ "beta=100,members=apart" as fields of PreferenceSettings. ValueError for what is none."""
-    types, changes = {field.name: field.type for field in fields(PreferenceSettings)}, {}
-    for change in filter(None, recipe.split(",")):
-        name, _, value = change.partition("=")
-        if name not in types or types[name] is bool:
-            raise ValueError(f"A recipe has no {name!r}; it has numbers such as beta=100 or pairs_per_step=1.")
-        changes[name] = next(kind for kind in (int, float, str) if converts(kind, value))(value)
-    return changes
-
-
-def converts(kind: type, text: str) -> bool:
-    try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
-
-
 @dataclass(frozen=True)
 class Unseen:
     """A prompt and seed that nobody rated, and what the starting adapter makes of it."""
@@ -213,16 +172,6 @@ def compare(backbone: LoadedBackbone, judge: Judge, cell: Cell, name: str, home:
     }
 
 
-def interval_by_prompt(differences: list[float]) -> list[float]:
-    """95 % bootstrap interval of the win rate, prompts drawn whole: clips of one prompt are not independent."""
-    won = np.array([float(d > 0) + 0.5 * float(d == 0) for d in differences])
-    by_prompt = np.array([won[i : i + 2].mean() for i in range(0, len(won), 2)])
-    if len(by_prompt) < 2 or np.ptp(by_prompt) == 0:
-        return [0.0, 1.0]
-    found = bootstrap((by_prompt,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return [float(found.low), float(found.high)]
-
-
 def run_cell(
     backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, home: Path, options
 ) -> dict[str, object]:
@@ -230,46 +179,6 @@ def run_cell(
     found = compare(backbone, judge, cell, adapter.name, home, options)
     card = {"strength": adapter.card["strength"], "stopped": adapter.card["stopped_because"]}
     return vars(cell) | found | card | {"minutes": minutes, "adapter": adapter.name}
-
-
-def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
-    """Rows that differ in nothing but `over`, as one: wins summed, everything else averaged."""
-    groups: dict[str, list[dict]] = {}
-    for row in rows:
-        key = [str(row[f.name]) for f in fields(Cell) if f.name not in over]
-        groups.setdefault(" ".join(key), []).append(row)
-    return [
-        group[0]
-        | {name: "all" for name in over if len({row[name] for row in group}) > 1}
-        | {name: sum(row[name] for row in group) for name in ("wins", "decided")}
-        | {
-            name: float(np.mean([row[name] for row in group]))
-            for name in ("motion", "clip_score", "strength", "minutes")
-        }
-        | {"stopped": ""}
-        for group in groups.values()
-        if len(group) > 1
-    ]
-
-
-HEAD = "category   taste     objective pairs flips seed  wins  95 % interval motion CLIPScore strength minutes  recipe"
-
-
-def line(row: dict[str, object]) -> str:
-    """One row of the table; what misses the aim says so."""
-    rate = row["wins"] / max(1, row["decided"])
-    low, high = wilson_interval(row["wins"], row["decided"])
-    missed = [] if rate >= 0.75 and low > 0.65 else ["win rate"]
-    missed += [] if row["motion"] >= 0.95 else ["motion"]
-    missed += [] if row["clip_score"] >= 0.95 else ["prompts"]
-    return (
-        f"{row['category']:10} {row['taste']:9} {row['objective']:9} {row['pairs']:5} {row['flips']:5.0%} "
-        f"{row['seed']!s:>4} {rate:5.0%} [{low:4.0%}, {high:4.0%}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
-        f"{row['strength']:8.0%} {row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}, "
-        f"{row['votes']}; "
-        f"{'missed: ' + ', '.join(missed) if missed else 'reached'}"
-        f"{'; ' + row['stopped'] if row['stopped'] else ''}"
-    )
 
 
 def new_parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ def reason_to_stop(rows: list[Row]) -> str:
     drift = winner_drift(rows)
     if len(rows) >= PATIENCE and drift > MAX_WINNER_DRIFT:
         return (
-            f"The winners are getting less likely too: over the last {PATIENCE} steps their error was {drift:.1%} "
+            f"The winners are getting less likely too: in the last {PATIENCE} steps their error was {drift:.1%} "
             "above the reference's. A larger beta, a smaller learning rate or a stronger winner anchor holds them."
         )
     motion = [row["motion"] for row in rows if row["motion"] >= 0]
@@ -37,10 +37,17 @@ def reason_to_stop(rows: list[Row]) -> str:
 
 
 def winner_drift(rows: list[Row]) -> float:
-    """How far the winners' error lies above the reference's lately, as a share of it; negative is better."""
-    recent = rows[-PATIENCE:]
-    error = mean(row["winner_error"] - row["winner_drift"] for row in recent)
-    return mean(row["winner_drift"] for row in recent) / error if error > 0 else 0.0
+    """How far the winners' error lies above the reference's lately, as a share of it; negative is better.
+
+    Of all recent steps or of the later half of them, whichever is less: winners that come back do not drift away.
+    """
+    return min(share_of_drift(rows[-PATIENCE:]), share_of_drift(rows[-PATIENCE // 2 :]))
+
+
+def share_of_drift(rows: list[Row]) -> float:
+    """The winners' mean drift over these steps as a share of the reference's error."""
+    error = mean(row["winner_error"] - row["winner_drift"] for row in rows)
+    return mean(row["winner_drift"] for row in rows) / error if error > 0 else 0.0
 
 
 def recent_loss(rows: list[Row]) -> float:

@@ -13,7 +13,7 @@ from huvidpo.memory import explained
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.examples import encode_examples
 from huvidpo.training.guard import Row
-from huvidpo.training.preference import PreferenceRecord, best_step, train_preference
+from huvidpo.training.preference import PreferenceRecord, best_step, read_log, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, total_steps
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import lora_rank_and_alpha
@@ -86,7 +86,7 @@ def train_plan(
             strength = Strength(1.0, -1.0)
             if plan.settings.guard and plan.motion_clips:
                 measured = validation_of(backbone, plan, "strength", plan.motion_clips)
-                for strength in settle_strength(pipeline.unet, start, measured):
+                for strength in settle_strength(pipeline.unet, start, measured, len(read_log(plan.work))):
                     if isinstance(strength, Measuring):
                         yield strength
                         if time.monotonic() >= deadline:

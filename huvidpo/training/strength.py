@@ -34,26 +34,28 @@ class Strength:
     motion: float  # as a share of that before training; -1 where nothing moved
 
 
-def settle_strength(unet: VideoUNet, start: Path | None, validation: Validation) -> Iterator[Measuring | Strength]:
+def settle_strength(
+    unet: VideoUNet, start: Path | None, validation: Validation, step: int
+) -> Iterator[Measuring | Strength]:
     """Weakens the policy on `unet`, if it must be, until validation clips keep their motion; at last says how far.
 
     `start` is the LoRA file that learning went out from, if there was one. The weights go from there to the learned
     ones in a straight line (as in WiSE-FT, arXiv 2109.01903), and so, nearly, does motion: a second try mostly fits.
-    Clips that were measured before an interruption are not made again.
+    Clips that were measured before an interruption, after as many training steps, are not made again.
     """
     learned, origin, strength = lora_state(unet), load_file(start) if start else None, 1.0
     for tries_left in reversed(range(TRIES)):
         load_lora(unet, weakened(learned, origin, strength))
-        motion = yield from measured(validation, strength)
+        motion = yield from measured(validation, step, strength)
         if motion < 0 or motion >= KEPT_MOTION or strength == WEAKEST or not tries_left:
             break
         strength = next_strength(strength, motion)
     yield Strength(strength, motion)
 
 
-def measured(validation: Validation, strength: float) -> Iterator[Measuring]:
+def measured(validation: Validation, step: int, strength: float) -> Iterator[Measuring]:
     """Makes the clips that are not there yet, those of the reference first; gives the share of motion that is left."""
-    name = f"strength-{strength:.2f}"
+    name = f"{step:05d}-strength-{strength:.2f}"
     clips = [(one, i) for one in (BEFORE, name) for i in range(validation.count)]
     for done, (one, i) in enumerate(clips, start=1):
         if not validation.is_known(one, i):

@@ -47,7 +47,10 @@ class Validation:
 
     def __call__(self, step: int) -> float:
         """Makes and keeps the clips of a step; gives their share of the motion before training; -1 without any."""
-        return self.share(f"step-{step:05d}")
+        name = f"step-{step:05d}"
+        for i in range(self.count):  # those of an attempt that went on otherwise
+            self.motions.pop(f"{name}-{i}", None)
+        return self.share(name)
 
     def share(self, name: str) -> float:
         """The motion of the clips of that name as a share of that before training; -1 where nothing moved then."""

@@ -1,27 +1,27 @@
 """The experiment with simulated tastes: its rows, and the whole way on a tiny model."""
 
-import importlib.util
+import importlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from huvidpo.preferences.store import RatingStore
 
-PATH = Path(__file__).parents[2] / "examples" / "close_the_loop.py"
-
-
+FOLDER = Path(__file__).parents[2] / "examples"
 ROW = {"category": "horse", "taste": "warmer", "objective": "dpo", "pairs": 24, "flips": 0.2, "recipe": "", "seed": 0}
 ROW |= {"wins": 80, "decided": 100, "motion": 0.99, "clip_score": 1.0, "minutes": 4.0, "stopped": ""}
 ROW |= {"pairing": "varied", "votes": "segments", "strength": 1.0}
 
 
 @pytest.fixture(scope="module")
-def example():
-    specification = importlib.util.spec_from_file_location("close_the_loop", PATH)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def example() -> Iterator[ModuleType]:
+    """The program as it is run, with its own folder on the path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield importlib.import_module("close_the_loop")
 
 
 def test_a_row_says_what_was_missed(example) -> None:

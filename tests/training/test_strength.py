@@ -60,14 +60,14 @@ def test_what_loses_motion_is_weakened_until_it_keeps_it(pipeline, learned, vali
     """One file gives the frames of both clips. What was measured is not measured again when it goes on."""
     unet = pipeline.unet
     load_lora(unet, learned)
-    *made, settled = settle_strength(unet, None, validation())
-    assert validation().share("strength-1.00") < KEPT_MOTION
+    *made, settled = settle_strength(unet, None, validation(), 7)
+    assert validation().share("00007-strength-1.00") < KEPT_MOTION
     assert isinstance(settled, Strength) and settled.value < 1
-    assert settled.motion == validation().share(f"strength-{settled.value:.2f}")
+    assert settled.motion == validation().share(f"00007-strength-{settled.value:.2f}")
     expected = weakened(learned, None, settled.value)
     assert all(torch.equal(value, expected[name]) for name, value in lora_state(unet).items())
     load_lora(unet, learned)
-    assert [*settle_strength(unet, None, validation())] == [settled], "everything is known"
+    assert [*settle_strength(unet, None, validation(), 7)] == [settled], "everything is known"
     assert len(made) == len({*validation().motions})
 
 
@@ -79,5 +79,5 @@ def test_what_changes_nothing_keeps_its_strength(pipeline, learned, validation, 
     pipeline.unet.add_adapter(pipeline.unet.peft_config["preference"], "start")
     load_lora(pipeline.unet, load_file(tmp_path / "start.safetensors"), "start")
     pipeline.unet.set_adapter("preference")
-    *made, settled = settle_strength(pipeline.unet, tmp_path / "start.safetensors", validation())
+    *made, settled = settle_strength(pipeline.unet, tmp_path / "start.safetensors", validation(), 7)
     assert settled == Strength(1.0, pytest.approx(1.0)) and len(made) == 4
