@@ -156,11 +156,11 @@ def test_what_the_guard_lets_pass_and_what_not() -> None:
 
 
 def test_winners_that_come_back_do_not_drift() -> None:
-    """5 % above the reference in the first half of 40 steps, 0.5 % (0.001 of 0.2) in the last; then turned round."""
-    far = [row | {"winner_error": 0.21, "winner_drift": 0.01} for row in rows(20)]
+    """10 % above the reference in the first half of 40 steps, 0.5 % (0.001 of 0.2) in the last; then turned round."""
+    far = [row | {"winner_error": 0.22, "winner_drift": 0.02} for row in rows(20)]
     near = [row | {"winner_error": 0.201, "winner_drift": 0.001} for row in rows(20)]
     assert guard.winner_drift([*far, *near]) == pytest.approx(0.005) and guard.reason_to_stop([*far, *near]) == ""
-    assert guard.winner_drift([*near, *far]) == pytest.approx(0.0275) and guard.reason_to_stop([*near, *far]) != ""
+    assert guard.winner_drift([*near, *far]) == pytest.approx(0.0525) and guard.reason_to_stop([*near, *far]) != ""
 
 
 def test_members_of_a_pair_share_everything_random(pipeline, encoded) -> None:
