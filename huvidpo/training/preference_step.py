@@ -125,15 +125,14 @@ def outcome(
     judged = len(policy) - batch.real
     winner, loser = policy[:judged].chunk(2)
     reference_w, reference_l = reference_errors.chunk(2)
-    residual_w, residual_l = residuals[:judged].chunk(2)
     dense = settings.objective == "dense"
-    if dense:  # a pair's first clip need not be the better one in every frame
-        swap = batch.labels < 0
+    swap = batch.labels < 0 if dense else None  # where a pair's second clip is the better one
+    if swap is not None:
         winner, loser = exchanged(winner, loser, swap)
         reference_w, reference_l = exchanged(reference_w, reference_l, swap)
-        residual_w, residual_l = exchanged(residual_w, residual_l, swap[:, None, :, None, None])
     if settings.safe_loser is not None:
-        loser = losses.scale_gradient(loser, loser_scale(residual_w, residual_l, settings.safe_loser, by_frame=dense))
+        scale = loser_scale(*residuals[:judged].chunk(2), settings.safe_loser, swap)
+        loser = losses.scale_gradient(loser, scale)
     anchor = losses.anchor_weight(settings.winner_anchor, settings.beta)
     if dense:
         weights = batch.labels.abs()
@@ -170,12 +169,16 @@ def exchanged(a: Tensor, b: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(swap, b, a), torch.where(swap, a, b)
 
 
-def loser_scale(residual_w: Tensor, residual_l: Tensor, mu: float, by_frame: bool) -> Tensor:
-    """SDPO's lambda from residuals (b c f h w), (b f) or, one for all frames of a pair, (b 1)."""
-    if not by_frame:
-        return losses.safe_loser_scale(residual_w, residual_l, mu)[:, None]
-    frames = [residual.transpose(1, 2) for residual in (residual_w, residual_l)]
-    return losses.safe_loser_scale(*(part.flatten(0, 1) for part in frames), mu).unflatten(0, frames[0].shape[:2])
+def loser_scale(residual_a: Tensor, residual_b: Tensor, mu: float, swap: Tensor | None) -> Tensor:
+    """SDPO's lambda from residuals (b c f h w): each frame's own (b f), or one for all frames of a pair (b 1).
+
+    `swap` (b f) says in which frames clip b is the winner; without it clip a wins as a whole.
+    """
+    if swap is None:
+        return losses.safe_loser_scale(residual_a, residual_b, mu)[:, None]
+    frames = exchanged(residual_a, residual_b, swap[:, None, :, None, None])
+    winner, loser = (part.transpose(1, 2).flatten(0, 1) for part in frames)
+    return losses.safe_loser_scale(winner, loser, mu).unflatten(0, swap.shape)
 
 
 def judged_outcome(
