@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import psutil
 
 from huvidpo import memory
-from huvidpo.backbones import Backbone, LoadedBackbone, seconds_for
+from huvidpo.backbones import Backbone, LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
@@ -14,7 +14,7 @@ from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.strength import CLIPS
-from huvidpo.ui.making import duration
+from huvidpo.ui.making import clip_seconds, duration
 
 OBJECTIVES = {
     "dense": "The better side of each segment, or of the clip where nobody marked one (DenseDPO)",
@@ -121,8 +121,7 @@ def step_seconds(backbone: LoadedBackbone, pairs: int) -> float:
 def measuring_seconds(backbone: LoadedBackbone) -> float:
     """A rough time for the clips that decide how strong the adapter may be: with it and without it, once each."""
     recipe = backbone.preset.recipe("default")
-    clip = seconds_for(backbone.preset, backbone.device, "clip", recipe.steps)
-    return 2 * CLIPS * clip / (2 if recipe.guidance == 1 else 1)
+    return 2 * CLIPS * clip_seconds(backbone, recipe.steps, recipe.guidance)
 
 
 def check_request(category: str, objective: str, minutes: float) -> None:

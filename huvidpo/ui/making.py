@@ -165,8 +165,7 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
     place = "GPU" if device.startswith("cuda") else "CPU"
     recipe = preset.recipe(form.recipe)
     guidance = recipe.guidance if form.guidance is None else form.guidance
-    clip = seconds_for(preset, device, "clip", _whole(form.steps) or recipe.steps)
-    clip /= 2 if guidance == 1 else 1  # without guidance the network runs once a step
+    clip = clip_seconds(backbone, _whole(form.steps) or recipe.steps, guidance)
     if form.prompt.strip() and form.keeps_picture():
         return f"Starts from the first frame shown: about {duration(clip)} on this {place}."
     frame = seconds_for(preset, device, "first_frame", _whole(form.frame_steps) or preset.first_frame_steps)
@@ -175,6 +174,11 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
     if missing:
         words += " Before that it downloads " + "; ".join(wanted.notice() for wanted in missing) + "."
     return words
+
+
+def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:
+    """A rough time for a clip on this device; without guidance the network runs once a step, not twice."""
+    return seconds_for(backbone.preset, backbone.device, "clip", steps) / (2 if guidance == 1 else 1)
 
 
 def duration(seconds: float) -> str:
