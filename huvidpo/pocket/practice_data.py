@@ -35,6 +35,7 @@ def practice_frame(seed: int, size: int = 128) -> np.ndarray:
     return render_frame(sample_scene(seed), frame, size=size)
 
 
+@lru_cache(maxsize=2**18)  # a GPU waits for words otherwise
 def practice_caption(seed: int, variant: int) -> str:
     """One of the wordings for the scene of `seed`."""
     return caption(sample_scene(seed), variant % VARIANTS)

@@ -1,15 +1,21 @@
-"""Builds the `pocket` weights from nothing: `python -m huvidpo.pocket.train STAGE`. Every stage resumes."""
+"""Builds the `pocket` weights from nothing: `python -m huvidpo.pocket.train STAGE`. Every stage resumes.
+
+`python -m huvidpo.pocket.train all --minutes 60` goes on from the shipped weights through every stage of the
+generators and writes new ones in their place. On a GPU the same stages take larger batches.
+"""
 
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from huvidpo.adapters import SHIPPED
-from huvidpo.backbones import POCKET_WEIGHTS, load_pocket
+from huvidpo.backbones import POCKET_WEIGHTS, default_device, load_pocket
+from huvidpo.pocket import train_first_frames as first_frames
+from huvidpo.pocket import train_motion as motion
 from huvidpo.pocket.judge import JUDGE_WEIGHTS, load_judge, save_judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.train_autoencoder import (
@@ -25,6 +31,10 @@ from huvidpo.pocket.train_motion import adopt_motion, train_category, train_moti
 from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
 
+PREFERENCE_STEPS = 150  # at most: with more, prompts are followed less
+# Stage -> its share of the time of `all`.
+SHARES = {"first-frames": 0.5, "decoder": 0.1, "motion-start": 0.2, "motion": 0.15, "preference": 0.05}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +44,12 @@ class Run:
     steps: int  # of the image models
     minutes: float | None
     actions: Sequence[str]  # of the stage `motion`
+    device: str = "cpu"
+    batch: int | None = None  # frames or clips of a step; None is the stage's own
+
+    def size(self, on_cpu: int, on_gpu: int) -> int:
+        """How many frames or clips a step takes: a GPU that is fed few waits more than it computes."""
+        return self.batch or (on_gpu if self.device == "cuda" else on_cpu)
 
 
 def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
@@ -52,42 +68,48 @@ def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
 
 
 def run_autoencoder(run: Run) -> None:
-    follow(train_autoencoder(run.work, run.steps, run.minutes), run.work / "autoencoder.jsonl")
+    follow(train_autoencoder(run.work, run.steps, run.minutes, run.device), run.work / "autoencoder.jsonl")
     print(f"PSNR {reconstruction_psnr(load_autoencoder(run.work), run.work):.2f} dB")
 
 
 def run_decoder(run: Run) -> None:
-    follow(train_decoder(load_first_frames(run.work), run.work, run.steps, run.minutes), run.work / "decoder.jsonl")
+    image = load_first_frames(run.work).to(run.device)
+    follow(train_decoder(image, run.work, run.steps, run.minutes), run.work / "decoder.jsonl")
     print(f"PSNR {reconstruction_psnr(load_autoencoder(run.work), run.work):.2f} dB")
 
 
 def run_first_frames(run: Run) -> None:
-    follow(train_first_frames(run.work, run.steps, run.minutes), run.work / "first-frames.jsonl")
+    batch = run.size(first_frames.BATCH, first_frames.GPU_BATCH)
+    records = train_first_frames(run.work, run.steps, run.minutes, run.device, batch)
+    follow(records, run.work / "first-frames.jsonl")
 
 
 def run_motion_start(run: Run) -> None:
-    follow(train_motion_start(load_first_frames(run.work), run.work, run.minutes), run.work / "motion-start.jsonl")
+    image, clips = load_first_frames(run.work).to(run.device), run.size(motion.CLIPS_AT_ONCE, motion.GPU_CLIPS_AT_ONCE)
+    follow(train_motion_start(image, run.work, run.minutes, clips), run.work / "motion-start.jsonl")
 
 
 def run_motion(run: Run) -> None:
-    image = load_first_frames(run.work)
+    image, clips = load_first_frames(run.work).to(run.device), run.size(motion.CLIPS_AT_ONCE, motion.GPU_CLIPS_AT_ONCE)
     for action in run.actions:
         print(action)
         each = run.minutes / len(run.actions) if run.minutes else None
-        follow(train_category(image, action, run.work, SHIPPED, each), run.work / f"motion-{action}.jsonl")
+        follow(train_category(image, action, run.work, SHIPPED, each, clips), run.work / f"motion-{action}.jsonl")
 
 
 def run_preference(run: Run) -> None:
-    image = load_first_frames(run.work)
-    records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, run.steps, run.minutes)
+    image, steps = load_first_frames(run.work).to(run.device), min(run.steps, PREFERENCE_STEPS)
+    records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, steps, run.minutes)
     follow(records, run.work / "preference.jsonl")
 
 
 def run_judge(run: Run) -> None:
     """Half of the steps, and a quarter of the time, for what moves; the rest for what is to be seen."""
-    work, minutes = run.work, run.minutes
-    follow(train_motion_classifier(work, run.steps // 2, minutes and minutes / 4), work / "judge-motion.jsonl")
-    follow(train_dual_encoder(work, run.steps, minutes and minutes * 3 / 4), work / "judge-clip.jsonl")
+    work, minutes, device = run.work, run.minutes, run.device
+    moving = train_motion_classifier(work, run.steps // 2, minutes and minutes / 4, device)
+    follow(moving, work / "judge-motion.jsonl")
+    seen = train_dual_encoder(work, run.steps, minutes and minutes * 3 / 4, device)
+    follow(seen, work / "judge-clip.jsonl")
     save_judge(trained_judge(run.work), JUDGE_WEIGHTS)
 
 
@@ -108,7 +130,18 @@ def run_adopt(run: Run) -> None:
     adopt_judge(judge, run.work)
 
 
+def run_all(run: Run) -> None:
+    """Goes on from the shipped weights, stage by stage, each for its share of the time, and writes new ones."""
+    if not (run.work / "first-frames.pt").exists():
+        run_adopt(run)
+    for stage, share in SHARES.items():
+        print(f"stage {stage}", flush=True)
+        STAGES[stage](replace(run, minutes=run.minutes and run.minutes * share))
+    run_export(run)
+
+
 STAGES = {
+    "all": run_all,
     "adopt": run_adopt,
     "autoencoder": run_autoencoder,
     "first-frames": run_first_frames,
@@ -128,9 +161,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="optimizer steps (of the image models)")
     parser.add_argument("--minutes", type=float, help="end after this much training, with the learning rate decayed")
     parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=ACTIONS, help="whose motion to train")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default_device())
+    parser.add_argument("--batch", type=int, help="frames or clips of a step (default: the stage's own)")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    STAGES[options.stage](Run(options.work, options.steps, options.minutes, options.actions))
+    if options.device == "cuda":
+        torch.set_float32_matmul_precision("high")  # what autocast leaves in single precision, on tensor cores
+    run = Run(options.work, options.steps, options.minutes, options.actions, options.device, options.batch)
+    STAGES[options.stage](run)
 
 
 if __name__ == "__main__":

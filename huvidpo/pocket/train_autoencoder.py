@@ -36,7 +36,7 @@ def picture_error(decoded: Tensor, images: Tensor) -> Tensor:
 
 def reconstruction_loss(autoencoder: AutoencoderKL, images: Tensor, generator: torch.Generator) -> Tensor:
     """Error of encoding and decoding images (b 3 h w), plus a faint weight on the latents; ()."""
-    latents = autoencoder.encode(images).latent_dist.sample(generator)
+    latents = autoencoder.encode(images).latent_dist.sample(generator)  # drawn on the CPU: the same on any device
     decoded = autoencoder.decode(latents).sample
     return picture_error(decoded, images) + LATENT_WEIGHT * latents.square().mean()
 
@@ -49,11 +49,13 @@ def untrained_autoencoder(frames: np.ndarray) -> PatchAutoencoderKL:
     return model.train()
 
 
-def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
+def train_autoencoder(
+    work: Path, steps: int, minutes: float | None = None, device: str = "cpu"
+) -> Iterator[StepRecord]:
     """Trains into `work`/autoencoder.pt and continues from there; yields a record per step."""
     checkpoint = work / "autoencoder.pt"
     frames = practice_frames(work, training_seeds(FRAMES))
-    model = untrained_autoencoder(frames)
+    model = untrained_autoencoder(frames).to(device)
     optimizer = new_optimizer(model)
     first, clock = 0, Clock(steps, minutes)
     if state := load_state(checkpoint):
@@ -62,7 +64,7 @@ def train_autoencoder(work: Path, steps: int, minutes: float | None = None) -> I
         first, clock.spent = state["step"], state["seconds"]
 
     def loss_of(step: int) -> Tensor:
-        images = random_frames(frames, BATCH, np.random.default_rng(step))
+        images = random_frames(frames, BATCH, np.random.default_rng(step)).to(device)
         return reconstruction_loss(model, images, torch.Generator().manual_seed(step))
 
     def save(step: int) -> None:

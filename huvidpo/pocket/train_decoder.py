@@ -38,7 +38,7 @@ def resampled_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds:
     solver.set_begin_index(first)
     prompts = [practice_caption(seed, variant=step) for seed in seeds]
     text = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""] * len(prompts) + prompts)
-    noise = torch.randn(latents.shape, generator=generator)
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
     latents = solver.add_noise(latents, noise, solver.timesteps[first, None])
     for timestep in solver.timesteps[first:]:
         with mixed_precision(latents.device.type):
@@ -52,7 +52,7 @@ def resampled_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds:
 def train_decoder(
     pipeline: StableDiffusionPipeline, work: Path, steps: int, minutes: float | None
 ) -> Iterator[StepRecord]:
-    """Trains the decoder of `pipeline.vae` in place and in `work`/autoencoder.pt; yields a record per step."""
+    """Trains the decoder of `pipeline.vae` in place, where it is, and in `work`/autoencoder.pt; yields every step."""
     frames, latents = practice_frames(work, training_seeds(FRAMES)), frame_latents(pipeline.vae, work)
     decoder = torch.nn.ModuleList([pipeline.vae.post_quant_conv, pipeline.vae.decoder]).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(decoder.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
@@ -60,9 +60,9 @@ def train_decoder(
     def loss_of(step: int) -> Tensor:
         rows = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
         seeds = [training_seeds(len(latents))[row] for row in rows]
-        clean, half = latents[rows].float(), BATCH // 2
+        clean, half = latents[rows].to(pipeline.device).float(), BATCH // 2
         shown = torch.cat([resampled_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
-        images = frames_to_tensor(np.stack([frames[row] for row in rows]))
+        images = frames_to_tensor(np.stack([frames[row] for row in rows])).to(pipeline.device)
         return picture_error(pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample, images)
 
     def save(step: int) -> None:

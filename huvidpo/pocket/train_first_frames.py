@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from torch import Tensor
 
 from huvidpo.models.precision import mixed_precision
+from huvidpo.pipelines.latents import encode_frames, frames_to_tensor
 from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
@@ -18,21 +18,20 @@ from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
-BATCH = 64
+BATCH, GPU_BATCH = 64, 256
 LEARNING_RATE = 1e-3
 CAPTION_DROPOUT = 0.1  # share of empty captions, which classifier-free guidance needs
 
 
 @torch.no_grad()
 def frame_latents(autoencoder: AutoencoderKL, work: Path) -> Tensor:
-    """Scaled latents of all practice frames, (n 8 16 16) in fp16; encoded once and kept in `work`."""
+    """Scaled latents of all practice frames, (n 16 16 16) in fp16 on the CPU; encoded once and kept in `work`."""
     path = work / "latents.pt"
     if (state := load_state(path)) is None:
         frames, encoded = practice_frames(work, training_seeds(FRAMES)), []
         for start in range(0, len(frames), 32):
-            images = torch.from_numpy(np.array(frames[start : start + 32])).permute(0, 3, 1, 2).float() / 127.5 - 1
-            encoded.append(autoencoder.encode(images).latent_dist.mode().half())
-        state = {"latents": torch.cat(encoded) * autoencoder.config.scaling_factor}
+            encoded.append(encode_frames(autoencoder, frames_to_tensor(frames[start : start + 32])).half().cpu())
+        state = {"latents": torch.cat(encoded)}
         save_atomically(state, path)
     return state["latents"]
 
@@ -53,26 +52,28 @@ def untrained_pipeline(work: Path) -> StableDiffusionPipeline:
     )
 
 
-def batch_loss(pipeline: StableDiffusionPipeline, latents: Tensor, step: int) -> Tensor:
-    """Mean squared error on a random batch of latents (n 8 16 16); everything random follows from `step`."""
-    rng, generator = Random(f"batch {step}"), torch.Generator().manual_seed(step)
-    rows = [rng.randrange(len(latents)) for _ in range(BATCH)]
+def batch_loss(pipeline: StableDiffusionPipeline, latents: Tensor, step: int, batch: int = BATCH) -> Tensor:
+    """Mean squared error on a random batch of latents (n 16 16 16); everything random follows from `step`."""
+    rng, generator, device = Random(f"batch {step}"), torch.Generator().manual_seed(step), pipeline.device
+    rows = [rng.randrange(len(latents)) for _ in range(batch)]
     seeds = [training_seeds(len(latents))[row] for row in rows]
     prompts = ["" if rng.random() < CAPTION_DROPOUT else practice_caption(s, rng.randrange(999)) for s in seeds]
-    clean = latents[rows].float()
-    noise = torch.randn(clean.shape, generator=generator)
-    timesteps = draw_timesteps(pipeline.scheduler, BATCH, generator)
+    clean = latents[rows].to(device).float()
+    noise = torch.randn(clean.shape, generator=generator).to(device)
+    timesteps = draw_timesteps(pipeline.scheduler, batch, generator).to(device)
     noisy = pipeline.scheduler.add_noise(clean, noise, timesteps)
     text = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
-    with mixed_precision(noisy.device.type):
+    with mixed_precision(device.type):
         prediction = pipeline.unet(noisy, timesteps, text).sample.float()
     return (prediction - denoising_target(pipeline.scheduler, clean, noise, timesteps)).square().mean()
 
 
-def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
+def train_first_frames(
+    work: Path, steps: int, minutes: float | None = None, device: str = "cpu", batch: int = BATCH
+) -> Iterator[StepRecord]:
     """Trains into `work`/first-frames.pt and continues from there; yields a record per step."""
     checkpoint = work / "first-frames.pt"
-    pipeline = untrained_pipeline(work)
+    pipeline = untrained_pipeline(work).to(device)
     latents = frame_latents(pipeline.vae, work)
     trained = trained_parts(pipeline).train().to(memory_format=torch.channels_last)  # for the convolutions
     optimizer = new_optimizer(trained)
@@ -81,7 +82,7 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
     if state := load_state(checkpoint):
         trained.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average.values, average.updates = state["average"], state["step"]
+        average.values, average.updates = [value.to(device) for value in state["average"]], state["step"]
         first, clock.spent = state["step"], state["seconds"]
 
     def save(step: int) -> None:
@@ -89,7 +90,7 @@ def train_first_frames(work: Path, steps: int, minutes: float | None = None) -> 
         save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
 
     yield from run_steps(
-        lambda step: batch_loss(pipeline, latents, step), optimizer, LEARNING_RATE, clock, first, average, save
+        lambda step: batch_loss(pipeline, latents, step, batch), optimizer, LEARNING_RATE, clock, first, average, save
     )
 
 

@@ -49,11 +49,14 @@ STILL_SHARE = 1 / 6  # of the clips that the motion classifier sees
 STILL_KINDS = ("held", "flickering", "shaken", "panned", "faded")
 
 
-def train_dual_encoder(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
+def train_dual_encoder(
+    work: Path, steps: int, minutes: float | None = None, device: str = "cpu"
+) -> Iterator[StepRecord]:
     """Trains the small CLIP into `work`/judge-clip.pt and continues from there; yields a record per step."""
     frames = practice_frames(work, FRAME_SEEDS)
     soft = softened_frames(load_autoencoder(work), frames, work)
     clip, tokenizer = untrained_dual_encoder(work)
+    clip.to(device)
 
     def loss(step: int) -> Tensor:
         rng = Random(f"judge {step}")
@@ -66,11 +69,13 @@ def train_dual_encoder(work: Path, steps: int, minutes: float | None = None) -> 
     yield from train(clip, new_clip_optimizer(clip), loss, work / "judge-clip.pt", steps, minutes)
 
 
-def train_motion_classifier(work: Path, steps: int, minutes: float | None = None) -> Iterator[StepRecord]:
+def train_motion_classifier(
+    work: Path, steps: int, minutes: float | None = None, device: str = "cpu"
+) -> Iterator[StepRecord]:
     """Trains the motion classifier into `work`/judge-motion.pt and continues from there; yields a record per step."""
     clips = practice_brightness(work, CLIP_SEEDS)
     answers = torch.tensor([MOTION_ANSWERS.index(sample_scene(seed).action) for seed in CLIP_SEEDS])
-    classifier = untrained_motion_classifier()
+    classifier = untrained_motion_classifier().to(device)
 
     def loss(step: int) -> Tensor:
         generator = torch.Generator().manual_seed(step)
@@ -79,7 +84,8 @@ def train_motion_classifier(work: Path, steps: int, minutes: float | None = None
         still = torch.arange(CLIP_BATCH) < round(STILL_SHARE * CLIP_BATCH)
         grey[still] = still_clips(grey[still], generator)
         right = right.masked_fill(still, MOTION_ANSWERS.index(NO_ACTION))
-        return F.cross_entropy(classifier(differences(disturb_clips(grey, generator))), right, label_smoothing=0.05)
+        moved = differences(disturb_clips(grey, generator)).to(device)
+        return F.cross_entropy(classifier(moved), right.to(device), label_smoothing=0.05)
 
     yield from train(classifier, new_motion_optimizer(classifier), loss, work / "judge-motion.pt", steps, minutes)
 
@@ -123,11 +129,11 @@ def dual_encoder_loss(
     texts = text_embeddings(clip, tokenizer, right + wrong + asked)
     vectors = image_embeddings(clip, images)
     logits = scale * vectors @ texts.T
-    pairs, target = logits[:, : 2 * len(scenes)], torch.arange(len(scenes))
+    pairs, target = logits[:, : 2 * len(scenes)], torch.arange(len(scenes), device=logits.device)
     loss = (F.cross_entropy(pairs, target) + F.cross_entropy(pairs[:, : len(scenes)].T, target)) / 2
     start = 2 * len(scenes)
     for attribute, choices in ATTRIBUTES.items():
-        answer = torch.tensor([choices.index(getattr(scene, attribute)) for scene in scenes])
+        answer = torch.tensor([choices.index(getattr(scene, attribute)) for scene in scenes], device=logits.device)
         loss = loss + F.cross_entropy(logits[:, start : start + len(choices)], answer)
         start += len(choices)
     return loss

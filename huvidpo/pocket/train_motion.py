@@ -26,6 +26,7 @@ from huvidpo.training.loop import StepRecord
 from huvidpo.training.motion import MotionSettings, train_motion
 
 CLIPS = 16  # per action, as in the paper
+CLIPS_AT_ONCE, GPU_CLIPS_AT_ONCE = 1, 8  # in a step
 ADOPTED = "motion-{}-adopted.safetensors"
 START_FILE = "motion-start.safetensors"
 FIRST_SEED = 500_000  # of the few-shot clips
@@ -77,11 +78,14 @@ def adopt_motion(image: StableDiffusionPipeline, adapters: Path, work: Path) -> 
 
 def adopted_motion(image: StableDiffusionPipeline, which: str, work: Path) -> dict[str, torch.Tensor]:
     """What `adopt_motion` kept of an action or the shared start, for an image model that may have been trained on."""
+    changes = load_file(work / ADOPTED.format(which), device=str(image.device))
     own = image.unet.state_dict()
-    return {name: change + own.get(name, 0) for name, change in load_file(work / ADOPTED.format(which)).items()}
+    return {name: change + own.get(name, 0) for name, change in changes.items()}
 
 
-def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: float | None) -> Iterator[StepRecord]:
+def train_motion_start(
+    image: StableDiffusionPipeline, work: Path, minutes: float | None, clips_at_once: int = CLIPS_AT_ONCE
+) -> Iterator[StepRecord]:
     """What all actions share (going on from the first frame, keeping it sharp), from the clips of all of them.
 
     Eight short runs from here reach further in the same time than eight long ones from an image model.
@@ -90,13 +94,19 @@ def train_motion_start(image: StableDiffusionPipeline, work: Path, minutes: floa
     pipeline = video_pipeline(image)
     if (work / ADOPTED.format("start")).exists():
         load_motion_state_dict(pipeline.unet, adopted_motion(image, "start", work))
-    yield from train_motion(pipeline, clips, replace(START, minutes=minutes), work / "motion-start")
+    settings = replace(START, minutes=minutes, clips_per_step=clips_at_once)
+    yield from train_motion(pipeline, clips, settings, work / "motion-start")
     state = {name: value.contiguous() for name, value in motion_state_dict(pipeline.unet).items()}
     save_file(state, work / START_FILE)
 
 
 def train_category(
-    image: StableDiffusionPipeline, action: str, work: Path, adapters: Path, minutes: float | None
+    image: StableDiffusionPipeline,
+    action: str,
+    work: Path,
+    adapters: Path,
+    minutes: float | None,
+    clips_at_once: int = CLIPS_AT_ONCE,
 ) -> Iterator[StepRecord]:
     """Trains an action's own motion weights and saves them as its default adapter.
 
@@ -106,7 +116,7 @@ def train_category(
     shared = (work / START_FILE).exists()
     start = load_file(work / START_FILE) if shared else adopted_motion(image, action, work)
     load_motion_state_dict(pipeline.unet, start)
-    settings = replace(CATEGORY, minutes=minutes)
+    settings = replace(CATEGORY, minutes=minutes, clips_per_step=clips_at_once)
     record = None
     for record in train_motion(pipeline, few_shot_clips(action), settings, work / f"motion-{action}"):
         yield record

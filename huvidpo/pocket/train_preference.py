@@ -66,7 +66,7 @@ def preference_pairs(pipeline: StableDiffusionPipeline, judge: Judge, work: Path
             asked = prompts[start : start + 16]
             latents = own_attempts(pipeline, asked, first_seed=i * PAIRS + start)
             frames = tensor_to_frames(decode_frames(pipeline.vae, latents))
-            attempts.append(latents.float())
+            attempts.append(latents.float().cpu())
             vivid += [colourfulness(frame) for frame in frames]
             follows += [*judge.clip_scores(frames, asked)]
     tried = torch.cat(attempts).unflatten(0, (ATTEMPTS, PAIRS))
@@ -95,7 +95,7 @@ def train_first_frame_preference(
 ) -> Iterator[StepRecord]:
     """Trains a LoRA called "dpo" on the pipeline's UNet and writes it to `weights`/dpo; yields a record per step."""
     pairs, prompts = preference_pairs(pipeline, judge, work), pair_prompts()
-    unet, scheduler = pipeline.unet, pipeline.scheduler
+    unet, scheduler, device = pipeline.unet, pipeline.scheduler, pipeline.device
     torch.manual_seed(2)
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), "dpo")
     trained = [p for p in unet.parameters() if p.requires_grad]
@@ -107,13 +107,13 @@ def train_first_frame_preference(
         with torch.no_grad():
             drawn = [prompts[row] for row in rows]
             text = encode_text(pipeline.text_encoder, pipeline.tokenizer, drawn).repeat(2, 1, 1)
-        clean = torch.cat([pairs["winners"][rows], pairs["losers"][rows]])
+        clean = torch.cat([pairs["winners"][rows], pairs["losers"][rows]]).to(device)
         # One timestep and one noise for both members of a pair: the margin must come from their content alone.
-        noise = torch.randn(clean[:BATCH].shape, generator=generator).repeat(2, 1, 1, 1)
-        timesteps = draw_timesteps(scheduler, BATCH, generator).repeat(2)
+        noise = torch.randn(clean[:BATCH].shape, generator=generator).repeat(2, 1, 1, 1).to(device)
+        timesteps = draw_timesteps(scheduler, BATCH, generator).repeat(2).to(device)
         noisy = scheduler.add_noise(clean, noise, timesteps)
         target = denoising_target(scheduler, clean, noise, timesteps)
-        with mixed_precision(unet.device.type):
+        with mixed_precision(device.type):
             unet.disable_adapters()
             with torch.no_grad():
                 reference = denoising_error(unet(noisy, timesteps, text).sample, target)

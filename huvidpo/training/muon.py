@@ -4,6 +4,7 @@
 convolutions count as matrices (out, in * height * width) and everything stays in the precision of the weights.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
@@ -15,16 +16,16 @@ ITERATIONS = 5
 NOT_MATRICES = ("embedding", "conv_in", "conv_out", "lora_")  # lookups, and what meets data of a given scale
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """`matrix` (m n) with all its singular values moved to about 1, by Newton-Schulz iterations."""
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Each of `matrices` (... m n) with all its singular values moved to about 1, by Newton-Schulz iterations."""
     a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-7)
-    if turned := x.shape[0] > x.shape[1]:
-        x = x.T
+    x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if turned := x.shape[-2] > x.shape[-1]:
+        x = x.mT
     for _ in range(ITERATIONS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if turned else x
+    return x.mT if turned else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -39,18 +40,30 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """One update from the gradients that are there."""
+        """One update from the gradients that are there.
+
+        Matrices of one shape are orthogonalised at once: on a GPU hundreds of small products would take longer to
+        start than to compute.
+        """
         for group in self.param_groups:
+            alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                gradient = parameter.grad.flatten(1)
-                momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
-                momentum.lerp_(gradient, 1 - MOMENTUM)
-                update = orthogonalised(gradient.lerp(momentum, MOMENTUM))  # Nesterov's look ahead
-                scale = 0.2 * max(update.shape) ** 0.5
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(update.view_as(parameter), alpha=-group["lr"] * scale)
+                if parameter.grad is not None:
+                    direction = self.direction(parameter)
+                    alike[direction.shape].append((parameter, direction))
+            for shape, pairs in alike.items():
+                updates = orthogonalised(torch.stack([direction for _, direction in pairs]))
+                scale = 0.2 * max(shape) ** 0.5
+                for (parameter, _), update in zip(pairs, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"] * scale)
+
+    def direction(self, parameter: nn.Parameter) -> Tensor:
+        """The gradient (m n) with its momentum, Nesterov's look ahead; takes the gradient into the momentum."""
+        gradient = parameter.grad.flatten(1)
+        momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(gradient))
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
 
 
 class MuonAdamW:
