@@ -27,10 +27,11 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(PYTEST) worksteal -m "not slow and not browser"
 
-# Puts this repository on a Space: make deploy SPACE=owner/name, with DRY_RUN=1 to see what would go.
+# Puts this repository on a Space: make deploy SPACE=owner/name, with DRY_RUN=1 to see what would go and be removed,
+# with REPLACE=1 where the Space holds another program.
 deploy: .venv/run.stamp
 	@test -n "$(SPACE)" || $(call give_up,Say which Space: make deploy SPACE=owner/name)
-	$(BIN)/python -m huvidpo.deploy $(SPACE) $(if $(DRY_RUN),--dry-run)
+	$(BIN)/python -m huvidpo.deploy $(SPACE) $(if $(DRY_RUN),--dry-run) $(if $(REPLACE),--replace)
 
 .venv/run.stamp: requirements.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" || $(call give_up,Python 3.11 or 3.12 is needed; try: apt-get install python3.11 python3.11-venv)

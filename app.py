@@ -11,9 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, load_backbone, seconds_for
+from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
+from huvidpo.memory import on_zero_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
@@ -24,8 +25,9 @@ from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
+from huvidpo.ui.finetune_needs import requested_seconds
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
-from huvidpo.ui.making import Run
+from huvidpo.ui.making import Run, asked_seconds, clip_seconds, first_frame_seconds
 from huvidpo.ui.pair_making import Filler, Visitors
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
@@ -34,7 +36,7 @@ from huvidpo.ui.study import StudyPage
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
 
-ZERO_GPU = bool(os.environ.get("SPACES_ZERO_GPU"))
+ZERO_GPU = on_zero_gpu()
 WAITING = 24  # visitors in the queue; more are told to come back
 UPLOAD = "20mb"
 # Pairs made ahead of those who rate, while the model is idle; not on ZeroGPU, where every second is somebody's quota.
@@ -46,14 +48,13 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
     """The one function that computes: ZeroGPU keeps a worker with all weights for every decorated one."""
 
     def seconds(operation: str, payload: Any) -> int:
-        """Asked of ZeroGPU for one call: the estimate, 40 % more, and the start of a worker."""
+        """Asked of ZeroGPU for one call; the page says the same beforehand."""
+        if operation == "train":
+            return requested_seconds(backbone, payload[1], payload[0].validation_clips)
         if operation == "first_frame":
-            steps = payload.steps or backbone.preset.first_frame_steps
-        elif operation == "train":
-            return round(30 + payload[1])  # the slice itself, encoding before it, a step and a checkpoint after it
-        else:
-            steps = chosen_recipe(backbone.preset, payload[1]).steps
-        return round(10 + 1.4 * seconds_for(backbone.preset, backbone.device, operation, steps))
+            return asked_seconds(first_frame_seconds(backbone, payload.steps))
+        recipe = chosen_recipe(backbone.preset, payload[1])
+        return asked_seconds(clip_seconds(backbone, recipe.steps, recipe.guidance))
 
     @spaces.GPU(duration=seconds)
     def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
@@ -82,7 +83,7 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
             FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
             EvaluateTab(backbone, store)
-        gr.Markdown(about(backbone.preset, backbone.device, backbone.memory), elem_id="about")
+        gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

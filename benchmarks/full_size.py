@@ -210,6 +210,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10 if gpu else 5, help="timed, after one to warm up")
     parser.add_argument("--compile", action="store_true", default=gpu, help="torch.compile of the repeated blocks too")
     arguments = parser.parse_args()
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1.")
     size, device = SIZES[arguments.size], "cuda" if gpu else "cpu"
     diffusers.utils.logging.set_verbosity_error()  # it warns of empty lists
     torch.manual_seed(0)
@@ -227,7 +229,8 @@ def main() -> None:
         print_ratios(take_turns(forms, arguments.rounds, device), BASE)
         print_bounds(networks[BASE], new_inputs(networks[BASE], size, device), size.dtype, device)
     print(f"\n{size.steps} steps, guidance, {8 * size.columns}x{8 * size.rows}, {size.frames} frames")
-    print_ratios(take_turns(new_pipelines(networks, size, device), arguments.rounds // 2, device), "prompt to clip")
+    rounds = max(1, arguments.rounds // 2)
+    print_ratios(take_turns(new_pipelines(networks, size, device), rounds, device), "prompt to clip")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 The real code runs on the real architectures with tensors that have sizes and no numbers (torch's FakeTensorMode), and
 every tensor's storage is followed from its birth to its end: nothing is estimated or downloaded, no GPU is needed.
+Attention is the fused one that a GPU has, not the one that is written out for CPUs.
 What is not counted: the CUDA context and the libraries' work space, about 1 GB, and fragmentation.
 `--check` counts a small network twice, without numbers and with them, which must agree. `--measure` runs the full size
 on a GPU whose memory is capped at 24 GB, and prints torch's own peak beside the count.
@@ -16,6 +17,7 @@ from functools import partial
 from unittest import mock
 
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
@@ -23,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from huvidpo.models import attention
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.training import preference_step
@@ -42,20 +45,14 @@ SDXL = {
     "block_out_channels": (320, 640, 1280),
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
     "attention_head_dim": (5, 10, 20),
     "cross_attention_dim": 2048,
     "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
 }
-VAE = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-}
+SDXL |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
+SDXL |= {"projection_class_embeddings_input_dim": 2816, "transformer_layers_per_block": (1, 2, 10)}
+VAE = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}
+VAE |= {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
 NARROW = {"block_out_channels": (32, 64), "layers_per_block": 1, "norm_num_groups": 8, "sample_size": 16}
 NARROW |= {"down_block_types": ("CrossAttnDownBlock2D",) * 2, "up_block_types": ("CrossAttnUpBlock2D",) * 2}
 NARROW |= {"cross_attention_dim": 768, "attention_head_dim": 4}
@@ -92,11 +89,8 @@ def motion_in_single_precision(unet: VideoUNet) -> list[nn.Parameter]:
 def batch(clips: int, rows: int, columns: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Latents, noise, timesteps and text of a step."""
     latents = torch.randn(clips, 4, FRAMES, rows, columns, device=device)
-    return latents, torch.randn_like(latents), torch.full((clips,), 500, device=device), text(clips, device)
-
-
-def text(clips: int, device: str) -> Tensor:
-    return torch.randn(clips, *TEXT, device=device)
+    words = torch.randn(clips, *TEXT, device=device)
+    return latents, torch.randn_like(latents), torch.full((clips,), 500, device=device), words
 
 
 def stage_1(config: dict, rows: int, columns: int, device: str, checkpointing: bool) -> Job:
@@ -138,7 +132,7 @@ def stage_2(config: dict, rows: int, columns: int, device: str, checkpointing: b
         pair = Batch(latents, noise, timesteps, words, labels, real=0, draws=((0, 0),))
         with mock.patch.object(preference_step, "mixed_precision", half_precision_work):
             preference_step.accumulate_gradients(unet, SCHEDULER, pair, settings, 1.0)
-        apply_gradients(optimizer, trained, 1e-5, 1.0)
+        apply_gradients(optimizer, 1e-5, 1.0, 0.0)
 
     return step, [unet, optimizer]
 
@@ -155,6 +149,11 @@ def give_memory(network: nn.Module, device: str) -> None:
 def half_precision_work(device: str, wanted: bool = True) -> torch.autocast:
     """As `mixed_precision` is on a GPU, on whatever CPU this counts."""
     return torch.autocast(device, torch.bfloat16, enabled=wanted)
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """As `scaled_dot_product` is on a GPU: no tensor is as large as the scores."""
+    return F.scaled_dot_product_attention(query, key, value, scale=scale)
 
 
 def clip_sampling(config: dict, rows: int, columns: int, device: str, checkpointing: bool) -> Job:
@@ -236,7 +235,8 @@ JOBS = {
 
 def count(job: Callable, config: dict, rows: int, columns: int, checkpointing: bool, fake: bool = True) -> dict:
     """Gigabytes by kind: what lasts from step to step (weights, optimizer), what else a step adds at its peak."""
-    with FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext(), LiveBytes() as memory:
+    numbers = FakeTensorMode(allow_non_fake_inputs=True) if fake else nullcontext()
+    with mock.patch.object(attention, "scaled_dot_product", fused_attention), numbers, LiveBytes() as memory:
         step, lasting = job(config, rows, columns, "cpu", checkpointing)
         weights = sum(p.nbytes for module in lasting if isinstance(module, nn.Module) for p in module.parameters())
         step()  # creates the optimizer's states

@@ -153,7 +153,7 @@ def own_step(pipeline, clips, settings, kept: bool):
         _, errors = accumulate_gradients(
             pipeline.unet, pipeline.scheduler, batch, settings, 1.0, reference_errors=known
         )
-        apply_gradients(optimizer, trained, 1e-5, 1.0)
+        apply_gradients(optimizer, 1e-5, 1.0, 0.0)
 
     return step
 

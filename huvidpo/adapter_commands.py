@@ -20,12 +20,13 @@ def import_checkpoint(arguments: Namespace) -> None:
 
     preset = find_backbone(arguments.backbone or default_backbone())
     folder = candidate_folder(preset.name, category.name, arguments.name)
-    card = {"backbone": preset.name, "category": category.name}
+    card = {"backbone": preset.name, "category": category.name, "attention": arguments.attention}
     if arguments.source:
         card["source"] = arguments.source
     saved = import_into(arguments.file, empty_video_unet(preset.name), folder, card, arguments.lora_alpha)
     said = f"{saved.folder}: imported under {saved.card['license']}, for non-commercial use only."
-    answer(arguments, {"out": str(saved.folder), "name": saved.name, "card": saved.card}, [said])
+    plays = f"It plays with the attention {saved.attention()!r}; LAMP's weights want --attention first."
+    answer(arguments, {"out": str(saved.folder), "name": saved.name, "card": saved.card}, [said, plays])
 
 
 def push_adapter(arguments: Namespace) -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from huvidpo import __version__
 from huvidpo.home import home
 from huvidpo.hub_models import Downloaded
+from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.shared_adapters import fetch_weights, shared_root
@@ -50,6 +51,11 @@ class Adapter:
         """Stage-1 weights: the adapter's own, or the nearest ancestor's; None where there are none."""
         files = (adapter.folder / MOTION_FILE for adapter in self.lineage())
         return next((file for file in files if file.is_file()), None)
+
+    def attention(self) -> str:
+        """What frames look at, one of ATTENTION_VARIANTS: as its card says, or the nearest ancestor's that does."""
+        said = (adapter.card.get("attention") for adapter in self.lineage())
+        return next((name for name in said if name in ATTENTION_VARIANTS), ATTENTION_VARIANTS[0])
 
     def download(self) -> Iterator[Downloaded]:
         """Fetches what a shared adapter needs to be put on and yields progress. ValueError with one sentence."""
@@ -108,13 +114,17 @@ def promotions_file(backbone: str, category: str) -> Path:
     return home() / "adapters" / backbone / category / "promotions.json"
 
 
-def read_promotions(backbone: str, category: str) -> list[str]:
-    """Names of the adapters that became the default here, the latest last; none where nobody promoted one."""
+def read_promotions(backbone: str, category: str) -> list[dict[str, object]]:
+    """The adapters that became the default here, the latest last; none where nobody promoted one.
+
+    Each has its `name`, and where votes decided the `verdict` on it as it was then. Older files hold names alone.
+    """
     try:
-        names = json.loads(promotions_file(backbone, category).read_text())
+        rows = json.loads(promotions_file(backbone, category).read_text())
     except (OSError, ValueError, RecursionError):
         return []
-    return [str(name) for name in names] if isinstance(names, list) else []
+    named = [row if isinstance(row, dict) else {"name": row} for row in rows] if isinstance(rows, list) else []
+    return [{**row, "name": str(row["name"])} for row in named if "name" in row]
 
 
 def with_promoted_status(adapter: Adapter) -> Adapter:
@@ -122,7 +132,7 @@ def with_promoted_status(adapter: Adapter) -> Adapter:
     promoted = read_promotions(adapter.backbone, adapter.category)
     if not promoted:
         return adapter
-    return replace(adapter, status="default" if adapter.name == promoted[-1] else "candidate")
+    return replace(adapter, status="default" if adapter.name == promoted[-1]["name"] else "candidate")
 
 
 def read_adapter(folder: Path) -> Adapter | None:
@@ -166,7 +176,8 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
 def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[str, torch.Tensor]) -> None:
     """Puts exactly this adapter onto the UNet, whatever was on it; None leaves `still_motion`, which does not move.
 
-    Raises ValueError when its files do not fit the UNet; the UNet is then without any adapter.
+    Its attention comes with it; another one can be set afterwards. Raises ValueError when its files do not fit the
+    UNet; the UNet is then without any adapter.
     """
     take_adapter_off(unet, still_motion)
     if adapter is None:
@@ -179,6 +190,7 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
         if (adapter.folder / PREFERENCE_FILE).is_file():
             unet.load_lora_adapter(adapter.folder, weight_name=PREFERENCE_FILE, adapter_name=PREFERENCE, prefix=None)
             unet.eval()  # peft's new layers come with their dropout on
+        unet.set_attention(adapter.attention())
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
         take_adapter_off(unet, still_motion)
         raise ValueError(f"The adapter {adapter.name!r} could not be loaded: {error}") from error
@@ -187,6 +199,7 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
 def take_adapter_off(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
     """The UNet as it was before any adapter."""
     unet.unload_lora()  # layers and all, so that names are Stable Diffusion's again: `delete_adapters` leaves wrappers
+    unet.set_attention(ATTENTION_VARIANTS[0])
     load_motion_state_dict(unet, still_motion)
 
 
@@ -197,7 +210,7 @@ def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) 
     """
     folder.mkdir(parents=True, exist_ok=True)
     save_motion_weights(motion_state_dict(unet), folder)
-    return write_card(folder, {"kind": "motion", **card})
+    return write_card(folder, {"kind": "motion", "attention": unet.config.attention, **card})
 
 
 def save_motion_weights(state: dict[str, torch.Tensor], folder: Path) -> None:
@@ -215,7 +228,7 @@ def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, objec
     """
     folder.mkdir(parents=True, exist_ok=True)
     unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
-    return write_card(folder, {"kind": "preference", **card})
+    return write_card(folder, {"kind": "preference", "attention": unet.config.attention, **card})
 
 
 def write_card(folder: Path, card: dict[str, object]) -> Adapter:
@@ -232,8 +245,8 @@ def write_card(folder: Path, card: dict[str, object]) -> Adapter:
     return read_adapter(folder)
 
 
-def model_card(name: str, card: dict[str, object]) -> str:
-    """A Hub-ready README.md with everything that the card says."""
+def model_card(name: str, card: dict[str, object], said: str = "") -> str:
+    """A Hub-ready README.md with everything that the card says; `said` is a paragraph on what came after it."""
     rows = "\n".join(f"| {key} | {value} |" for key, value in sorted(card.items()))
     what = "Motion weights (stage 1) of a HuViDPO video model. They go onto the backbone's video UNet:"
     if card["kind"] == "preference":
@@ -242,11 +255,12 @@ def model_card(name: str, card: dict[str, object]) -> str:
             f"`{card['parent']}`. Which ratings taught it is fixed by `sources_sha256`:"
         )
     licence = f"license: {card['license']}\n" if "license" in card else ""
+    said = f"{said}\n\n" if said else ""
     return (
         f"---\n{licence}library_name: diffusers\ntags: [image-to-video, huvidpo, {card['kind']}]\n---\n\n"
         f"# {name}: {card['category']} for the backbone {card['backbone']}\n\n"
         f"{what}\n\n"
         f"```\npython -m huvidpo video --category {card['category']} --adapter {name} "
         "--prompt ... --out clip.mp4\n```\n\n"
-        f"| | |\n|---|---|\n{rows}\n"
+        f"{said}| | |\n|---|---|\n{rows}\n"
     )

@@ -1,11 +1,7 @@
-"""The two backbones and how each is loaded: the only place that asks which one it is.
+"""How each of the two backbones is loaded and put together: the only place that asks which one it is."""
 
-HUVIDPO_POCKET_WEIGHTS names another folder to load `pocket` from, in the layout of the shipped one, HUVIDPO_MEMORY
-the memory mode, where what fits should not be chosen.
-"""
-
+import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,111 +13,14 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusio
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
 from huvidpo.categories import STYLES, find_category, styled_prompt
-from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch, fetch_now
+from huvidpo.hub_models import Downloaded, HubFiles, cached, check_room, fetch, fetch_now
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
-from huvidpo.pipelines.image_to_video import RECIPES, ImageToVideoPipeline, Recipe
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
+from huvidpo.presets import BACKBONES, Backbone
 
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
-FIRST_FRAME_MODELS = ("dpo", "base", "dpo-small")  # those of all backbones; the last is for little memory
-WORD = re.compile(r"[^\W_]+|[^\w\s!-~‘’“”–—…]+")  # letters and digits, or signs that are not punctuation
-
-
-@dataclass(frozen=True)
-class FirstFrameSettings:
-    """The size and the guidance that a first-frame model was trained for."""
-
-    width: int  # pixels
-    height: int
-    guidance: float
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A first-frame model and a video model with the sizes and defaults they were trained for."""
-
-    name: str
-    title: str
-    summary: str
-    licence: str
-    width: int  # pixels of clips
-    height: int
-    first_frame_width: int  # pixels of first frames as their model makes them
-    first_frame_height: int
-    first_frame_steps: int
-    first_frame_guidance: float
-    num_frames: int = 16
-    fps: int = 8
-    clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
-    clip_guidance: float = RECIPES["default"].guidance  # likewise
-    pair_guidances: tuple[float, float] = (5.0, 10.0)  # of two takes that should differ
-    first_frame_models: tuple[str, ...] = ("dpo", "base")
-    small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
-    preference_learning_rate: float = 1e-5  # of the preset `recommended`
-    training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
-    seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
-    gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
-
-    def recipe(self, name: str) -> Recipe:
-        """The named recipe for clips; `default` has this backbone's own steps and guidance."""
-        recipe = RECIPES[name]
-        return replace(recipe, steps=self.clip_steps, guidance=self.clip_guidance) if name == "default" else recipe
-
-    def first_frame_settings(self, model: str) -> FirstFrameSettings:
-        """Size and guidance of a first-frame model."""
-        if model == "dpo-small" and self.small_first_frames:
-            return self.small_first_frames
-        return FirstFrameSettings(self.first_frame_width, self.first_frame_height, self.first_frame_guidance)
-
-
-BACKBONES = {
-    backbone.name: backbone
-    for backbone in (
-        Backbone(
-            name="pocket",
-            title="Pocket",
-            summary=(
-                "A small model that ships with this repository and runs without a GPU. It was trained on drawn "
-                "practice clips and knows their eight actions, eight colours, eight places and four styles."
-            ),
-            licence="Apache-2.0, trained by this project on its own practice clips",
-            width=128,
-            height=128,
-            first_frame_width=128,
-            first_frame_height=128,
-            first_frame_steps=16,
-            first_frame_guidance=2.5,
-            clip_steps=4,  # with more, actions are not recognised more often (report, solver)
-            clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
-            pair_guidances=(1.0, 2.5),
-            preference_learning_rate=5e-4,  # a network of this size, from few steps
-            training_gigabytes=(1.0, 0.5),  # benchmarks/preference_step.py
-            seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},
-        ),
-        Backbone(
-            name="sd14",
-            title="Stable Diffusion 1.4 + DPO-SDXL",
-            summary="The paper's model: DPO-SDXL first frames, a video UNet inflated from Stable Diffusion 1.4.",
-            licence=(
-                f"{full_size.RAIL_M[0]} (Stable Diffusion 1.4, {full_size.RAIL_M[1]}), "
-                f"{full_size.RAIL_PP[0]} (SDXL and the DPO UNets, {full_size.RAIL_PP[1]})"
-            ),
-            width=512,
-            height=320,
-            first_frame_width=1024,
-            first_frame_height=640,
-            first_frame_steps=30,
-            first_frame_guidance=5.0,
-            first_frame_models=FIRST_FRAME_MODELS,
-            small_first_frames=FirstFrameSettings(512, 320, 7.5),
-            training_gigabytes=(6.0, 3.0),  # benchmarks/memory.py, stage 2 without the weights: 5.84 and 2.91
-            seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
-            # Sizes and peaks of benchmarks/memory.py, and 1 to 2 on top: all models; SDXL; its UNet; the video model.
-            gigabytes={"all": 22.0, "turns": 10.0, "offload": 7.0, "sequential": 5.5},
-        ),
-    )
-}
 
 
 @dataclass
@@ -172,9 +71,21 @@ class LoadedBackbone:
         folder = cached(full_size.FIRST_FRAMES[model][-1]) if self.preset.name == "sd14" else None
         return folder.name if folder else ""
 
+    def revision(self) -> str:
+        """Names the video model's weights: their commit on the Hub, or what the shipped files hash to."""
+        if self.preset.name == "sd14":
+            return full_size.SD14.revision
+        digest = hashlib.sha256()
+        for part in ("text_encoder", "unet", "vae"):
+            for file in sorted((pocket_weights() / part).glob("*.safetensors")):
+                digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
+
     def download_first_frames(self, model: str) -> Iterator[Downloaded]:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
-        for wanted in self.missing_files(model):
+        missing = self.missing_files(model)
+        check_room(*missing)
+        for wanted in missing:
             yield from fetch(wanted)
 
     def first_frame_pipeline(self, model: str) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
@@ -197,9 +108,14 @@ def default_device() -> str:
 
 
 def default_backbone() -> str:
-    """HUVIDPO_BACKBONE, else `sd14` with a GPU of 16 GB or more, else `pocket`."""
+    """HUVIDPO_BACKBONE, else `sd14` with a GPU of 16 GB or more, else `pocket`.
+
+    ZeroGPU counts as none: its card is lent for single calls, and about 25 GB would be downloaded unasked.
+    """
     if name := os.environ.get("HUVIDPO_BACKBONE"):
         return find_backbone(name).name
+    if memory.on_zero_gpu():
+        return "pocket"
     big_gpu = torch.cuda.is_available() and torch.cuda.get_device_properties("cuda").total_memory >= 15e9
     return "sd14" if big_gpu else "pocket"
 
@@ -215,10 +131,17 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     """Loads a backbone, by default `default_backbone()`, onto the device that is there.
 
     The memory mode is the given one, else HUVIDPO_MEMORY, else the fastest that fits into the GPU's free memory.
-    Raises ValueError when its weights cannot be found or loaded, or when there is no such mode.
+    Raises ValueError when its weights cannot be found or loaded, when the GPU has no room for them, or when there is
+    no such mode.
     """
     preset, device = find_backbone(name or default_backbone()), default_device()
     mode = memory.chosen_mode(memory_mode or os.environ.get("HUVIDPO_MEMORY"), device, preset.gigabytes)
+    with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):
+        return put_together(preset, device, mode)
+
+
+def put_together(preset: Backbone, device: str, mode: str) -> LoadedBackbone:
+    """The image model of a preset on the device, and the video model made of it."""
     image_pipeline = load_pocket(device) if preset.name == "pocket" else full_size.load_sd14(device)
     video = ImageToVideoPipeline(
         vae=image_pipeline.vae,
@@ -251,7 +174,7 @@ def empty_video_unet(name: str) -> VideoUNet:
 
 
 def pocket_weights() -> Path:
-    """Where `pocket` is loaded from."""
+    """Where `pocket` is loaded from: the folder HUVIDPO_POCKET_WEIGHTS in the layout of the shipped one, or that."""
     return Path(os.environ.get("HUVIDPO_POCKET_WEIGHTS") or POCKET_WEIGHTS)
 
 
@@ -285,16 +208,3 @@ def varied_prompt(backbone: LoadedBackbone, category: str, number: int) -> str:
         return caption(sample_scene(number, action=category), variant=number)
     prompts, styles = find_category(category).example_prompts, list(STYLES)
     return styled_prompt(prompts[number % len(prompts)], styles[number // len(prompts) % len(styles)])
-
-
-def unknown_words(backbone: LoadedBackbone, *prompts: str) -> list[str]:
-    """Words of the prompts, emoji too, that mean nothing to the model, in order, each once."""
-    known = set(known_words(backbone))
-    words = dict.fromkeys(WORD.findall(" ".join(prompts).lower())) if known else {}
-    return [word for word in words if word not in known]
-
-
-def seconds_for(backbone: Backbone, device: str, operation: str, steps: int) -> float:
-    """A rough time for "first_frame" or "clip" on a device, shown before the click."""
-    first_frame, clip = backbone.seconds_per_step.get(device, backbone.seconds_per_step["cpu"])
-    return steps * (first_frame if operation == "first_frame" else clip)

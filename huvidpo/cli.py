@@ -17,7 +17,8 @@ from huvidpo import (
 )
 from huvidpo.categories import STYLES
 
-FIRST_FRAMES = ["dpo", "base", "dpo-small"]  # as in backbones.py, which takes seconds to import
+FIRST_FRAMES = ["dpo", "base", "dpo-small"]  # as in presets.py, which takes seconds to import
+ATTENTIONS = ["first-previous", "first"]  # as in models/attention.py, likewise
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,6 +94,8 @@ def add_adapter_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
     taken.add_argument("--name", default="imported", help="of the new adapter")
     taken.add_argument("--source", default="", metavar="ADDRESS", help="where the file comes from, for the card")
     taken.add_argument("--lora-alpha", type=float, help="default: twice the rank, as HuViDPO trains")
+    wanted = "LAMP's weights want first; HuViDPO's want first-previous (default)"
+    taken.add_argument("--attention", choices=ATTENTIONS, default=ATTENTIONS[0], help=wanted)
     pushed = command(
         "push-adapter", adapter_commands.push_adapter, "Share an adapter in a model repository of the Hub."
     )
@@ -132,7 +135,7 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first-frame-model", choices=FIRST_FRAMES, default="", help="default: the best there is")
     parser.add_argument("--first-frame-seed", type=int, help="default: the clip's seed")
     parser.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help="default: the category's own")
-    parser.add_argument("--attention", default="first-previous", help="first-previous (HuViDPO) or first (LAMP)")
+    parser.add_argument("--attention", default="", help="first-previous, or first (LAMP); default: the adapter's own")
     parser.add_argument("--recipe", default="default", help="default, or huvidpo for the published sampler")
 
 
@@ -181,14 +184,19 @@ def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--systems", default="", metavar="A,B", help="such as default,first-only,no-adapter,own-noise")
     parser.add_argument("--adapters", default="", metavar="A,B", help="names or folders; each is a system")
     parser.add_argument(
-        "--clips", action="append", metavar="NAME=DIR", help="finished clips as a system, horse-01-0.mp4"
+        "--clips",
+        action="append",
+        metavar="NAME=DIR",
+        help="finished clips as a system, horse-01-0.mp4; measure real footage with --judge hub",
     )
     parser.add_argument(
         "--prompts", type=Path, metavar="FILE|DIR", help="one prompt a line (default: examples/prompts)"
     )
     parser.add_argument("--seeds", type=int, default=1, help="clips of each prompt (default: 1)")
     parser.add_argument(
-        "--judge", choices=["pocket", "hub"], help="default: pocket's for pocket, else the Hub's models"
+        "--judge",
+        choices=["pocket", "hub"],
+        help="default: pocket's for pocket (it knows drawn clips only), else the Hub's",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="goes on where it stopped")
 
@@ -249,7 +257,7 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     promote.add_argument("--force", action="store_true", help="whatever the votes say")
     rollback = command("rollback", learning_commands.rollback, "Bring back a category's default before this one.")
     rollback.add_argument("--category", required=True)
-    winrate = command("winrate", learning_commands.winrate, "What blind votes say of an adapter against another.")
+    winrate = command("winrate", evaluation_commands.winrate, "What blind votes say of an adapter against another.")
     winrate.add_argument("--category", required=True)
     winrate.add_argument("--adapter", default="", metavar="A", help="default: the newest candidate")
     winrate.add_argument("--against", default="", metavar="B", help="default: what it was trained from")

@@ -3,7 +3,7 @@
 import errno
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -71,7 +71,7 @@ def missing_files(wanted: HubFiles) -> list[str]:
 def fetch(wanted: HubFiles) -> Iterator[Downloaded]:
     """Downloads what is missing and yields progress; yields nothing when all is there. Then `cached` has the folder.
 
-    Closing the generator ends the download, which goes on from there next time. Raises ValueError with one sentence
+    Closing the generator ends the download; files that are complete by then stay. Raises ValueError with one sentence
     when the repository, a file, the network or the disk is not there.
     """
     if cached(wanted):
@@ -127,6 +127,7 @@ def reporting_bar(wanted: HubFiles, events: SimpleQueue, given_up: Event) -> typ
 
 def fetch_now(*several: HubFiles) -> list[Path]:
     """The folders with all the files, downloaded with a bar on stderr where needed. ValueError as `fetch`."""
+    check_room(*several)
     for wanted in several:
         if cached(wanted):
             continue
@@ -138,20 +139,28 @@ def fetch_now(*several: HubFiles) -> list[Path]:
     return [cached(wanted) for wanted in several]
 
 
-def check_room(wanted: HubFiles) -> None:
-    """ValueError when the disk of the cache has no room for the files; asked before hours of download, not after."""
+def check_room(*several: HubFiles) -> None:
+    """ValueError when the disk of the cache has no room for what is missing; asked before hours of download."""
     folder = Path(constants.HF_HUB_CACHE)
     while not folder.is_dir():
         folder = folder.parent
     free = shutil.disk_usage(folder).free / GIGABYTE
-    if free < wanted.gigabytes:
-        raise ValueError(no_room(wanted, f"only {free:.1f} GB are free"))
+    if free < sum(map(missing_gigabytes, several)):
+        raise ValueError(no_room(several, f"only {free:.1f} GB are free"))
 
 
-def no_room(wanted: HubFiles, found: str) -> str:
+def missing_gigabytes(wanted: HubFiles) -> float:
+    """What is still to be downloaded, roughly. The Hub's client begins files that broke off anew."""
+    found = [try_to_load_from_cache(wanted.repo, file, revision=wanted.revision) for file in wanted.files]
+    there = [Path(path).stat().st_size for path in found if isinstance(path, str)]
+    return max(0.0, wanted.gigabytes - sum(there) / GIGABYTE) if len(there) < len(found) else 0.0
+
+
+def no_room(several: Sequence[HubFiles], found: str) -> str:
+    repos = " and ".join(dict.fromkeys(wanted.repo for wanted in several))
     return (
-        f"{wanted.repo} needs {wanted.gigabytes:.1f} GB on the disk of {constants.HF_HUB_CACHE}, where {found}: "
-        "make room there, or set HF_HOME to a folder on a larger disk."
+        f"The download of {repos} needs {sum(map(missing_gigabytes, several)):.1f} GB on the disk of "
+        f"{constants.HF_HUB_CACHE}, where {found}: make room there, or set HF_HOME to a folder on a larger disk."
     )
 
 
@@ -165,10 +174,10 @@ def sentence(wanted: HubFiles, error: BaseException) -> str:
     if isinstance(error, RepositoryNotFoundError) or status == 404:
         return f"There is no model {wanted.repo} on the Hub, or your token may not see it."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return no_room(wanted, "no room is left")
+        return no_room([wanted], "no room is left")
     if isinstance(error, HTTPError | LocalEntryNotFoundError | OSError):
         return (
             f"{wanted.repo} is not complete in the cache {constants.HF_HUB_CACHE}, and the Hub could not be reached "
-            f"({type(error).__name__}): check the network and HF_HUB_OFFLINE, then try again; it goes on from there."
+            f"({type(error).__name__}): check the network and HF_HUB_OFFLINE, then try again; complete files are kept."
         )
     raise error

@@ -16,6 +16,14 @@ MODES = {
     "sequential": "of the first-frame model, only the layer at work is on the GPU, which is slow",
 }
 GIGABYTE = 1e9
+CLOSE_OTHERS = "Close other programs that use it, or choose the backbone pocket, which needs far less."
+# No mode helps while the weights are loaded: each of them begins with the video model there.
+NO_ROOM_TO_LOAD = f"The GPU has no room for the model. {CLOSE_OTHERS}"
+
+
+def on_zero_gpu() -> bool:
+    """Whether this is a Space on ZeroGPU, which lends a card for one call at a time."""
+    return bool(os.environ.get("SPACES_ZERO_GPU"))
 
 
 def choose_mode(free: float, needs: Mapping[str, float]) -> str:
@@ -34,7 +42,7 @@ def lower_mode(mode: str, needs: Mapping[str, float]) -> str | None:
 
 def modes_for(device: str, needs: Mapping[str, float]) -> dict[str, float]:
     """Those of the modes that a device has: a CPU and ZeroGPU, which moves weights by itself, have the first only."""
-    several = device.startswith("cuda") and not os.environ.get("SPACES_ZERO_GPU")
+    several = device.startswith("cuda") and not on_zero_gpu()
     return dict(needs) if several else {"all": 0.0}
 
 
@@ -96,19 +104,27 @@ def send_away(pipeline: DiffusionPipeline) -> None:
 
 
 @contextmanager
-def explained(mode: str, needs: Mapping[str, float]) -> Iterator[None]:
-    """Turns a GPU's lack of memory into a ValueError that names the mode to choose instead."""
+def full_gpu_says(sentence: str) -> Iterator[None]:
+    """Turns a GPU's lack of memory into a ValueError with these words."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        lower = lower_mode(mode, needs)
+        raise ValueError(sentence) from error
+
+
+@contextmanager
+def explained(mode: str, needs: Mapping[str, float], sentence: str = "") -> Iterator[None]:
+    """Turns a GPU's lack of memory into a ValueError: the sentence, else one that names the mode to choose instead."""
+    lower = lower_mode(mode, needs)
+    way_out = CLOSE_OTHERS
+    if lower:
         way_out = (
             f"Choose the memory mode {lower!r} ({MODES[lower]}): on the page under Advanced settings, on the command "
             f"line with --memory {lower}."
-            if lower
-            else "Close other programs that use it, or choose the backbone pocket, which needs no GPU."
         )
-        raise ValueError(f"The GPU ran out of memory in the memory mode {mode!r}. {way_out}") from error
+    try:
+        with full_gpu_says(sentence or f"The GPU ran out of memory in the memory mode {mode!r}. {way_out}"):
+            yield
     finally:
         if mode != "all" and torch.cuda.is_available():
             gc.collect()

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from huvidpo.training.motion import MotionSettings
 
 
+# No memory mode helps: whatever can leave the GPU has left it by then.
+NO_ROOM = (
+    "The GPU ran out of memory while learning: give fewer --clips-per-step, close other programs that use it, or "
+    "choose the backbone pocket, which needs far less."
+)
+
+
 def train_motion(arguments: Namespace) -> None:
     """`train-motion`; under `accelerate launch` every process does this, and the first one speaks and saves."""
     category = find_category(arguments.category)
@@ -40,16 +47,17 @@ def train_motion(arguments: Namespace) -> None:
         settings = dataclasses.replace(settings, clips_per_step=max(settings.clips_per_step, processes))
     backbone = load(arguments)
     pipeline = backbone.video
-    backbone.take_turn(pipeline)
-    apply_adapter(pipeline.unet, start, backbone.still_motion)
-    pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with explained(backbone.memory, backbone.memory_modes()):
+    with explained(backbone.memory, backbone.memory_modes(), NO_ROOM):
+        backbone.take_turn(pipeline)
+        apply_adapter(pipeline.unet, start, backbone.still_motion)
+        pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
+        arguments.out.mkdir(parents=True, exist_ok=True)
         last = follow_training(train(pipeline, clips, settings, arguments.out), quiet=rank > 0)
     if rank > 0:
         return
     card = dataclasses.asdict(settings) | {
         "backbone": preset.name,
+        "backbone_revision": backbone.revision(),
         "category": category.name,
         "start": start.name if start else "none",
         "clips": [clip.name for clip in clips],

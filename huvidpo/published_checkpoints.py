@@ -26,8 +26,9 @@ def import_checkpoint(
     """Writes the motion weights (half precision) and the LoRA of a published UNet into a new adapter's folder.
 
     `path` is a file or a folder as `load_checkpoint` takes it, `empty_unet` the backbone's network (device "meta" is
-    enough), `card` has `backbone` and `category`. The rest of the file is left out: the base stays the backbone's.
-    Raises ValueError, before anything is written, for a file that holds code or does not fit the network.
+    enough), `card` has `backbone`, `category` and `attention`, which files of the two publications do not tell: names
+    and shapes are the same. The rest of the file is left out: the base stays the backbone's. Raises ValueError, before
+    anything is written, for a file that holds code or does not fit the network.
     """
     weights, lora, _ = convert_state_dict(load_checkpoint(path))
     motion = {name: value for name, value in weights.items() if is_motion_parameter(name)}

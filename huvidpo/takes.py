@@ -15,13 +15,14 @@ from PIL import Image
 
 from huvidpo import __version__
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
-from huvidpo.backbones import FIRST_FRAME_MODELS, Backbone, LoadedBackbone
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
 from huvidpo.memory import explained
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
+from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
 from huvidpo.video import write_gif, write_mp4
 
 MAX_SEED = 2**31 - 1
@@ -55,7 +56,7 @@ class ClipRequest:
     recipe: str = "default"
     steps: int | None = None
     guidance: float | None = None
-    attention: str = "first-previous"
+    attention: str = ""  # one of ATTENTION_VARIANTS; "" is what the adapter was trained with
     fit: str = "crop"  # or "pad": how an image of another shape becomes the first frame
     first_frame_model: str = "upload"  # where the first frame came from: its model, or upload
     first_frame_seed: int = -1  # -1 for an uploaded one
@@ -162,7 +163,7 @@ def make_clip(
     with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
         backbone.take_turn(backbone.video)
         apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
-        backbone.video.unet.set_attention(request.attention)
+        backbone.video.unet.set_attention(chosen_attention(request, adapter))
         steps = backbone.video.stream(
             [prompt], [first_frame], [request.seed], recipe, preset.num_frames, preset.width, preset.height,
             negative_prompts=[request.negative_prompt],
@@ -185,6 +186,11 @@ def chosen_recipe(preset: Backbone, request: ClipRequest) -> Recipe:
     return dataclasses.replace(preset.recipe(request.recipe), **given)
 
 
+def chosen_attention(request: ClipRequest, adapter: Adapter | None) -> str:
+    """What the frames look at: as the request says, else as the adapter was trained; one of ATTENTION_VARIANTS."""
+    return request.attention or (adapter.attention() if adapter else ATTENTION_VARIANTS[0])
+
+
 def check_request(request: FirstFrameRequest | ClipRequest) -> None:
     """ValueError with one sentence for the first thing that is out of range."""
     check_prompt(request.prompt)
@@ -198,7 +204,8 @@ def check_request(request: FirstFrameRequest | ClipRequest) -> None:
     check_choice("style", request.style, STYLES)
     if isinstance(request, ClipRequest):
         check_choice("recipe", request.recipe, RECIPES)
-        check_choice("attention", request.attention, ATTENTION_VARIANTS)
+        if request.attention:
+            check_choice("attention", request.attention, ATTENTION_VARIANTS)
         check_choice("way to fit the first frame", request.fit, ("crop", "pad"))
         if request.source_sha256 and not 0 < request.source_strength <= 1:
             raise ValueError(f"The strength must be above 0 and at most 1, not {request.source_strength:g}.")
@@ -227,6 +234,7 @@ def clip_metadata(
         | {
             "adapter": adapter.name if adapter else "none",
             "adapter_revision": adapter.revision() if adapter else "",
+            "attention": chosen_attention(request, adapter),
             "steps": recipe.steps,
             "guidance": recipe.guidance,
             "first_frame_sha256": hashlib.sha256(first_frame.tobytes()).hexdigest(),
@@ -239,14 +247,9 @@ def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -
     preset = backbone.preset
     model = request.model or preset.first_frame_models[0]
     settings = preset.first_frame_settings(model)
-    return (
-        dataclasses.asdict(request)
-        | versions(backbone, model)
-        | {
-            "steps": request.steps or preset.first_frame_steps,
-            "guidance": settings.guidance if request.guidance is None else request.guidance,
-        }
-    )
+    guidance = settings.guidance if request.guidance is None else request.guidance
+    used = {"steps": request.steps or preset.first_frame_steps, "guidance": guidance}
+    return dataclasses.asdict(request) | versions(backbone, model) | used
 
 
 def versions(backbone: LoadedBackbone, first_frame_model: str = "") -> dict[str, str]:

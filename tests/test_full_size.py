@@ -1,21 +1,27 @@
 """The backbone sd14 from the layouts of its real repositories, at tiny size, over HTTP: from a prompt to a clip."""
 
 import json
+import shutil
+import signal
+from collections import namedtuple
 from dataclasses import fields, replace
 from pathlib import Path
 
+import gradio as gr
 import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
+import app
 from huvidpo import backbones, full_size
 from huvidpo.backbones import LoadedBackbone, empty_video_unet, load_backbone
 from huvidpo.cli import main
 from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
 from huvidpo.hub_models import HubFiles, cached
 from huvidpo.models.motion import motion_state_dict
+from huvidpo.presets import FirstFrameSettings
 from huvidpo.takes import (
     ClipRequest,
     FirstFrame,
@@ -73,9 +79,7 @@ def hub(
     monkeypatch.setattr(full_size, "FIRST_FRAMES", parts)
     monkeypatch.setattr(full_size, "SD14", there(SD14, held))
     small = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(
-        backbones.BACKBONES["sd14"], **small, small_first_frames=backbones.FirstFrameSettings(64, 64, 7.5)
-    )
+    preset = replace(backbones.BACKBONES["sd14"], **small, small_first_frames=FirstFrameSettings(64, 64, 7.5))
     monkeypatch.setitem(backbones.BACKBONES, "sd14", preset)
     return loopback_hub
 
@@ -116,6 +120,39 @@ def test_from_a_prompt_to_a_clip_with_every_first_frame_model(sd14: LoadedBackbo
     assert [step.step for step in steps if isinstance(step, Progress)] == [1, 2]
     assert clip.frames.shape == (4, 64, 64, 3) and clip.metadata["backbone"] == "sd14"
     assert clip.metadata["first_frame_model"] == "upload" and clip.frames.std() > 1
+
+
+def test_all_parts_of_a_model_must_have_room_before_the_first_is_downloaded(
+    sd14: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three parts of 1 MB each: with 2 MB free none is fetched. What is here of them needs no room again."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1, 1, 2e6))
+    with pytest.raises(ValueError, match=r"stable-diffusion-xl-base-1\.0 and madebyollin/.* and mhdang/dpo-sdxl"):
+        list(make_first_frame(sd14, FirstFrameRequest(PROMPT, steps=1, model="dpo")))
+    assert len(sd14.missing_files("dpo")) == 3
+    list(sd14.download_first_frames("dpo-small"))  # one part of two: Stable Diffusion 1.4 is here
+
+
+def test_zerogpus_workers_get_every_model_before_the_page_starts(
+    hub: HubServer, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is loaded in a worker is lost with it. The page itself would stay for ever, so it is not launched."""
+    monkeypatch.setenv("HUVIDPO_BACKBONE", "sd14")
+    monkeypatch.setattr(app, "ZERO_GPU", True)
+    monkeypatch.setattr(app, "PAIRS_AHEAD", 0)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # the page ends its process by it
+    launched, requests = [], []
+    monkeypatch.setattr(gr.Blocks, "launch", lambda page, **settings: launched.append((page, settings)))
+    monkeypatch.setattr(app.spaces, "GPU", lambda duration: lambda run: requests.append(run) or run)
+    app.serve()
+    ((page, settings),) = launched
+    assert isinstance(page, gr.Blocks) and settings["max_file_size"] == app.UPLOAD and len(requests) == 1
+    before = hub.requests.copy()
+    for model in ("dpo", "base", "dpo-small"):
+        *_, frame = requests[0]("first_frame", FirstFrameRequest(PROMPT, steps=1, model=model))
+        assert frame.image.size == (64, 64)
+    assert hub.requests == before
 
 
 def test_the_dpo_unet_goes_onto_the_base_pipeline(sd14: LoadedBackbone) -> None:

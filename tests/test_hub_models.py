@@ -3,13 +3,14 @@
 import contextlib
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 
 from huvidpo import hub_models
-from huvidpo.hub_models import HubFiles, cached, fetch, fetch_now
+from huvidpo.hub_models import HubFiles, cached, fetch, fetch_now, missing_files
 from tests.preferences.hub_server import CUT, TOKEN, HubServer
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -105,13 +106,37 @@ def test_without_a_way_to_the_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_disk_that_is_too_small_or_fills_up(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as small:
-        small.setattr(shutil, "disk_usage", lambda folder: usage(1, 1, 1000))
+        free(small, 1000)
         said = refused(WANTED)
-    assert "someone/model needs 0.0 GB on the disk of" in said and "only 0.0 GB are free" in said
+    assert "download of someone/model needs 0.0 GB on the disk of" in said and "only 0.0 GB are free" in said
     full = OSError(28, "No space left on device")
     assert "no room is left" in hub_models.sentence(WANTED, full) and "HF_HOME" in hub_models.sentence(WANTED, full)
+
+
+def free(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(1, 1, size))
+
+
+def test_what_is_here_needs_no_room(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1 MB of files, all but 2 bytes of them in the cache: 1000 free bytes are enough."""
+    weights = replace(WANTED, files=WANTED.files[1:], gigabytes=len(FILES["unet/x.safetensors"]) / 1e9)
+    fetch_now(weights)
+    free(monkeypatch, 1000)
+    whole = replace(WANTED, gigabytes=weights.gigabytes + 2e-9)
+    assert fetch_now(weights, whole) == [cached(whole)] * 2
+
+
+def test_there_must_be_room_for_all_parts_before_the_first(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two models has room alone; nothing is downloaded of either when both have not."""
+    other = replace(WANTED, repo="someone/other")
+    hub.plant(other.repo, REVISION, FILES)
+    free(monkeypatch, 1.5e6)
+    with pytest.raises(ValueError, match=r"download of someone/model and someone/other needs 0\.0 GB .* are free"):
+        fetch_now(WANTED, other)
+    assert missing_files(WANTED) == list(WANTED.files)
+    fetch_now(WANTED)
 
 
 def test_a_pickle_cannot_be_asked_for() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from huvidpo.backbones import BACKBONES, LoadedBackbone, load_backbone
 from huvidpo.memory import MODES, choose_mode, chosen_mode, explained, hooked, lower_mode, settle
@@ -79,6 +80,26 @@ def test_tiles_of_the_smallest_mode_hardly_show(tmp_path: Path) -> None:
     assert not np.array_equal(tiled, whole)
     # Random weights see a tile's own mean more than trained ones do.
     assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.9
+
+
+def test_the_smallest_mode_draws_layer_by_layer(tmp_path: Path) -> None:
+    """The same picture as with all weights there, in tiles; and in the end no layer has any.
+
+    accelerate's hooks ask for the device "cpu:0", a move that makes plain tensors of parameters; a GPU's has a number.
+    """
+    pipeline = tiny_sdxl(tmp_path)
+    settle(pipeline, "sequential", "cpu")
+    networks = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+    hooks = [layer._hf_hook for network in networks for layer in network.modules() if hasattr(layer, "_hf_hook")]
+    for hook in hooks:
+        for one in [hook, *getattr(hook, "hooks", ())]:
+            one.execution_device = torch.device("cpu")
+    layer_by_layer = draw(pipeline)
+    assert {parameter.device.type for parameter in pipeline.unet.parameters()} == {"meta"}
+    whole = tiny_sdxl(tmp_path)
+    settle(whole, "sequential", "cpu")
+    whole.remove_all_hooks()
+    assert np.array_equal(layer_by_layer, draw(whole))
 
 
 @pytest.mark.parametrize("mode", ["all", "turns"])

@@ -3,10 +3,14 @@
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from peft import LoraConfig
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -18,13 +22,17 @@ from huvidpo.adapters import (
     apply_adapter,
     find_adapter,
     read_adapter,
+    save_motion_adapter,
+    save_preference_adapter,
 )
 from huvidpo.cli import main
 from huvidpo.models.checkpoints import load_into
 from huvidpo.models.motion import is_motion_parameter, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
+from huvidpo.preferences.bulk import IDENTITY, expected_identity
 from huvidpo.published_checkpoints import import_checkpoint
-from tests.goldens import load_golden_unet
+from huvidpo.takes import ClipRequest, make_clip
+from tests.goldens import ATTENTION, load_golden_unet
 
 CARD = {"backbone": "sd14", "category": "horse"}
 LORA = "lora."
@@ -63,7 +71,8 @@ def test_the_published_prediction_comes_out_of_the_imported_adapter(variant: str
     unet, golden = load_golden_unet(variant)
     (tmp_path / "horse-run" / "unet").mkdir(parents=True)
     torch.save(published_weights(variant, golden), tmp_path / "horse-run" / "unet" / "diffusion_pytorch_model.bin")
-    adapter = import_checkpoint(tmp_path / "horse-run", empty(unet), tmp_path / "new", CARD)
+    card = CARD | {"attention": ATTENTION[variant]}
+    adapter = import_checkpoint(tmp_path / "horse-run", empty(unet), tmp_path / "new", card)
     base = base_of(unet)
     assert (predict(base, golden) - golden["out.sample"]).abs().max() > 0.1, "the base alone is far off"
     apply_adapter(base, adapter, still(base))
@@ -176,3 +185,41 @@ def test_the_command_makes_a_candidate_that_moves(
     assert main(arguments) == 2 and "There is an adapter 'lamp' for horse already" in capsys.readouterr().err
     assert main(["import-checkpoint", "absent.bin", "--category", "horse"]) == 2
     assert "There is no file or folder absent.bin." in capsys.readouterr().err
+
+
+def test_imported_weights_play_with_their_own_attention(
+    backbone, moving_adapter: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Where a clip asks for another one, it gets that."""
+    apply_adapter(backbone.video.unet, moving_adapter, backbone.still_motion)
+    torch.save(backbone.video.unet.state_dict(), tmp_path / "lamp.bin")
+    arguments = ["import-checkpoint", str(tmp_path / "lamp.bin"), "--category", "horse"]
+    for name, more in {"lamp": ["--attention", "first"], "huvidpo": []}.items():
+        assert main([*arguments, "--name", name, *more]) == 0
+        said = capsys.readouterr().out
+        assert f"plays with the attention {'first' if more else 'first-previous'!r}" in said
+    picture = Image.fromarray(np.arange(128 * 128 * 3, dtype=np.uint8).reshape(128, 128, 3))
+    asked = ClipRequest("a red horse runs", "horse", adapter="lamp", seed=1, steps=1, guidance=1.0)
+    cases = {"own": asked, "first": replace(asked, attention="first"), "other": replace(asked, adapter="huvidpo")}
+    clips = {name: [*make_clip(backbone, picture, request)][-1] for name, request in cases.items()}
+    assert np.array_equal(clips["own"].frames, clips["first"].frames)
+    assert not np.array_equal(clips["own"].frames, clips["other"].frames)
+    assert [clip.metadata["attention"] for clip in clips.values()] == ["first", "first", "first-previous"]
+    assert expected_identity(backbone, asked)[IDENTITY.index("attention")] == "first"
+
+
+def test_what_is_learned_on_imported_weights_keeps_their_attention(backbone, moving_adapter: Adapter) -> None:
+    """Its own card says it, for where the parent is not; and it is not left on for the next adapter."""
+    lamp, unet = moving_adapter.folder.with_name("lamp"), backbone.video.unet
+    save_motion_adapter(unet, lamp, {"backbone": "pocket", "category": "horse", "attention": "first"})
+    apply_adapter(unet, read_adapter(lamp), backbone.still_motion)
+    assert unet.config.attention == "first"
+    unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"]), adapter_name=PREFERENCE)
+    card = {"backbone": "pocket", "category": "horse", "parent": "lamp"}
+    learned = save_preference_adapter(unet, lamp.with_name("learned"), card)
+    assert learned.card["attention"] == learned.attention() == "first"
+    bare = {name: value for name, value in learned.card.items() if name != "attention"}
+    assert replace(learned, card=bare).attention() == "first", "older cards leave it to the parent's"
+    apply_adapter(unet, moving_adapter, backbone.still_motion)
+    assert unet.config.attention == moving_adapter.attention() == "first-previous"
+    assert replace(learned, card={**bare, "attention": ["first"], "parent": ""}).attention() != "first"

@@ -1,6 +1,5 @@
 """Reads UNet files of Stable Diffusion, LAMP and HuViDPO into our names; knows nothing of what the weights are for."""
 
-import pickle
 import re
 import zipfile
 from dataclasses import dataclass
@@ -51,7 +50,9 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         # Only the zip format (torch >= 1.6) can be mapped; older files are read whole.
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:  # a file that may not be read is not a damaged one
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way: KeyError, IndexError, UnicodeDecodeError ...
         raise ValueError(f"{file} holds more than tensors, or is damaged; it was not loaded.") from error
     if isinstance(state, dict):
         state = state.get("state_dict", state)

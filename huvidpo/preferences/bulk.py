@@ -13,6 +13,7 @@ from huvidpo.takes import (
     ClipRequest,
     FirstFrameRequest,
     Progress,
+    chosen_attention,
     chosen_recipe,
     make_clip,
     make_first_frame,
@@ -91,5 +92,5 @@ def expected_identity(backbone: LoadedBackbone, request: ClipRequest) -> tuple[o
     preset = backbone.preset
     adapter, recipe = find_adapter(preset.name, request.category, request.adapter), chosen_recipe(preset, request)
     settled = {"adapter_revision": adapter.revision() if adapter else "", "backbone": preset.name}
-    settled |= {"steps": recipe.steps, "guidance": recipe.guidance}
+    settled |= {"steps": recipe.steps, "guidance": recipe.guidance, "attention": chosen_attention(request, adapter)}
     return tuple((vars(request) | settled)[name] for name in IDENTITY)

@@ -14,7 +14,8 @@ from huvidpo.ui.widgets import Card, clip_wall, meter, tell_unreadable, text_lin
 
 START = "horse"  # the action chosen when the page opens
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
-ATTENTIONS = [("First and previous frame", "first-previous"), ("First frame only", "first")]
+ATTENTIONS = [("As its adapter was trained", ""), ("First and previous frame", "first-previous")]
+ATTENTIONS += [("First frame only", "first")]
 MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base", "dpo-small": "DPO, small"}
 
 
@@ -73,7 +74,7 @@ class CreateLayout:
         )
         with gr.Row():
             form["recipe"] = gr.Radio(list(RECIPES), value=recipe.name, label="Recipe", elem_id="recipe")
-            form["attention"] = gr.Radio(ATTENTIONS, value="first-previous", label="Each frame looks at")
+            form["attention"] = gr.Radio(ATTENTIONS, value="", label="Each frame looks at")
         with gr.Row():
             form["steps"] = optional_number("Clip steps", recipe.steps, "steps", precision=0)
             form["guidance"] = optional_number("Clip guidance", recipe.guidance, "guidance")

@@ -7,8 +7,10 @@ from typing import Any
 
 from PIL import Image
 
-from huvidpo.backbones import LoadedBackbone, seconds_for
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt
+from huvidpo.memory import on_zero_gpu
+from huvidpo.presets import seconds_for
 from huvidpo.takes import (
     Clip,
     ClipRequest,
@@ -23,6 +25,7 @@ from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
+QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, on the cards that it has now
 
 
 @dataclass(frozen=True)
@@ -161,19 +164,36 @@ def progress_words(name: str, progress: Progress) -> str:
 
 def estimate(backbone: LoadedBackbone, form: Form) -> str:
     """What the main button is about to do and how long that takes, in one line."""
-    preset, device = backbone.preset, backbone.device
-    place = "GPU" if device.startswith("cuda") else "CPU"
+    preset = backbone.preset
+    place = "GPU" if backbone.device.startswith("cuda") else "CPU"
     recipe = preset.recipe(form.recipe)
     guidance = recipe.guidance if form.guidance is None else form.guidance
     clip = clip_seconds(backbone, _whole(form.steps) or recipe.steps, guidance)
     if form.prompt.strip() and form.keeps_picture():
-        return f"Starts from the first frame shown: about {duration(clip)} on this {place}."
-    frame = seconds_for(preset, device, "first_frame", _whole(form.frame_steps) or preset.first_frame_steps)
-    words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}."
+        return f"Starts from the first frame shown: about {duration(clip)} on this {place}{quota_words(clip)}."
+    frame = first_frame_seconds(backbone, _whole(form.frame_steps))
+    words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}{quota_words(frame, clip)}."
     missing = backbone.missing_files(form.frame_model or preset.first_frame_models[0])
     if missing:
         words += " Before that it downloads " + "; ".join(wanted.notice() for wanted in missing) + "."
     return words
+
+
+def asked_seconds(estimate: float) -> int:
+    """Asked of ZeroGPU for one call: what it will take, 40 % more, and the start of a worker."""
+    return round(10 + 1.4 * estimate)
+
+
+def quota_words(*estimates: float) -> str:
+    """On ZeroGPU, what calls of so many seconds cost the visitor's quota, which counts what is asked for."""
+    if not on_zero_gpu():
+        return ""
+    return f"; asks for {round(QUOTA_FACTOR * sum(map(asked_seconds, estimates)))} s of your quota"
+
+
+def first_frame_seconds(backbone: LoadedBackbone, steps: int | None) -> float:
+    """A rough time for a first frame on this device; None takes the backbone's own number of steps."""
+    return seconds_for(backbone.preset, backbone.device, "first_frame", steps or backbone.preset.first_frame_steps)
 
 
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:

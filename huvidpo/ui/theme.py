@@ -154,9 +154,9 @@ HERO = """
 """
 
 
-def about(backbone: Backbone, device: str, memory: str) -> str:
+def about(backbone: Backbone, device: str) -> str:
     """Markdown for the foot of the page: what runs, on what, what it knows, under which licence."""
-    place = f"a GPU (memory mode {memory})" if device.startswith("cuda") else "the CPU"
+    place = "a GPU" if device.startswith("cuda") else "the CPU"
     return (
         f"**{backbone.title}** is running on {place} of this machine: {backbone.width} × {backbone.height} pixels, "
         f"{backbone.num_frames} frames, {backbone.fps} a second. {backbone.summary} Licence: {backbone.licence}."

@@ -2,6 +2,8 @@ import copy
 import os
 import pickle
 
+import numpy as np
+import psutil
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -119,13 +121,40 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, container):
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize("name", ["broken.safetensors", "broken.bin", "broken.pth"])
-def test_damaged_and_absent_files_are_refused(tmp_path, name):
-    (tmp_path / name).write_bytes(b"not a model")
-    with pytest.raises(ValueError, match="broken"):
+def saved(folder, old_format=False) -> bytes:
+    torch.save({"w": torch.ones(100)}, folder / "whole.pth", _use_new_zipfile_serialization=not old_format)
+    return (folder / "whole.pth").read_bytes()
+
+
+DAMAGED = {
+    "empty": lambda folder: b"",
+    "words": lambda folder: b"not a model",
+    "hello": lambda folder: b"hello",  # the pickle module takes it for an instruction
+    "random": lambda folder: np.random.default_rng(0).bytes(1000),
+    "cut": lambda folder: saved(folder)[:-200],
+    "half": lambda folder: saved(folder)[:300],
+    "old and cut": lambda folder: saved(folder, old_format=True)[:-100],
+    "spoiled": lambda folder: saved(folder).replace(b"ctorch", b"ctorcx"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin", "pth"])
+@pytest.mark.parametrize("damage", list(DAMAGED))
+def test_damaged_and_absent_files_are_refused(tmp_path, damage, suffix):
+    name = f"broken.{suffix}"
+    (tmp_path / name).write_bytes(DAMAGED[damage](tmp_path))
+    with pytest.raises(ValueError, match=r"broken.* (is not a safetensors file|is damaged; it was not)"):
         load_checkpoint(tmp_path / name)
     with pytest.raises(ValueError, match="neither a weight file nor a folder"):
         load_checkpoint(tmp_path / "absent")
+
+
+def test_weights_stay_on_the_disk_until_they_are_used(tmp_path):
+    """A published file has over 4 GB, of which an import needs a quarter. Of 128 MB here less than half are read."""
+    torch.save({"w": torch.zeros(2**25)}, tmp_path / "large.bin")
+    before = psutil.Process().memory_info().rss
+    state = load_checkpoint(tmp_path / "large.bin")
+    assert state["w"].shape == (2**25,) and psutil.Process().memory_info().rss - before < 2**26
 
 
 def test_a_file_that_is_not_a_dictionary_of_tensors_is_refused(tmp_path):

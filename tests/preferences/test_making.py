@@ -72,7 +72,8 @@ def test_two_takes_of_a_pair_are_kept_with_all_that_made_them(backbone, moving_a
         assert np.array_equal(np.asarray(image), SCENE[0])
     metadata = read_metadata(store.video_path(pair.b.sha256))
     _, again = request_from_metadata(metadata)
-    assert dataclasses.replace(again, steps=2, guidance=None) == requests[1]
+    own = {"steps": 2, "guidance": None, "attention": ""}
+    assert again.attention == "first-previous" and dataclasses.replace(again, **own) == requests[1]
     assert request_from_metadata(pair.b.settings())[1] == again, "the record alone is enough to make the take again"
     with pytest.raises(ValueError, match="Both takes are the same"):
         keep_pair(store, clips[0], clips[0], first_frame, REQUEST.prompt, "horse", "live", "independent")

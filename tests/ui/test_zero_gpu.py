@@ -22,7 +22,7 @@ from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.history import open_take
-from huvidpo.ui.making import make_take
+from huvidpo.ui.making import estimate, make_take
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.video import read_frames, write_mp4
 from tests.tiny_models import tiny_sd14, tiny_sdxl
@@ -95,6 +95,19 @@ def test_create_on_a_used_worker_is_create_on_a_fresh_one(run: Callable, zero_gp
     *_, view = make_take(run, form)
     assert read_frames(open_take(view.take).clip)[0].shape == (8, 64, 64, 3)
     assert all(10 < seconds < 600 for seconds in zero_gpu.asked_seconds)
+
+
+def test_the_page_says_what_is_asked_for(
+    run: Callable, zero_gpu: ZeroGPU, sd14: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first frame and a clip are two calls; quota counts what they ask for, 1.5 times on the cards of today."""
+    form = replace(FORM, frame_model="dpo", frame_steps=3, steps=2)
+    assert "quota" not in estimate(sd14, form)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    said = estimate(sd14, form)
+    *_, view = make_take(run, form)
+    assert len(zero_gpu.asked_seconds) == 2
+    assert said.endswith(f"; asks for {round(1.5 * sum(zero_gpu.asked_seconds))} s of your quota.")
 
 
 def test_what_people_can_act_on_keeps_its_words(run: Callable) -> None:

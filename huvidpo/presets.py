@@ -1,0 +1,114 @@
+"""The two backbones in numbers: their sizes, defaults, needs and licences. Knows nothing of how one is loaded."""
+
+from dataclasses import dataclass, field, replace
+
+from huvidpo import full_size
+from huvidpo.pipelines.image_to_video import RECIPES, Recipe
+
+FIRST_FRAME_MODELS = ("dpo", "base", "dpo-small")  # those of all backbones; the last is for little memory
+
+
+@dataclass(frozen=True)
+class FirstFrameSettings:
+    """The size and the guidance that a first-frame model was trained for."""
+
+    width: int  # pixels
+    height: int
+    guidance: float
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A first-frame model and a video model with the sizes and defaults they were trained for."""
+
+    name: str
+    title: str
+    summary: str
+    licence: str
+    width: int  # pixels of clips
+    height: int
+    first_frame_width: int  # pixels of first frames as their model makes them
+    first_frame_height: int
+    first_frame_steps: int
+    first_frame_guidance: float
+    num_frames: int = 16
+    fps: int = 8
+    clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
+    clip_guidance: float = RECIPES["default"].guidance  # likewise
+    pair_guidances: tuple[float, float] = (5.0, 10.0)  # of two takes that should differ
+    first_frame_models: tuple[str, ...] = ("dpo", "base")
+    small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
+    clips_at_once: int = 1  # in an evaluation
+    judge: str = "hub"  # whose models look at an evaluation's clips: the Hub's, or pocket's, which know its world only
+    preference_learning_rate: float = 1e-5  # of the preset `recommended`
+    training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
+    seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
+    gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
+
+    def recipe(self, name: str) -> Recipe:
+        """The named recipe for clips; `default` has this backbone's own steps and guidance."""
+        recipe = RECIPES[name]
+        return replace(recipe, steps=self.clip_steps, guidance=self.clip_guidance) if name == "default" else recipe
+
+    def first_frame_settings(self, model: str) -> FirstFrameSettings:
+        """Size and guidance of a first-frame model."""
+        if model == "dpo-small" and self.small_first_frames:
+            return self.small_first_frames
+        return FirstFrameSettings(self.first_frame_width, self.first_frame_height, self.first_frame_guidance)
+
+
+BACKBONES = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone(
+            name="pocket",
+            title="Pocket",
+            summary=(
+                "A small model that ships with this repository and runs without a GPU. It was trained on drawn "
+                "practice clips and knows their eight actions, eight colours, eight places and four styles."
+            ),
+            licence="Apache-2.0, trained by this project on its own practice clips",
+            width=128,
+            height=128,
+            first_frame_width=128,
+            first_frame_height=128,
+            first_frame_steps=16,
+            first_frame_guidance=2.5,
+            clip_steps=4,  # with more, actions are not recognised more often (report, solver)
+            clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
+            pair_guidances=(1.0, 2.5),
+            clips_at_once=4,
+            judge="pocket",
+            preference_learning_rate=5e-4,  # a network of this size, from few steps
+            training_gigabytes=(1.0, 0.5),  # benchmarks/preference_step.py
+            seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},
+        ),
+        Backbone(
+            name="sd14",
+            title="Stable Diffusion 1.4 + DPO-SDXL",
+            summary="The paper's model: DPO-SDXL first frames, a video UNet inflated from Stable Diffusion 1.4.",
+            licence=(
+                f"{full_size.RAIL_M[0]} (Stable Diffusion 1.4, {full_size.RAIL_M[1]}), "
+                f"{full_size.RAIL_PP[0]} (SDXL and the DPO UNets, {full_size.RAIL_PP[1]})"
+            ),
+            width=512,
+            height=320,
+            first_frame_width=1024,
+            first_frame_height=640,
+            first_frame_steps=30,
+            first_frame_guidance=5.0,
+            first_frame_models=FIRST_FRAME_MODELS,
+            small_first_frames=FirstFrameSettings(512, 320, 7.5),
+            training_gigabytes=(6.0, 3.0),  # benchmarks/memory.py, stage 2 without the weights: 5.84 and 2.91
+            seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
+            # Sizes and peaks of benchmarks/memory.py, and 1 to 2 on top: all models; SDXL; its UNet; the video model.
+            gigabytes={"all": 22.0, "turns": 10.0, "offload": 7.0, "sequential": 5.5},
+        ),
+    )
+}
+
+
+def seconds_for(backbone: Backbone, device: str, operation: str, steps: int) -> float:
+    """A rough time for "first_frame" or "clip" on a device, shown before the click."""
+    first_frame, clip = backbone.seconds_per_step.get(device, backbone.seconds_per_step["cpu"])
+    return steps * (first_frame if operation == "first_frame" else clip)

@@ -1,0 +1,68 @@
+"""What benchmarks count and print; none of them is timed here."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch):
+    """Imports one of the programs as it runs: beside the others."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    before = set(sys.modules)
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCHMARKS)):
+            del sys.modules[name]
+
+
+class Shapes(TorchDispatchMode):
+    """The last two sizes of every tensor that an operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[int, ...]] = set()
+
+    def __torch_dispatch__(self, operation, types, arguments=(), settings=None):
+        result = operation(*arguments, **(settings or {}))
+        tree_map_only(torch.Tensor, lambda tensor: self.seen.add(tuple(tensor.shape[-2:])), result)
+        return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["stage 2, pair at once", "a clip's step"])
+def test_a_gpus_memory_is_counted_without_the_scores_of_attention(benchmark, job: str) -> None:
+    """16x12 latents: 192 queries see the keys of two frames, 384, or the 77 of the text, which all 16 frames share."""
+    memory = benchmark("memory")
+    with Shapes() as shapes:
+        found = memory.count(memory.JOBS[job], memory.NARROW, 16, 12, checkpointing=False)
+    assert found["peak"] > found["weights"] > 0
+    assert not shapes.seen & {(192, 384), (384, 192), (16 * 192, 77), (77, 16 * 192)}
+    assert (192, 32) in shapes.seen or (192, 8) in shapes.seen, "what attention reads was seen"
+
+
+@pytest.mark.slow
+def test_one_round_is_enough_to_print_everything(
+    benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    full_size = benchmark("full_size")
+    tiny = full_size.Size((16, 32), 1, 8, 64, (8, 8, 8, 8), 4, 8, 8, 1, torch.float32)
+    monkeypatch.setitem(full_size.SIZES, "reduced", tiny)
+    monkeypatch.setattr(sys, "argv", ["full_size.py", "--size", "reduced", "--rounds", "1"])
+    full_size.main()
+    assert capsys.readouterr().out.count("prompt to clip takes") == 3
+    monkeypatch.setattr(sys, "argv", ["full_size.py", "--rounds", "0"])
+    with pytest.raises(SystemExit):
+        full_size.main()
