@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 MAX_PROMPT = 1000  # characters
+WORD = re.compile(r"[^\W_]+|[^\w\s!-~‘’“”–—…]+")  # letters and digits, or signs that are not punctuation
 
 # Style name -> the words that ask a first-frame model for it.
 STYLES: dict[str, str] = {
@@ -135,13 +136,21 @@ def find_category(name: str) -> Category:
 
 
 def check_prompt(prompt: str) -> str:
-    """The prompt without outer spaces; ValueError when nothing is left or it is longer than 1000 characters."""
+    """The prompt without outer spaces; ValueError when it has no words or is longer than 1000 characters."""
     prompt = prompt.strip()
     if not prompt:
         raise ValueError("The prompt is empty: describe the picture in a few words.")
     if len(prompt) > MAX_PROMPT:
         raise ValueError(f"The prompt has {len(prompt)} characters: write at most {MAX_PROMPT}.")
+    if not WORD.search(prompt):
+        raise ValueError("The prompt has no words: describe the picture in a few.")
     return prompt
+
+
+def prompt_for(category: str, prompt: str) -> str:
+    """The prompt after another category was chosen: the first example of it, where it was only an example or empty."""
+    every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
+    return find_category(category).example_prompts[0] if not prompt.strip() or prompt in every_example else prompt
 
 
 def styled_prompt(prompt: str, style: str) -> str:

@@ -73,7 +73,7 @@ def first_frame(arguments: Namespace) -> None:
     request = first_frame_request(arguments, arguments.model, arguments.seed, arguments.steps, arguments.guidance)
     takes.check_request(request)
     backbone = load(arguments)
-    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
+    warnings = warn_of_words(backbone, request)
     frame = follow(takes.make_first_frame(backbone, request), "First frame")
     settings = takes.first_frame_metadata(backbone, request) | {"category": arguments.category or ""}
     write_png(frame.image, arguments.out, settings)
@@ -94,7 +94,7 @@ def video(arguments: Namespace) -> None:
     request, first = take_requests(arguments)
     find_adapter(find_backbone(arguments.backbone or default_backbone()).name, request.category, request.adapter)
     backbone = load(arguments)
-    warnings = warn_of_unknown_words(backbone, request.prompt, request.negative_prompt)
+    warnings = warn_of_words(backbone, request)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
@@ -208,17 +208,14 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     return load_backbone(arguments.backbone, arguments.memory)
 
 
-def warn_of_unknown_words(backbone: "LoadedBackbone", *prompts: str) -> list[str]:
-    """Says on stderr, and gives back, which words the model does not know and which it does."""
-    from huvidpo.backbones import known_words, unknown_words
+def warn_of_words(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
+    """Says on stderr, and gives back, which words the model does not know, and which it does not get to read."""
+    from huvidpo.words import notices
 
-    unknown = unknown_words(backbone, *prompts)
-    if not unknown:
-        return []
-    known = ", ".join(known_words(backbone))
-    warning = f"{backbone.preset.title} does not know these words: {', '.join(unknown)}; it knows: {known}."
-    print(f"Warning: {warning}", file=sys.stderr)
-    return [warning]
+    warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    return warnings
 
 
 def follow(events: "Iterator[Progress | FirstFrame | Clip]", label: str) -> "FirstFrame | Clip":

@@ -58,6 +58,7 @@ def files_here() -> list[str]:
         ((*FRAME, "--out", "x.png", "--steps", "0"), "The number of steps must be from 1 to 200, not 0."),
         ((*FRAME, "--out", "x.png", "--guidance", "nan"), "The guidance must be from 0 to 50"),
         ((*FRAME, "--out", "x.png", "--prompt", " "), "The prompt is empty"),
+        ((*FRAME, "--out", "x.png", "--prompt", "!!!"), "The prompt has no words"),
         ((*FRAME, "--out", "x.png", "--prompt", "x" * 10_000), "The prompt has 10000 characters"),
         ((*FRAME, "--out", "x.png", "--style", "oil"), "invalid choice: 'oil'"),
         ((*FRAME, "--out", "x.png", "--category", "swim"), "There is no category 'swim'"),
@@ -203,6 +204,13 @@ def test_unknown_words_are_named(run) -> None:
     negative = ("--negative-prompt", "red, blurry 🎆!")
     _, out, _ = run("first-frame", "--prompt", "a red horse", *negative, "--steps", "1", "--out", "y.png", "--json")
     assert "these words: blurry, 🎆; it" in json.loads(out)["warnings"][0]
+
+
+def test_what_is_not_read_of_a_prompt_is_said(run) -> None:
+    long = ("first-frame", "--prompt", "a red horse runs on the beach " * 4, "--style", "cartoon", "--steps", "1")
+    code, out, err = run(*long, "--out", "x.png", "--json")
+    assert code == 0 and json.loads(out)["warnings"] == [err.removeprefix("Warning: ").strip()]
+    assert err == "Warning: Beyond the first 22 words the prompt is not read, nor is the style: write fewer words.\n"
 
 
 def test_ctrl_c_is_130_and_leaves_nothing(run, picture: str, monkeypatch: pytest.MonkeyPatch) -> None:

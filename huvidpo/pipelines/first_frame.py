@@ -1,6 +1,6 @@
 """Prompt -> first frame with a diffusers text-to-image pipeline, as a generator. Knows no files and no categories."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Thread
 
@@ -30,23 +30,19 @@ def stream_first_frame(
         events.put(step + 1)
         return tensors
 
-    def run() -> None:
-        try:
-            image = pipeline(
-                prompt=prompt,
-                negative_prompt=negative_prompt,
-                generator=torch.Generator().manual_seed(seed),
-                num_inference_steps=steps,
-                guidance_scale=guidance,
-                width=width,
-                height=height,
-                callback_on_step_end=after_step,
-            ).images[0]
-            events.put(image)
-        except BaseException as error:
-            events.put(error)
+    def draw() -> Image.Image:
+        return pipeline(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            generator=torch.Generator().manual_seed(seed),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            width=width,
+            height=height,
+            callback_on_step_end=after_step,
+        ).images[0]
 
-    worker = Thread(target=run, daemon=True)
+    worker = Thread(target=put_outcome, args=(events, draw), daemon=True)
     worker.start()
     try:
         while isinstance(event := events.get(), int):
@@ -57,3 +53,11 @@ def stream_first_frame(
     finally:
         pipeline._interrupt = True  # diffusers' own switch: the remaining steps are skipped
         worker.join()
+
+
+def put_outcome(events: SimpleQueue, draw: Callable[[], Image.Image]) -> None:
+    """Puts what `draw` gives, or what it raises, into the queue."""
+    try:
+        events.put(draw())
+    except BaseException as error:
+        events.put(error)

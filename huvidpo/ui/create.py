@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from huvidpo.backbones import LoadedBackbone, known_words, unknown_words
-from huvidpo.categories import CATEGORIES
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import START, CreateLayout
@@ -19,6 +19,7 @@ from huvidpo.ui.making import Form, Run, View, compare_models, draw_first_frame,
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value, picked, wall_value
+from huvidpo.words import notices
 
 Changes = dict[Any, Any]  # component -> its new value or settings
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -71,9 +72,9 @@ class CreateTab:
         ui.wall.pick(self.on_example, None, shown, **spoken)
         latest = {**QUIET, "trigger_mode": "always_last"}
         gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **latest)
-        prompts = [form["prompt"], form["negative_prompt"]]
-        gr.on([box.change for box in prompts], self.on_words, prompts, ui.unknown, **latest)
-        page.load(self.on_load, [ui.names, *asked], [*shown, ui.estimate], **QUIET)
+        words = [form["prompt"], form["style"], form["negative_prompt"]]
+        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **latest)
+        page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
 
     # Making
 
@@ -177,23 +178,18 @@ class CreateTab:
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
         ui, prompts = self.ui, CATEGORIES[category].example_prompts
-        every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
         changes = dict(zip(ui.chips, prompts, strict=True))
         changes[ui.form["adapter"]] = gr.Dropdown(ui.adapter_choices(category), value="")
-        if not prompt.strip() or prompt in every_example:
-            changes[ui.form["prompt"]] = prompts[0]
+        if (fitting := prompt_for(category, prompt)) != prompt:
+            changes[ui.form["prompt"]] = fitting
         return changes
 
     def on_recipe(self, recipe: str) -> tuple[Any, Any]:
         own = self.backbone.preset.recipe(recipe)
         return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
 
-    def on_words(self, *prompts: str) -> str:
-        strange = unknown_words(self.backbone, *prompts)
-        if not strange:
-            return ""
-        name, known = self.backbone.preset.title, ", ".join(known_words(self.backbone))
-        return f"{name} does not know: {', '.join(strange)}. It knows only these words: {known}."
+    def on_words(self, prompt: str, style: str, negative_prompt: str) -> str:
+        return " ".join(notices(self.backbone, prompt, style, negative_prompt))
 
     def on_estimate(self, *values: Any) -> str:
         try:
@@ -247,6 +243,7 @@ class CreateTab:
         return changes | {
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
+            self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
             self.ui.estimate: self.on_estimate(*values),
         }
 

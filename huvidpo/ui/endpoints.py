@@ -7,7 +7,7 @@ import gradio as gr
 from PIL import Image
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import LoadedBackbone, unknown_words
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
@@ -15,6 +15,7 @@ from huvidpo.takes import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.ui.history import open_take, save_take
 from huvidpo.ui.making import Run
 from huvidpo.ui.toasts import toasts
+from huvidpo.words import notices, unknown_words
 
 
 class Endpoints:
@@ -36,7 +37,8 @@ class Endpoints:
             first_frame = gr.Image(type="pil", format="png", label="First frame; empty to have one made")
             fit = gr.Radio(["crop", "pad"], value="crop", label="How an uploaded first frame is fitted")
             recipe = gr.Radio(list(RECIPES), value="default", label="Recipe")
-            attention = gr.Radio(list(ATTENTION_VARIANTS), value="first-previous", label="What each frame looks at")
+            looks = 'What each frame looks at; "" as the adapter was trained'
+            attention = gr.Radio(["", *ATTENTION_VARIANTS], value="", label=looks)
             image, clip = gr.Image(format="png", label="First frame"), gr.Video(label="Clip")
             used, settings, found = gr.JSON(label="Settings"), gr.JSON(label="Settings"), gr.JSON(label="Adapters")
         call = gr.Button(visible=False)
@@ -60,7 +62,7 @@ class Endpoints:
         """Draws the first frame of a clip from a prompt; returns the picture and the settings that made it."""
         request = FirstFrameRequest(prompt, style, negative_prompt, model, _seed(seed), steps, guidance)
         frame = self._last("first_frame", request)
-        return frame.image, vars(frame.request) | self._strange(prompt, negative_prompt)
+        return frame.image, vars(frame.request) | self._strange(prompt, style, negative_prompt)
 
     def video(
         self,
@@ -74,7 +76,7 @@ class Endpoints:
         guidance: float | None = None,
         negative_prompt: str = "",
         recipe: str = "default",
-        attention: str = "first-previous",
+        attention: str = "",
         fit: str = "crop",
         first_frame_model: str = "",
     ) -> tuple[str, dict[str, Any]]:
@@ -93,7 +95,7 @@ class Endpoints:
                 origin, picture = (frame.request.model, seed), frame.image
             words = (prompt, category, style, negative_prompt, adapter, seed, recipe, steps, guidance, attention, fit)
             clip = self._last("clip", (picture, ClipRequest(*words, *origin)))
-            settings = clip.metadata | self._strange(prompt, negative_prompt)
+            settings = clip.metadata | self._strange(prompt, style, negative_prompt)
             return str(open_take(save_take(clip, picture)).clip), settings
 
     def adapters(self, category: str) -> list[dict[str, str]]:
@@ -101,10 +103,14 @@ class Endpoints:
         found = list_adapters(self.backbone.preset.name, category)
         return [{"name": item.name, "category": item.category, "status": item.status} for item in found]
 
-    def _strange(self, *prompts: str) -> dict[str, list[str]]:
-        """Beside the settings: the words that mean nothing to the model, when there are any."""
-        strange = unknown_words(self.backbone, *prompts)
-        return {"unknown_words": strange} if strange else {}
+    def _strange(self, prompt: str, style: str, negative_prompt: str) -> dict[str, list[str]]:
+        """Beside the settings: the words that mean nothing to the model, and what to know of the prompt, if anything.
+
+        As on the command line.
+        """
+        words = unknown_words(self.backbone, prompt, negative_prompt)
+        warnings = notices(self.backbone, prompt, style, negative_prompt)
+        return ({"unknown_words": words} if words else {}) | ({"warnings": warnings} if warnings else {})
 
     def _last(self, operation: str, payload: Any) -> Any:
         with closing(self.run(operation, payload)) as steps:

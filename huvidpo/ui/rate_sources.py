@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, known_words, unknown_words
-from huvidpo.categories import CATEGORIES
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import prompt_for
 from huvidpo.preferences.booth import RateLimit, Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.records import Pair, TakeRecord
@@ -18,6 +18,7 @@ from huvidpo.ui.rate import QUIET, SPOKEN, Changes, RateTab, plural
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value
+from huvidpo.words import notices
 
 SETS = 500  # sets of clips to score that are remembered at once
 READY = "Here is your pair. Watch both clips once, then choose."
@@ -39,7 +40,7 @@ class PairSources:
         making = ui.make.click(self.on_make, [who, ui.prompt, ui.action], live, **shown)
         making.failure(self.on_stop, None, live, **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
-        ui.action.input(self.on_action, [ui.action, ui.prompt], ui.prompt, **QUIET)
+        ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **QUIET)
         ui.prompt.change(self.on_words, ui.prompt, ui.unknown, trigger_mode="always_last", **QUIET)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
@@ -82,17 +83,8 @@ class PairSources:
             self.ui.stop: gr.Button(visible=view.busy),
         }
 
-    def on_action(self, category: str, prompt: str) -> str:
-        """A prompt that was only an example becomes one of the new action's."""
-        every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
-        return CATEGORIES[category].example_prompts[0] if not prompt.strip() or prompt in every_example else prompt
-
     def on_words(self, prompt: str) -> str:
-        strange = unknown_words(self.backbone, prompt)
-        if not strange:
-            return ""
-        name, known = self.backbone.preset.title, ", ".join(known_words(self.backbone))
-        return f"{name} does not know: {', '.join(strange)}. It knows only these words: {known}."
+        return " ".join(notices(self.backbone, prompt))
 
     # Clips of the visitor's own
 

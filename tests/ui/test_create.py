@@ -11,6 +11,7 @@ from PIL import Image
 
 import app
 from huvidpo.takes import Clip, FirstFrameRequest
+from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
 from huvidpo.ui.making import Form, compare_models, draw_first_frame, duration, estimate, make_take
 from huvidpo.ui.settings import form_values
@@ -179,8 +180,25 @@ def test_what_people_typed_is_escaped_in_toasts():
         raise KeyError("a mistake of ours stays one")
 
 
+def test_the_form_says_what_is_not_read(run, pocket):
+    """24 words of 22 that are read; with a style it is said that this is lost as well."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, pocket, run, {})
+    assert tab.on_words("a red horse", "cartoon", "") == ""
+    assert "first 22 words the prompt is not read:" in tab.on_words("a red horse " * 8, "any", "")
+    assert "not read, nor is the style" in tab.on_words("a red horse " * 8, "cartoon", "")
+    assert "does not know these words: zebra;" in tab.on_words("a zebra", "any", "")
+
+
 def test_a_request_that_makes_no_sense_is_a_toast_before_anything_is_drawn(run):
-    for changes in ({"prompt": " "}, {"prompt": "x" * 10_000}, {"seed": -1}, {"frame_steps": 0}, {"steps": 201}):
+    for changes in (
+        {"prompt": " "},
+        {"prompt": "!!!"},
+        {"prompt": "x" * 10_000},
+        {"seed": -1},
+        {"frame_steps": 0},
+        {"steps": 201},
+    ):
         with pytest.raises((gr.Error, ValueError)):
             list(make_take(run, replace(FORM, **changes)))
     with pytest.raises(ValueError, match="from 0 to"):

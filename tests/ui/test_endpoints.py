@@ -30,7 +30,9 @@ def test_a_first_frame_and_the_clip_from_it(client, tmp_path):
     picture, settings = client.predict(prompt=prompt, seed=5, steps=1, guidance=3, api_name="/first_frame")
     assert Image.open(picture).size == (128, 128) and settings["seed"] == 5 and "unknown_words" not in settings
     _, strange = client.predict(prompt="a red zebra", seed=5, steps=1, guidance=3, api_name="/first_frame")
-    assert strange["unknown_words"] == ["zebra"]
+    assert strange["unknown_words"] == ["zebra"] and "zebra" in strange["warnings"][0]
+    _, cut = client.predict(prompt="a red horse " * 9, seed=5, steps=1, guidance=3, api_name="/first_frame")
+    assert cut["warnings"] == ["Beyond the first 22 words the prompt is not read: write fewer words."]
     clip, made = client.predict(
         prompt=prompt, category="horse", first_frame=gradio_client.handle_file(picture), seed=6, steps=1, guidance=2,
         api_name="/video",
