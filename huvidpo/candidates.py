@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 import uuid
 import zipfile
 from pathlib import Path
@@ -13,10 +14,12 @@ from huvidpo.adapters import (
     Adapter,
     find_adapter,
     list_adapters,
+    model_card,
     promotions_file,
     read_promotions,
 )
 from huvidpo.home import home
+from huvidpo.preferences.gate import Verdict
 from huvidpo.shared_adapters import push_folder
 from huvidpo.video import replacing
 
@@ -32,38 +35,52 @@ def candidate_folder(backbone: str, category: str, name: str) -> Path:
     return home() / "adapters" / backbone / category / name
 
 
-def new_candidate_name(backbone: str, category: str, objective: str) -> str:
-    """The first of dpo-1, dpo-2 ... that is not taken."""
-    taken = {adapter.name for adapter in list_adapters(backbone, category)}
-    return next(name for i in range(1, len(taken) + 2) if (name := f"{objective}-{i}") not in taken)
+def promote(adapter: Adapter, verdict: Verdict | None = None) -> None:
+    """Makes the adapter the default of its category in this deployment; the one before it can be brought back.
 
-
-def promote(adapter: Adapter) -> None:
-    """Makes the adapter the default of its category in this deployment; the one before it can be brought back."""
+    `verdict` is what the votes said of it, where they were asked; it is kept beside the name.
+    """
     promoted = read_promotions(adapter.backbone, adapter.category)
     if not promoted and (default := find_adapter(adapter.backbone, adapter.category, "")):
-        promoted = [default.name]  # what rolling back the first promotion leads to
-    if promoted[-1:] != [adapter.name]:
-        write_promotions(adapter.backbone, adapter.category, [*promoted, adapter.name])
+        promoted = [{"name": default.name}]  # what rolling back the first promotion leads to
+    if not promoted or promoted[-1]["name"] != adapter.name:
+        row = {"name": adapter.name, "revision": adapter.revision()}
+        row |= {"verdict": verdict.to_row()} if verdict else {}
+        write_promotions(adapter.backbone, adapter.category, [*promoted, row])
+
+
+def promotion_words(adapter: Adapter) -> str:
+    """What the votes said when the adapter became the default, in a sentence; "" where none were asked."""
+    rows = read_promotions(adapter.backbone, adapter.category)
+    said = [row.get("verdict") for row in rows if row.get("revision") == adapter.revision()]
+    verdict = next((one for one in reversed(said) if isinstance(one, dict)), {})
+    names = ("wins", "losses", "ties", "win_rate", "low", "high", "motion")
+    if not all(isinstance(verdict.get(name), int | float) for name in names):
+        return ""
+    wins, losses, ties, rate, low, high, motion = (verdict[name] for name in names)
+    moved = f"its clips moved {motion:.0%} as much" if motion >= 0 else "how much its clips moved was not measured"
+    won = f"it had won {wins} of {wins + losses} decided blind votes against `{adapter.card.get('parent')}`"
+    interval = f"({rate:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+    return f"When it became the default of {adapter.category}, {won} {interval}, {ties} more were ties, and {moved}."
 
 
 def rollback(backbone: str, category: str) -> Adapter:
     """Brings back the default before the last promotion; gives it. ValueError when there is none."""
     promoted = read_promotions(backbone, category)
     known = {adapter.name: adapter for adapter in list_adapters(backbone, category)}
-    earlier = [name for name in promoted[:-1] if name in known]
+    earlier = [row for row in promoted[:-1] if row["name"] in known]
     if not earlier:
         raise ValueError(f"There is no earlier default of {category} to go back to.")
     write_promotions(backbone, category, earlier)
-    return known[earlier[-1]]
+    return known[earlier[-1]["name"]]
 
 
-def write_promotions(backbone: str, category: str, names: list[str]) -> None:
+def write_promotions(backbone: str, category: str, rows: list[dict[str, object]]) -> None:
     """The old list or the new one, whole."""
     path = promotions_file(backbone, category)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(names) + "\n")
+        temporary.write_text(json.dumps(rows) + "\n")
 
 
 def delete(adapter: Adapter) -> None:
@@ -92,8 +109,16 @@ def pack(adapter: Adapter, path: Path) -> Path:
 
 
 def push(adapter: Adapter, repo: str) -> str:
-    """Uploads the adapter, complete as in `pack`, to a repository of shared ones; gives the commit."""
-    return push_folder(repo, f"{adapter.backbone}/{adapter.category}/{adapter.name}", complete_files(adapter))
+    """Uploads the adapter, complete as in `pack`, to a repository of shared ones; gives the commit.
+
+    Its README also says how it became the default here, where votes made it so.
+    """
+    files, place = complete_files(adapter), f"{adapter.backbone}/{adapter.category}/{adapter.name}"
+    with tempfile.TemporaryDirectory() as folder:
+        if said := promotion_words(adapter):
+            files["README.md"] = Path(folder) / "README.md"
+            files["README.md"].write_text(model_card(adapter.name, adapter.card, said))
+        return push_folder(repo, place, files)
 
 
 def complete_files(adapter: Adapter) -> dict[str, Path]:

@@ -1,8 +1,9 @@
-"""The commands around preference training: train, promote, roll back, count votes. Knows nothing of argparse.
+"""The commands around preference training: train, promote, roll back. Knows nothing of argparse.
 
 As in commands.py, heavy modules are imported after what can be checked without them.
 """
 
+import math
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -34,35 +35,43 @@ def train_preference(arguments: Namespace) -> None:
     category = find_category(arguments.category)
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
-    elif arguments.resume:
-        raise ValueError("Say with --out which run to continue.")
     from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
-    from huvidpo.candidates import candidate_folder, new_candidate_name
     from huvidpo.training.processes import join_processes, process_number
+    from huvidpo.training.run_folders import run_to_resume
     from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
 
     preset = find_backbone(arguments.backbone or default_backbone())
     start = find_adapter(preset.name, category.name, arguments.start)
     settings = fitted_to_start(chosen_settings(arguments, preset.preference_learning_rate), start)
+    work = arguments.out
+    if arguments.resume and work is None:
+        work = run_to_resume(preset.name, category.name, settings.objective)
     examples = find_examples(arguments, category, preset.name)
     check_examples(examples, arguments.few)
     real = real_clips(arguments, category)
-    out = arguments.out
-    if out is None:
-        out = candidate_folder(
-            preset.name, category.name, new_candidate_name(preset.name, category.name, settings.objective)
-        )
-    work = arguments.out or home() / "runs" / preset.name / category.name / out.name
-    plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)
     join_processes()
-    backbone = load(arguments)
-    saved = follow(train_plan(backbone, plan), quiet=process_number()[0] > 0)
+    backbone, quiet = load(arguments), process_number()[0] > 0
+    work = work or new_work_folder(preset.name, category.name, settings.objective)
+    out = arguments.out or home() / "adapters" / preset.name / category.name / work.name
+    if not quiet:
+        print(f"Learning in {work}.", file=sys.stderr)
+    plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)
+    saved = follow(train_plan(backbone, plan), quiet)
     if saved is None:
         return
     stopped = str(saved.card["stopped_because"])
     result = {"out": str(out), "name": saved.name, "stopped": stopped, "card": saved.card}
     answer(arguments, result, [*filter(None, [stopped, weakened_line(saved)]), str(out)])
+
+
+def new_work_folder(backbone: str, category: str, objective: str) -> Path:
+    """The folder of a new run; in all processes that of the first one, which makes it."""
+    from huvidpo.training.processes import copied_from_first, process_number
+    from huvidpo.training.run_folders import new_run, run_folder
+
+    name = new_run(backbone, category, objective).name if process_number()[0] == 0 else ""
+    return run_folder(backbone, category, copied_from_first(name))
 
 
 def weakened_line(adapter: "Adapter") -> str:
@@ -91,9 +100,11 @@ def find_examples(arguments: Namespace, category: Category, backbone: str) -> "T
     """What to learn from: a folder of own clips, or the ratings of the category."""
     if arguments.data:
         from huvidpo.preferences.own_clips import read_own_clips
+        from huvidpo.training.preference_settings import PAIRS_ALL
 
         prompt, seed = category.motion_prompt, arguments.seed or 0
-        return read_own_clips(arguments.data, arguments.objective, prompt, arguments.every_pair, seed)
+        every_pair = arguments.every_pair or arguments.preset in PAIRS_ALL
+        return read_own_clips(arguments.data, arguments.objective, prompt, every_pair, seed)
     from huvidpo.preferences.pairs import training_set
     from huvidpo.preferences.store import RatingStore
 
@@ -110,8 +121,9 @@ def check_examples(examples: "TrainingSet", few: bool) -> None:
     if not len(examples):
         raise ValueError(f"There is nothing to learn from: rate pairs of this category first.{left_out}")
     if missing_examples(examples) and not few:
+        what = "scored clips" if examples.scored else "examples"
         raise ValueError(
-            f"{len(examples)} usable examples are too few to learn a taste and not the clips: "
+            f"{examples.judged} usable {what} are too few to learn a taste and not the clips: "
             f"{MIN_EXAMPLES} are the least that makes sense (--few trains all the same).{left_out}"
         )
 
@@ -138,10 +150,16 @@ def follow(records: "Iterator[PreferenceRecord | Measuring | Adapter]", quiet: b
                 bar.set_description_str("Measuring motion", refresh=True)
                 continue
             bar.total = record.steps
-            said = f"loss {record.loss:.4f}, {record.accuracy:.0%} right, winners {record.winner_drift:+.5f}"
-            bar.set_postfix_str(f"{said}, {record.seconds_left / 60:.0f} min left", refresh=False)
+            bar.set_postfix_str(step_line(record), refresh=False)
             bar.update(record.step - bar.n)
     return None if quiet else record
+
+
+def step_line(record: "PreferenceRecord") -> str:
+    """A step in a few words, without those numbers that it had nothing to measure on."""
+    numbers = {"{:.0%} right": record.accuracy, "winners {:+.5f}": record.winner_drift}
+    measured = [words.format(number) for words, number in numbers.items() if not math.isnan(number)]
+    return ", ".join([f"loss {record.loss:.4f}", *measured, f"{record.seconds_left / 60:.0f} min left"])
 
 
 def rounds(arguments: Namespace) -> None:
@@ -200,7 +218,7 @@ def promote(arguments: Namespace) -> None:
     verdict = verdict_on(adapter, parent_of(adapter))
     if not verdict.passed and not arguments.force:
         raise ValueError(f"{adapter.name} is not promoted: {verdict.reason} (--force does it all the same.)")
-    candidates.promote(adapter)
+    candidates.promote(adapter, verdict)
     result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict.to_row()}
     answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])
 
@@ -215,30 +233,6 @@ def rollback(arguments: Namespace) -> None:
     adapter = candidates.rollback(backbone, arguments.category)
     result = {"default": adapter.name, "category": adapter.category}
     answer(arguments, result, [f"{adapter.name} is the default of {adapter.category} again."])
-
-
-def winrate(arguments: Namespace) -> None:
-    """`winrate`"""
-    find_category(arguments.category)
-    from huvidpo.adapters import find_adapter, list_adapters
-    from huvidpo.backbones import default_backbone, find_backbone
-
-    backbone = find_backbone(arguments.backbone or default_backbone()).name
-    adapter = find_adapter(backbone, arguments.category, arguments.adapter) if arguments.adapter else None
-    if adapter is None:
-        found = [a for a in list_adapters(backbone, arguments.category) if a.card.get("kind") == "preference"]
-        if not found:
-            raise ValueError(f"There is no adapter of {arguments.category} that learned from preferences yet.")
-        adapter = max(found, key=lambda a: str(a.card.get("created_at", "")))
-    given = arguments.against
-    against = find_adapter(backbone, arguments.category, given) if given else parent_of(adapter)
-    verdict = verdict_on(adapter, against)
-    row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
-    votes = f"{verdict.wins} won, {verdict.losses} lost, {verdict.ties} ties"
-    rate = f"{verdict.win_rate:.0%} [{verdict.low:.0%}, {verdict.high:.0%}]" if verdict.wins + verdict.losses else "-"
-    motion = f"motion {verdict.motion:.0%}" if verdict.motion >= 0 else "motion not measured"
-    lines = [f"{adapter.name} against {row['against']}: {votes}; win rate {rate}; {motion}.", verdict.reason]
-    answer(arguments, row, lines)
 
 
 def named_adapter(arguments: Namespace) -> "Adapter":

@@ -17,12 +17,15 @@ from huvidpo.adapters import (
     list_adapters,
     promotions_file,
     read_adapter,
+    read_promotions,
     save_preference_adapter,
     take_adapter_off,
 )
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.candidates import candidate_folder, delete, new_candidate_name, pack, promote, rollback
+from huvidpo.candidates import candidate_folder, delete, pack, promote, push, rollback
+from huvidpo.preferences.gate import Verdict
 from huvidpo.training.reference import add_policy, load_lora, lora_rank_and_alpha, lora_state
+from tests.preferences.hub_server import HubServer
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_the_shipped_default_comes_back(own_home: Path, tmp_path: Path, moving_a
     assert rollback("pocket", "horse").name == "motion" == find_adapter("pocket", "horse", "").name
 
 
-@pytest.mark.parametrize("content", ["", "[", '{"a": 1}', "[1, null]", "[]"])
+@pytest.mark.parametrize("content", ["", "[", '{"a": 1}', "[1, null]", '[{"a": 1}]', "[]"])
 def test_a_damaged_list_of_promotions_does_no_harm(own_home: Path, moving_adapter, content: str) -> None:
     promotions_file("pocket", "horse").write_text(content)
     assert [a.name for a in list_adapters("pocket", "horse")] == ["gallop"]
@@ -136,8 +139,32 @@ def test_a_packed_adapter_works_elsewhere(tmp_path: Path, moving_adapter, candid
     assert load_file(unpacked.folder / PREFERENCE_FILE).keys() == load_file(candidate.folder / PREFERENCE_FILE).keys()
 
 
+def test_a_pushed_card_says_how_the_votes_stood(moving_adapter, candidate, loopback_hub: HubServer) -> None:
+    """9 of 12 votes, as they were at the promotion; the card on this disk stays as it is."""
+    verdict = Verdict(9, 3, 2, 0.75, 0.47, 0.91, 0.98, votes_needed=0, prompts=12, passed=True, reason="It won.")
+    push(candidate, "someone/adapters")
+    files = loopback_hub.repositories["someone/adapters"].files
+    assert "votes" not in files["pocket/horse/dpo-1/README.md"].decode()
+    before = (candidate.folder / "README.md").read_bytes()
+    promote(candidate, verdict)
+    (row,) = read_promotions("pocket", "horse")
+    assert row["revision"] == candidate.revision() and row["verdict"]["win_rate"] == 0.75
+    push(candidate, "someone/adapters")
+    said = loopback_hub.repositories["someone/adapters"].files["pocket/horse/dpo-1/README.md"].decode()
+    assert "won 9 of 12 decided blind votes against `gallop` (75%, 95 % interval 47% to 91%), 2 more were ties" in said
+    assert "its clips moved 98% as much" in said and "| parent | gallop |" in said
+    assert (candidate.folder / "README.md").read_bytes() == before
+
+
+def test_names_of_older_promotions_still_count(own_home: Path, moving_adapter, candidate) -> None:
+    promotions_file("pocket", "horse").write_text('["gallop"]')
+    assert find_adapter("pocket", "horse", "").name == "gallop"
+    promote(candidate)
+    assert [row["name"] for row in read_promotions("pocket", "horse")] == ["gallop", "dpo-1"]
+    assert rollback("pocket", "horse").name == "gallop"
+
+
 def test_names(own_home: Path, moving_adapter) -> None:
-    assert new_candidate_name("pocket", "horse", "dpo") == "dpo-1"
     for name in ("../x", "", "A", "x" * 65, "gallop"):
         with pytest.raises(ValueError):
             candidate_folder("pocket", "horse", name)

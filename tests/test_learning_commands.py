@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import signal
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter
+from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter, read_promotions
 from huvidpo.cli import main
 from huvidpo.home import home
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
@@ -80,7 +81,7 @@ def own_clips(run) -> Path:
         ((*TRAIN, "--data", "own"), "2 usable examples are too few"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "ipo"), "needs real clips"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "kto"), "needs clips in good/ and in bad/"),
-        ((*TRAIN, "--resume"), "Say with --out"),
+        ((*TRAIN, "--resume"), "There is no unfinished run of horse with the objective dpo to continue."),
         ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
         (("rounds", "--category", "horse", "--critic", "me"), "There is no critic 'me'; choose one of: judge, taste:"),
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
@@ -110,7 +111,8 @@ def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapte
     assert card["kind"] == "preference" and card["status"] == "candidate" and card["parent"] == "gallop"
     assert card["parent_revision"] == moving_adapter.revision() and card["examples"] == 2 and card["steps"] == 2
     assert (card["objective"], card["beta"], card["rank"], card["alpha"]) == ("dpo", 500, 2, 2)
-    assert len(card["sources_sha256"]) == 64 and card["final_loss"] > 0
+    assert len(card["sources_sha256"]) == 64 and card["final_loss"] > 0 and "to_q" in card["target_modules"]
+    assert "Learning in learned." in err
     saved = read_adapter(Path("learned"))
     assert any(
         value.abs().max() > 0 for name, value in load_file("learned/" + PREFERENCE_FILE).items() if "_B" in name
@@ -123,6 +125,69 @@ def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapte
         *TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--beta", "50", "--out", "learned", "--resume"
     )
     assert code == 2 and "begun with other beta" in err
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken off after its first step. Another call begins another run; --resume goes on, once."""
+    train = (*TRAIN, "--data", "own", "--few", "--pairs-per-step", "1", "--rank", "2", "--start", "none")
+    with monkeypatch.context() as patch:
+        patch.setattr("huvidpo.training.preference.CHECKPOINT_EVERY", 1)
+        patch.setattr("huvidpo.learning_commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # beside others a test process ignores it
+        try:
+            code, out, err = run(*train, "--steps", "2")
+        finally:
+            signal.signal(signal.SIGINT, before)
+    folder = home() / "runs" / "pocket" / "horse" / "dpo-1"
+    assert (code, out) == (130, "") and f"Learning in {folder}.\n" in err and (folder / "training.pt").is_file()
+    code, out, err = run(*train, "--steps", "1", "--json")
+    assert code == 0 and json.loads(out)["name"] == "dpo-2", err
+    code, _, err = run(*train, "--steps", "3", "--resume")
+    assert code == 2 and "begun with other steps" in err
+    code, out, err = run(*train, "--steps", "2", "--resume", "--json")
+    assert code == 0 and json.loads(out)["name"] == "dpo-1" and json.loads(out)["card"]["steps"] == 2, err
+    code, _, err = run(*train, "--steps", "2", "--resume")
+    assert code == 2 and "There is no unfinished run" in err
+
+
+def test_a_run_of_the_page_keeps_its_name(run, own_clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clips' latents are missing, so that nothing is trained; the folder was made by then."""
+    page = home() / "runs" / "pocket" / "horse" / "dpo-1"
+    page.mkdir(parents=True)
+    (page / "run.json").write_text("{}")
+    (own_clips / "chosen" / "x.mp4").write_bytes(b"no clip")
+    code, _, err = run(*TRAIN, "--data", "own", *SHORT, "--start", "none")
+    assert code == 2 and f"Learning in {page.with_name('dpo-2')}." in err
+
+
+@pytest.fixture
+def scored_clips(run) -> Path:
+    """Eight clips with scores of their own."""
+    folder = Path("scored").resolve()
+    folder.mkdir()
+    for i in range(8):
+        write_clip(folder / f"{i}.mp4", 20 + 20 * i, 1 + i % 3)
+    rows = [{"video": f"{i}.mp4", "score": i} for i in range(8)]
+    (folder / "scores.json").write_text(json.dumps(rows))
+    return folder
+
+
+def test_eight_scored_clips_are_enough(run, scored_clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paper's smallest set: four pairs. What is missing then are the weights; with seven clips, a clip."""
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "nowhere")
+    assert "weights are missing" in run(*TRAIN, "--data", "scored")[2]
+    rows = json.loads((scored_clips / "scores.json").read_text())
+    (scored_clips / "scores.json").write_text(json.dumps(rows[:7]))
+    assert "6 usable scored clips are too few" in run(*TRAIN, "--data", "scored")[2]
+
+
+@pytest.mark.slow
+def test_the_published_preset_pairs_all_with_all(run, scored_clips: Path) -> None:
+    """C(8, 2) = 28 pairs, without a flag."""
+    release = ("--preset", "huvidpo-release", "--steps", "1", "--rank", "2", "--start", "none", "--json")
+    code, out, err = run(*TRAIN, "--data", "scored", *release)
+    assert code == 0 and json.loads(out)["card"]["examples"] == 28, err
 
 
 def rated_pairs(store: RatingStore, folder: Path, count: int) -> list[Rating]:
@@ -164,6 +229,8 @@ def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapt
         True,
     )
     assert run("promote", "dpo-1")[0] == 0 and find_adapter("pocket", "horse", "").name == "dpo-1"
+    (promoted,) = (row for row in read_promotions("pocket", "horse") if row["name"] == "dpo-1")
+    assert promoted["verdict"]["wins"] == 14 and promoted["verdict"].items() <= row.items()
     assert run("promote", "gallop", "--force")[0] == 0
     assert json.loads(run("rollback", "--category", "horse", "--json")[1])["default"] == "dpo-1"
 

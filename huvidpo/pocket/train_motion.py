@@ -32,6 +32,10 @@ START_FILE = "motion-start.safetensors"
 FIRST_SEED = 500_000  # of the few-shot clips
 START = MotionSettings(steps=4000, learning_rate=1e-3, optimizer="muon", average_decay=0.995)
 CATEGORY = MotionSettings(steps=800, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
+SHARED = f"motion trained on the {CLIPS} clips of each of the eight actions together"
+# What was adopted is this stage's own work of another day, so it goes back to such a start too: a card that names this
+# action's clips alone would not be the whole truth.
+ADOPTED_START = f"this action's weights until then, which go back to {SHARED}"
 
 
 def few_shot_seeds(action: str, count: int = CLIPS) -> list[int]:
@@ -126,7 +130,7 @@ def train_category(
         "status": "default",
         "clips": CLIPS,
         "clip_seeds": few_shot_seeds(action),
-        "start": "motion trained on the clips of all eight actions" if shared else "this action's weights until then",
+        "start": SHARED if shared else ADOPTED_START,
         "steps": record.step if record else settings.steps,
         "learning_rate": settings.learning_rate,
         "seed": settings.seed,

@@ -40,7 +40,7 @@ def read_own_clips(folder: Path, objective: str, prompt: str, every_pair: bool, 
         clips, scores = read_scores(folder / "scores.json")
         pairs, ties = scored_pairs(clips, scores, prompt, every_pair, seed)
         left_out = {"a tie": ties} if ties else {}
-        return TrainingSet(pairs, left_out=left_out, sources_sha256=files_sha256(pairs))
+        return TrainingSet(pairs, left_out=left_out, sources_sha256=files_sha256(pairs), scored=True)
     return read_pairs(folder, prompt)
 
 
@@ -157,6 +157,12 @@ def files_sha256(examples: Sequence[TrainingPair | JudgedClip]) -> str:
         for path in (example.winner, example.loser) if pair else (example.clip,):
             digest.update(file_sha256(path).encode())
     return digest.hexdigest()
+
+
+def real_sha256(real: Sequence[tuple[Path, str]]) -> str:
+    """The sha256 of real clips and their prompts in their order, wherever the files lie; "" without any."""
+    rows = [[prompt, file_sha256(path)] for path, prompt in real]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest() if rows else ""
 
 
 def file_sha256(path: Path) -> str:

@@ -61,14 +61,21 @@ class TrainingSet:
     ratings: int = 0
     raters: int = 0
     agreement: float = -1.0  # share of votes that agree with their pair's verdict; -1 without a pair of several votes
+    scored: bool = False  # its pairs are drawn among clips with scores: these are what was judged
 
     def __len__(self) -> int:
         return len(self.pairs) or len(self.clips)
 
+    @property
+    def judged(self) -> int:
+        """How much was judged: the examples, or of pairs among scored clips those clips, each once."""
+        clips = {clip for pair in self.pairs for clip in (pair.winner, pair.loser)}
+        return len(clips) if self.scored else len(self)
+
 
 def missing_examples(examples: TrainingSet) -> int:
-    """How many more examples there should be before training is worth its time."""
-    return max(0, MIN_EXAMPLES - len(examples))
+    """How many more examples, or scored clips, there should be before training is worth its time."""
+    return max(0, MIN_EXAMPLES - examples.judged)
 
 
 def training_set(
@@ -108,6 +115,7 @@ def training_set(
         ratings=len(rows),
         raters=len({vote.rater for vote in rows}),
         agreement=agreement(used),
+        scored=objective != "kto" and bool(used) and all(votes[0].pair.origin == "scores" for votes in used),
     )
 
 

@@ -10,7 +10,9 @@ MAX_WINNER_DRIFT = 0.03
 EXPLODED = 20.0  # times the usual gradient norm
 MIN_MOTION = 0.75  # of the motion before training
 
-Row = dict[str, float]  # PreferenceRecord.to_row()
+NO_NUMBERS = "The gradients are no longer numbers."
+
+Row = dict[str, float | None]  # PreferenceRecord.to_row(); None where a step had nothing to measure
 
 
 def reason_to_stop(rows: list[Row]) -> str:
@@ -20,9 +22,8 @@ def reason_to_stop(rows: list[Row]) -> str:
     likely, as long as the loser does so faster, and then clips fall apart. Motion is that of the validation clips,
     twice in a row.
     """
-    last = rows[-1]
-    if not (math.isfinite(last["loss"]) and math.isfinite(last["gradient_norm"])):
-        return "The gradients are no longer numbers."
+    if is_broken(rows[-1]):
+        return NO_NUMBERS
     norms = [row["gradient_norm"] for row in rows]
     if len(norms) > PATIENCE and min(norms[-3:]) > EXPLODED * median(norms[:-3]):
         return f"The gradients exploded: three steps in a row were over {EXPLODED:g} times the usual norm."
@@ -32,10 +33,25 @@ def reason_to_stop(rows: list[Row]) -> str:
             f"The winners are getting less likely too: in the last {PATIENCE} steps their error was {drift:.1%} "
             "above the reference's. A larger beta, a smaller learning rate or a stronger winner anchor holds them."
         )
-    motion = [row["motion"] for row in rows if row["motion"] >= 0]
+    motion = measured_motion(rows)
     if len(motion) >= 2 and max(motion[-2:]) < MIN_MOTION:
         return f"The clips are losing their motion: {motion[-1]:.0%} of what it was before training."
     return ""
+
+
+def is_broken(row: Row) -> bool:
+    """Whether a step's loss or gradient is no number: no weights may come of it, guard or not."""
+    return not all(row[name] is not None and math.isfinite(row[name]) for name in ("loss", "gradient_norm"))
+
+
+def measured_motion(rows: list[Row]) -> list[float]:
+    """The motion of the validation clips, each time that it was measured."""
+    return [row["motion"] for row in rows if row["motion"] >= 0]
+
+
+def has_lost_motion(rows: list[Row]) -> bool:
+    """Whether validation clips had lost their motion when they were last looked at."""
+    return any(motion < MIN_MOTION for motion in measured_motion(rows)[-1:])
 
 
 def winner_drift(rows: list[Row]) -> float:
@@ -47,9 +63,10 @@ def winner_drift(rows: list[Row]) -> float:
 
 
 def share_of_drift(rows: list[Row]) -> float:
-    """The winners' mean drift over these steps as a share of the reference's error."""
-    error = mean(row["winner_error"] - row["winner_drift"] for row in rows)
-    return mean(row["winner_drift"] for row in rows) / error if error > 0 else 0.0
+    """The winners' mean drift over those of these steps that had any, as a share of the reference's error."""
+    known = [row for row in rows if row["winner_error"] is not None]
+    error = mean(row["winner_error"] - row["winner_drift"] for row in known) if known else 0.0
+    return mean(row["winner_drift"] for row in known) / error if error > 0 else 0.0
 
 
 def recent_loss(rows: list[Row]) -> float:

@@ -6,6 +6,7 @@
 Reading order of a step: examples.draw_batch, preference_step.accumulate_gradients, losses.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,24 +14,33 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import EncodedExamples, draw_batch
-from huvidpo.training.guard import MAX_WINNER_DRIFT, Row, reason_to_stop, recent_loss, winner_drift
-from huvidpo.training.loop import Clock, learning_rate_factor, load_state, save_atomically
+from huvidpo.training.guard import NO_NUMBERS, Row, is_broken, reason_to_stop
+from huvidpo.training.loop import Clock, learning_rate_factor
 from huvidpo.training.losses import next_reference_point
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, examples_per_step, total_steps
+from huvidpo.training.preference_state import Checkpoint, RunState, keep_best
 from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
-from huvidpo.training.processes import largest_over_processes, process_number, sum_gradients, sum_over_processes
+from huvidpo.training.processes import (
+    copied_from_first,
+    largest_over_processes,
+    process_number,
+    sum_gradients,
+    sum_over_processes,
+)
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 
-CHECKPOINT = "training.pt"
 CHECKPOINT_EVERY = 25  # steps
-FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
 
 
 @dataclass(frozen=True)
 class PreferenceRecord:
-    """One optimizer step as the caller logs, plots or prints it; the numbers are those of `NUMBERS`."""
+    """One optimizer step as the caller logs, plots or prints it; the numbers are those of `NUMBERS`.
+
+    A number is NaN where the step had nothing to measure it on: kto's steps may be without good clips, or bad ones.
+    """
 
     step: int  # 1-based
     steps: int
@@ -49,22 +59,9 @@ class PreferenceRecord:
     stopped: str = ""  # why the run ended before its time
 
     def to_row(self) -> Row:
-        """Plain numbers for a line of JSON, without the words."""
-        return {name: value for name, value in asdict(self).items() if name != "stopped"}
-
-
-@dataclass
-class RunState:
-    """What a checkpoint holds beside weights and optimizer."""
-
-    step: int = 0
-    rows: list[Row] | None = None
-    reference_point: float = 0.0  # kto's z0
-    known: Tensor | None = None  # reference errors (examples, draws, members, f-1), NaN where not known yet
-    best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss without drifted winners; first, the start
-    best_step: int = 0
-    best_loss: float = float("inf")
-    stopped: str = ""
+        """Plain numbers for a line of JSON, without the words; what is no number, which JSON lacks, is None."""
+        numbers = {name: value for name, value in asdict(self).items() if name != "stopped"}
+        return {name: value if math.isfinite(value) else None for name, value in numbers.items()}
 
 
 def train_preference(
@@ -82,43 +79,35 @@ def train_preference(
     `start` is the starting adapter's own LoRA file, if it has one: it is the reference then, and learning goes on from
     it. `identity` names examples and start. A run found in `work` goes on, with the same weights in the end, to the
     bit on a CPU, as one that was never interrupted (but for `minutes`). `validate(step)` gives the share of motion
-    left on validation clips. At the end the UNet holds the trained LoRA: the last one, or the best (at worst the one
-    it began with) when the guard stopped the run. Raises ValueError for settings out of range, and for a checkpoint of
-    another run.
+    left on validation clips; of several processes the first one's counts. At the end the UNet holds the trained LoRA:
+    the last one, or the best (at worst the one it began with) when the guard stopped the run. Without the guard a run
+    stops all the same when its numbers are none, with the weights of the step before. Raises ValueError for settings
+    out of range, and for a checkpoint of another run.
     """
     check_settings(settings)
     unet = pipeline.unet
-    trained = list(add_policy(unet, settings.rank, settings.alpha, settings.dropout, settings.seed, start).values())
-    if unet.device.type == "cuda":
-        unet.enable_gradient_checkpointing()
-    optimizer = torch.optim.AdamW(trained, eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
+    optimizer = policy_optimizer(unet, settings, start)
     clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
     run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
-    checkpoint = Checkpoint(work, pipeline, optimizer, settings, identity)
+    checkpoint = Checkpoint(work, unet, optimizer, settings, identity)
     checkpoint.load(run, clock)
-    if not settings.guard:
+    if not settings.guard and run.stopped != NO_NUMBERS:
         run.stopped = ""
     progress = largest_over_processes(clock.progress(run.step), unet.device)
     while progress < 1 and not run.stopped:
         rate = settings.learning_rate * learning_rate_factor(progress, settings.warmup, settings.decay)
         numbers = one_step(pipeline, encoded, settings, num_frames, run)
-        norm = apply_gradients(optimizer, trained, rate, settings.gradient_clip)
+        norm = apply_gradients(optimizer, rate, settings.gradient_clip, numbers["loss"])
         run.step += 1
         motion = -1.0
         if validate is not None and run.step % settings.validate_every == 0:
-            motion = validate(run.step)
-        record = PreferenceRecord(
-            step=run.step,
-            steps=clock.steps,
-            **numbers,
-            gradient_norm=norm,
-            learning_rate=rate,
-            seconds_left=clock.seconds_left(run.step),
-            motion=motion,
-        )
+            motion = copied_from_first(validate(run.step))
+        taken = {"gradient_norm": norm, "learning_rate": rate, "motion": motion}
+        left = clock.seconds_left(run.step)
+        record = PreferenceRecord(step=run.step, steps=clock.steps, seconds_left=left, **numbers, **taken)
         run.rows.append(record.to_row())
         progress = largest_over_processes(clock.progress(run.step), unet.device)
-        run.stopped = reason_to_stop(run.rows) if settings.guard else ""
+        look_out(unet, run, settings.guard)
         if run.step % CHECKPOINT_EVERY == 0 or progress >= 1 or run.stopped:
             keep_best(unet, run)
             checkpoint.save(run, clock)
@@ -131,6 +120,23 @@ def train_preference(
     if run.stopped:
         load_lora(unet, run.best)
     unet.requires_grad_(False).eval()
+
+
+def policy_optimizer(unet: VideoUNet, settings: PreferenceSettings, start: Path | None) -> torch.optim.AdamW:
+    """Puts the LoRA that will learn onto the UNet; gives the optimizer of its parameters."""
+    trained = add_policy(unet, settings.rank, settings.alpha, settings.dropout, settings.seed, start)
+    if unet.device.type == "cuda":
+        unet.enable_gradient_checkpointing()
+    return torch.optim.AdamW(trained.values(), eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
+
+
+def look_out(unet: VideoUNet, run: RunState, guard: bool) -> None:
+    """Says in the run's state whether it should stop: as the guard has it, or without one when numbers are none."""
+    if guard:
+        run.stopped = reason_to_stop(run.rows)
+    elif is_broken(run.rows[-1]):
+        run.stopped = NO_NUMBERS
+        run.best, run.best_step = lora_state(unet), run.step - 1  # that step was not taken
 
 
 def one_step(
@@ -168,20 +174,34 @@ def one_step(
             remember(run.known, batch.draws, errors.cpu())
         sums += torch.tensor([found[name] for name in NUMBERS], dtype=torch.float64).T
     sums = sum_over_processes(sums.float().to(unet.device)).double().cpu()
-    numbers = {name: float(sums[0, i] / sums[1, i].clamp(min=1e-9)) for i, name in enumerate(NUMBERS)}
+    numbers = means(sums)
     if settings.objective == "kto":
         reward = -(sums[0, NUMBERS.index("winner_drift")] + sums[0, NUMBERS.index("loser_drift")]) / count
         run.reference_point = next_reference_point(run.reference_point, reward)
     return numbers
 
 
-def apply_gradients(optimizer: torch.optim.Optimizer, trained: list[nn.Parameter], rate: float, clip: float) -> float:
-    """Sums the gradient over all processes, clips its norm, takes one step; gives the norm before clipping."""
+def means(sums: Tensor) -> dict[str, float]:
+    """NUMBERS from their sums and weights (2 n); NaN without weight, but 0 for a loss that nothing was asked of."""
+    found = {
+        name: float(total / weight) if weight != 0 else math.nan
+        for name, total, weight in zip(NUMBERS, *sums, strict=True)
+    }
+    return found if sums[1, NUMBERS.index("loss")] != 0 else found | {"loss": 0.0}
+
+
+def apply_gradients(optimizer: torch.optim.Optimizer, rate: float, clip: float, loss: float) -> float:
+    """Sums the gradient over all processes, clips its norm, takes one step; gives the norm before clipping.
+
+    The weights stay as they are when the loss or the norm is no number: there would be no way back.
+    """
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     sum_gradients(trained)
     norm = float(nn.utils.clip_grad_norm_(trained, clip))
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
+    if math.isfinite(norm) and math.isfinite(loss):
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return norm
 
@@ -211,61 +231,3 @@ def remember(known: Tensor, draws: tuple[tuple[int, int], ...], errors: Tensor) 
     """Keeps the reference errors (members b, f-1) of draws."""
     for (example, number), row in zip(draws, errors.unflatten(0, (-1, len(draws))).unbind(1), strict=True):
         known[example, number] = row
-
-
-def keep_best(unet: nn.Module, run: RunState) -> None:
-    """Takes the LoRA as it is for the best if its recent loss is the lowest so far and winners have not drifted."""
-    loss = recent_loss(run.rows)
-    if not run.stopped and loss < run.best_loss and winner_drift(run.rows) <= MAX_WINNER_DRIFT:
-        run.best, run.best_step, run.best_loss = lora_state(unet), run.step, loss
-
-
-class Checkpoint:
-    """A run's file: LoRA, optimizer, log, place in the sequence of examples. Randomness follows from that place."""
-
-    def __init__(
-        self,
-        work: Path,
-        pipeline: ImageToVideoPipeline,
-        optimizer: torch.optim.Optimizer,
-        settings: PreferenceSettings,
-        identity: str,
-    ):
-        self.path, self.unet, self.optimizer = work / CHECKPOINT, pipeline.unet, optimizer
-        kept = {name: value for name, value in asdict(settings).items() if name not in FREE_TO_CHANGE}
-        self.identity = {"examples and start": identity} | kept
-
-    def save(self, run: RunState, clock: Clock) -> None:
-        """Writes the old state or the new one, whole; of several processes the first does it."""
-        if process_number()[0] == 0:
-            state = vars(run) | {"seconds": clock.seconds(), "identity": self.identity}
-            state |= {"weights": lora_state(self.unet), "optimizer": self.optimizer.state_dict()}
-            save_atomically(state, self.path)
-
-    def load(self, run: RunState, clock: Clock) -> None:
-        """Brings everything back where there is a file. ValueError when it is that of another run."""
-        if (state := load_state(self.path)) is None:
-            return
-        changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
-        if changed:
-            raise ValueError(
-                f"The run in {self.path.parent} was begun with other {changed[0].replace('_', ' ')}; "
-                "choose another folder, or continue with what it was begun with."
-            )
-        load_lora(self.unet, state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        clock.spent = state["seconds"]
-        for name in vars(run):
-            setattr(run, name, state[name])
-
-
-def best_step(work: Path) -> tuple[list[Row], str, int]:
-    """The rows of a run's last checkpoint, why it stopped ("" if it did not), and the step of its best weights."""
-    state = load_state(work / CHECKPOINT) or {"rows": [], "stopped": "", "best_step": 0}
-    return state["rows"], state["stopped"], state["best_step"]
-
-
-def read_log(work: Path) -> list[Row]:
-    """The rows of the steps that a run's last checkpoint holds; none where there is no checkpoint."""
-    state = load_state(work / CHECKPOINT)
-    return state["rows"] if state else []

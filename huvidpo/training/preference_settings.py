@@ -75,6 +75,8 @@ PRESETS = {
     ),
 }
 
+PAIRS_ALL = ("huvidpo-release",)  # presets that pair scored clips all with all; the others pair each once
+
 
 def preset_settings(preset: str, objective: str, learning_rate: float | None = None) -> PreferenceSettings:
     """The settings of a preset for an objective, at a backbone's own learning rate where the preset leaves it open.
@@ -109,13 +111,16 @@ RANGES = {
     "minutes": (1e-3, 1e5),
     "rank": (1, 256),
     "alpha": (1e-3, 1e4),
+    "adam_epsilon": (1e-12, 1.0),
+    "weight_decay": (0.0, 1.0),
     "gradient_clip": (1e-6, 1e6),
     "pairs_per_step": (1, 1024),
     "pairs_at_once": (1, 1024),
     "draws_per_pair": (0, 1000),
     "validate_every": (1, MAX_STEPS),
     "seed": (0, 2**31 - 1),
-    **dict.fromkeys(("dropout", "caption_dropout", "warmup", "decay", "winner_anchor", "real_anchor"), (0.0, 1.0)),
+    **dict.fromkeys(("dropout", "caption_dropout", "warmup", "decay"), (0.0, 1.0)),
+    **dict.fromkeys(("winner_anchor", "real_anchor", "safe_loser"), (0.0, 1.0)),
 }
 
 

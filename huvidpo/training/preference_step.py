@@ -1,6 +1,6 @@
 """One batch of preferences -> gradients and numbers. Knows the network and the losses, nothing of files or loops."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -58,19 +58,12 @@ def accumulate_gradients(
     `total_weight` is that of the whole step over all batches and processes (see `batch_weight`). `reference_errors`
     (m f-1), where they are known already, save the reference's forward pass; the given ones are given back.
     """
-    noisy = with_first_frame(scheduler.add_noise(batch.latents, batch.noise, batch.timesteps), batch.latents[:, :, 0])
-    target = denoising_target(scheduler, batch.latents, batch.noise, batch.timesteps)
-    judged = len(noisy) - batch.real  # real clips have no reference
+    residuals = denoiser(unet, scheduler, batch, settings.autocast)
+    clips, judged = len(batch.latents), len(batch.latents) - batch.real  # real clips have no reference
 
-    def residuals(clips: slice) -> Tensor:
-        """prediction - target of some clips, (m c f-1 h w): frame 0 was given, not predicted."""
-        with mixed_precision(unet.device.type, settings.autocast):
-            prediction = unet(noisy[clips], batch.timesteps[clips], batch.text[clips]).sample
-        return (prediction.float() - target[clips])[:, :, 1:]
-
-    def policy(clips: slice) -> Tensor:
-        with own_dropout(unet, settings, batch, clips):
-            return residuals(clips)
+    def policy(part: slice) -> Tensor:
+        with own_dropout(unet, settings, batch, part):
+            return residuals(part)
 
     apart = settings.members == "apart"
     if reference_errors is None:
@@ -79,7 +72,7 @@ def accumulate_gradients(
             reference_errors = torch.cat([frame_errors(residuals(part)) for part in parts])
     if apart:
         with torch.no_grad():
-            all_residuals = torch.cat([policy(part) for part in one_by_one(len(noisy))])
+            all_residuals = torch.cat([policy(part) for part in one_by_one(clips)])
     else:
         all_residuals = policy(slice(None))
     errors = frame_errors(all_residuals)
@@ -90,9 +83,22 @@ def accumulate_gradients(
     if apart:
         # The exact gradient with the activations of one clip at a time: the loss depends on the network through the
         # errors alone, and its derivative by each of them is known now.
-        for part in one_by_one(len(noisy)):
+        for part in one_by_one(clips):
             frame_errors(policy(part)).backward(errors.grad[part])
     return result.sums, reference_errors.detach()
+
+
+def denoiser(unet: VideoUNet, scheduler: DDIMScheduler, batch: Batch, autocast: bool) -> Callable[[slice], Tensor]:
+    """Gives prediction - target of some of the batch's clips, (m c f-1 h w): frame 0 was given, not predicted."""
+    noisy = with_first_frame(scheduler.add_noise(batch.latents, batch.noise, batch.timesteps), batch.latents[:, :, 0])
+    target = denoising_target(scheduler, batch.latents, batch.noise, batch.timesteps)
+
+    def residuals(clips: slice) -> Tensor:
+        with mixed_precision(unet.device.type, autocast):
+            prediction = unet(noisy[clips], batch.timesteps[clips], batch.text[clips]).sample
+        return (prediction.float() - target[clips])[:, :, 1:]
+
+    return residuals
 
 
 def frame_errors(residuals: Tensor) -> Tensor:
@@ -133,26 +139,15 @@ def outcome(
     if settings.safe_loser is not None:
         scale = loser_scale(*residuals[:judged].chunk(2), settings.safe_loser, swap)
         loser = losses.scale_gradient(loser, scale)
-    anchor = losses.anchor_weight(settings.winner_anchor, settings.beta)
-    if dense:
-        weights = batch.labels.abs()
-        terms = losses.dense_dpo(winner, loser, reference_w, reference_l, weights, settings.beta)
-        values = terms.loss + anchor * losses.winner_penalty(winner, reference_w) * weights
-    else:
-        winner, loser, reference_w, reference_l = (x.mean(dim=1) for x in (winner, loser, reference_w, reference_l))
-        weights = torch.ones_like(winner)
-        if settings.objective == "ipo":
-            real, strengths = policy[judged:].mean(dim=1), (settings.winner_anchor, settings.real_anchor)
-            terms = losses.iterative_preference(
-                winner, loser, reference_w, reference_l, real, settings.beta, *strengths
-            )
-            values = terms.loss
-        else:
-            terms = PAIRED[settings.objective](winner, loser, reference_w, reference_l, settings.beta)
-            values = terms.loss + anchor * losses.winner_penalty(winner, reference_w)
+    errors = (winner, loser, reference_w, reference_l)
+    if not dense:
+        errors = tuple(error.mean(dim=1) for error in errors)
+    winner, loser, reference_w, reference_l = errors
+    weights = batch.labels.abs() if dense else torch.ones_like(winner)
+    terms = paired_terms(errors, weights, policy[judged:], settings)
     drift_w, drift_l = winner - reference_w, loser - reference_l
     columns = {
-        "loss": values,
+        "loss": terms.loss,
         "margin": terms.inside,
         "accuracy": (terms.inside > 0).float() + 0.5 * (terms.inside == 0).float(),
         "winner_error": winner,
@@ -161,7 +156,26 @@ def outcome(
         "loser_drift": drift_l,
         "loser_dominant": (drift_l.abs() > drift_w.abs()).float(),
     }
-    return Outcome(values, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
+    return Outcome(terms.loss, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
+
+
+def paired_terms(
+    errors: tuple[Tensor, ...], weights: Tensor, real: Tensor, settings: PreferenceSettings
+) -> losses.PreferenceTerms:
+    """The objective with its anchor on winner's and loser's errors, the policy's and the reference's.
+
+    Errors and weights are (b,), for dense (b f); the policy's errors on real clips (b f).
+    """
+    if settings.objective == "ipo":
+        strengths = (settings.winner_anchor, settings.real_anchor)
+        return losses.iterative_preference(*errors, real.mean(dim=1), settings.beta, *strengths)
+    winner, _, reference_w, _ = errors
+    anchor = losses.anchor_weight(settings.winner_anchor, settings.beta) * losses.winner_penalty(winner, reference_w)
+    if settings.objective == "dense":
+        terms = losses.dense_dpo(*errors, weights, settings.beta)
+        return terms._replace(loss=terms.loss + anchor * weights)
+    terms = PAIRED[settings.objective](*errors, settings.beta)
+    return terms._replace(loss=terms.loss + anchor)
 
 
 def exchanged(a: Tensor, b: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:

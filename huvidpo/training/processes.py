@@ -65,6 +65,15 @@ def copy_from_first(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor.detach(), src=0)
 
 
+def copied_from_first(value: Item) -> Item:
+    """The first process's plain value (a number, a name) in all of them: what they found out may differ, not more."""
+    if process_number()[1] == 1:
+        return value
+    held = [value]
+    dist.broadcast_object_list(held, src=0)
+    return held[0]
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Sums the gradients of all processes into each one's; a parameter without a gradient counts as zero."""
     if process_number()[1] > 1:

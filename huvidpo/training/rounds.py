@@ -24,6 +24,7 @@ from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.preferences.gate import motion_share, reason_against, votes_needed
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.statistics import wilson_interval
@@ -113,7 +114,8 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
 def check_same_plan(plan: RoundsPlan) -> None:
     """ValueError when the folder of `plan` holds rounds of another one; more rounds may be asked for."""
     start = plan.start.revision() if plan.start else "none"
-    named = (plan.category, plan.critic, plan.held_out, plan.pairs, plan.unseen, start, len(plan.real))
+    real = real_sha256(plan.real) or 0
+    named = (plan.category, plan.critic, plan.held_out, plan.pairs, plan.unseen, start, real)
     text = json.dumps([named, asdict(plan.settings)], sort_keys=True)
     path = plan.work / "plan.json"
     if path.is_file() and path.read_text() != text:

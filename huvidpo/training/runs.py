@@ -10,15 +10,23 @@ from pathlib import Path
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.memory import explained
+from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.examples import encode_examples
 from huvidpo.training.guard import Row
-from huvidpo.training.preference import PreferenceRecord, best_step, read_log, train_preference
+from huvidpo.training.preference import PreferenceRecord, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, total_steps
+from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.processes import process_number
-from huvidpo.training.reference import lora_rank_and_alpha
+from huvidpo.training.reference import TARGETS, lora_rank_and_alpha
+from huvidpo.training.run_folders import mark_finished
 from huvidpo.training.strength import CLIPS, Measuring, Strength, settle_strength
 from huvidpo.training.validation import Validation
+
+NO_ROOM = (
+    "The GPU ran out of memory while learning from pairs: take --members apart, which learns the same with about half "
+    "of the memory, or use a larger GPU."
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +45,9 @@ class RunPlan:
     motion_clips: int = CLIPS  # whose motion decides how strong the adapter may be (with `settings.guard`); 0 for none
 
     def identity(self) -> str:
-        """Names the examples and the start: a run goes on only with the same ones."""
+        """Names the examples, the real clips and the start: a run goes on only with the same ones."""
         start = self.start.revision() if self.start else "none"
-        return f"{self.examples.sources_sha256} {len(self.real)} {start}"
+        return f"{self.examples.sources_sha256} {real_sha256(self.real) or 0} {start}"
 
 
 def fitted_to_start(settings: PreferenceSettings, start: Adapter | None) -> PreferenceSettings:
@@ -58,27 +66,14 @@ def train_plan(
     What a slice has learned is kept when it ends: the next one goes on there. ValueError for clips that cannot be
     read, settings out of range, or a folder that holds another run. Closing the generator ends the slice.
     """
-    deadline = time.monotonic() + seconds
-    preset, pipeline = backbone.preset, backbone.video
-    size = (preset.num_frames, preset.width, preset.height)
-    with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
+    deadline, unet = time.monotonic() + seconds, backbone.video.unet
+    no_room = NO_ROOM if plan.settings.members == "together" else ""
+    with backbone.lock, explained(backbone.memory, backbone.memory_modes(), no_room):
         try:
             backbone.take_turn(backbone.video)
-            apply_adapter(pipeline.unet, plan.start, backbone.still_motion)
-            start = learned_before(plan.start)
-            pipeline.unet.unload_lora()
-            encoded = encode_examples(pipeline, plan.examples, plan.real, size, plan.work / "latents")
-            records = train_preference(
-                pipeline,
-                encoded,
-                plan.settings,
-                plan.work,
-                preset.num_frames,
-                plan.identity(),
-                start,
-                validation_of(backbone, plan, "clips", plan.validation_clips) if plan.validation_clips else None,
-            )
-            with closing(records):
+            apply_adapter(unet, plan.start, backbone.still_motion)
+            unet.unload_lora()
+            with closing(steps_of(backbone, plan)) as records:
                 for record in records:
                     yield record
                     if time.monotonic() >= deadline and not is_over(record):
@@ -86,7 +81,8 @@ def train_plan(
             strength = Strength(1.0, -1.0)
             if plan.settings.guard and plan.motion_clips:
                 measured = validation_of(backbone, plan, "strength", plan.motion_clips)
-                for strength in settle_strength(pipeline.unet, start, measured, len(read_log(plan.work))):
+                steps = len(run_outcome(plan.work).rows)
+                for strength in settle_strength(unet, learned_before(plan.start), measured, steps):
                     if isinstance(strength, Measuring):
                         yield strength
                         if time.monotonic() >= deadline:
@@ -94,8 +90,20 @@ def train_plan(
             if process_number()[0] == 0:
                 yield save_run(backbone, plan, strength)
         finally:
-            pipeline.unet.disable_gradient_checkpointing()
-            apply_adapter(pipeline.unet, None, backbone.still_motion)
+            unet.disable_gradient_checkpointing()
+            apply_adapter(unet, None, backbone.still_motion)
+
+
+def steps_of(backbone: LoadedBackbone, plan: RunPlan) -> Iterator[PreferenceRecord]:
+    """The training of a plan, on a UNet that has the start's motion: its clips encoded, then step after step."""
+    preset = backbone.preset
+    size = (preset.num_frames, preset.width, preset.height)
+    encoded = encode_examples(backbone.video, plan.examples, plan.real, size, plan.work / "latents")
+    validate = validation_of(backbone, plan, "clips", plan.validation_clips) if plan.validation_clips else None
+    start = learned_before(plan.start)
+    return train_preference(
+        backbone.video, encoded, plan.settings, plan.work, preset.num_frames, plan.identity(), start, validate
+    )
 
 
 def validation_of(backbone: LoadedBackbone, plan: RunPlan, folder: str, count: int) -> Validation:
@@ -119,20 +127,24 @@ def is_over(record: PreferenceRecord) -> bool:
 
 def save_run(backbone: LoadedBackbone, plan: RunPlan, strength: Strength) -> Adapter:
     """Saves the adapter that the UNet holds at the end of a run, with its card."""
-    return save_preference_adapter(backbone.video.unet, plan.out, run_card(backbone, plan, strength))
+    saved = save_preference_adapter(backbone.video.unet, plan.out, run_card(backbone, plan, strength))
+    mark_finished(plan.work)
+    return saved
 
 
 def run_card(backbone: LoadedBackbone, plan: RunPlan, strength: Strength) -> dict[str, object]:
     """What the adapter's card says: what was learned, from what, how, and how it ended."""
-    rows, stopped, best = best_step(plan.work)
+    outcome = run_outcome(plan.work)
     chosen = {name: value for name, value in asdict(plan.settings).items() if value is not None}
     return {
         **chosen,
         "backbone": backbone.preset.name,
+        "backbone_revision": backbone.revision(),
         "category": plan.category,
         "parent": plan.start.name if plan.start else "none",
         "parent_revision": plan.start.revision() if plan.start else "",
         "preset": plan.preset,
+        "target_modules": list(TARGETS),  # of the LoRA: all attention, over space, text and time
         "examples": len(plan.examples),
         "left_out": plan.examples.left_out,
         "sources_sha256": plan.examples.sources_sha256,
@@ -140,17 +152,21 @@ def run_card(backbone: LoadedBackbone, plan: RunPlan, strength: Strength) -> dic
         "raters": plan.examples.raters,
         "agreement": plan.examples.agreement,
         "real_clips": len(plan.real),
-        "steps": best if stopped else len(rows),
+        "real_sha256": real_sha256(plan.real),
+        "steps": outcome.step,
         "planned_steps": total_steps(plan.settings, len(plan.examples)),
-        "stopped_because": stopped,
+        "stopped_because": outcome.stopped,
         "strength": strength.value,
         "motion": round(strength.motion, 4),
-        **last_numbers(rows),
+        **last_numbers(outcome.rows),
     }
 
 
-def last_numbers(rows: list[Row]) -> dict[str, float]:
-    """Means over the last tenth of a run, as `final_margin` and so on."""
+def last_numbers(rows: list[Row]) -> dict[str, float | None]:
+    """Means over the last tenth of a run, as `final_margin` and so on; None for what was not measured there."""
     last = rows[-max(1, len(rows) // 10) :]
-    names = ("loss", "margin", "accuracy", "winner_drift", "loser_drift")
-    return {f"final_{name}": round(sum(row[name] for row in last) / max(1, len(last)), 6) for name in names}
+    found = {}
+    for name in ("loss", "margin", "accuracy", "winner_drift", "loser_drift"):
+        known = [row[name] for row in last if row[name] is not None]
+        found[f"final_{name}"] = round(sum(known) / len(known), 6) if known else None
+    return found

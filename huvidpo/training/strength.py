@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from huvidpo.models.video_unet import VideoUNet
+from huvidpo.training.processes import copied_from_first
 from huvidpo.training.reference import load_lora, lora_state
 from huvidpo.training.validation import BEFORE, Validation
 
@@ -46,7 +47,7 @@ def settle_strength(
     learned, origin, strength = lora_state(unet), load_file(start) if start else None, 1.0
     for tries_left in reversed(range(TRIES)):
         load_lora(unet, weakened(learned, origin, strength))
-        motion = yield from measured(validation, step, strength)
+        motion = copied_from_first((yield from measured(validation, step, strength)))  # or they would part here
         if motion < 0 or motion >= KEPT_MOTION or strength == WEAKEST or not tries_left:
             break
         strength = next_strength(strength, motion)

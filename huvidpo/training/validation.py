@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.pipelines.image_to_video import ImageToVideoOutput, ImageToVideoPipeline, Recipe
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline, Recipe
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.processes import process_number
@@ -85,12 +85,7 @@ class Validation:
         steps = self.pipeline.stream(prompts, images, [SEED + i], self.recipe, frames, width, height, preview_every=0)
         *_, output = steps
         unet.train(training)
-        return finished(output)
-
-
-def finished(output: ImageToVideoOutput) -> np.ndarray:
-    """The one clip of a batch, uint8 (f h w 3)."""
-    return output.frames[0]
+        return output.frames[0]
 
 
 def validation_clips(folder: Path) -> dict[int, list[Path]]:

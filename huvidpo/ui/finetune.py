@@ -5,6 +5,7 @@ request of the visitor's own, which is what ZeroGPU counts, and a reload, a paus
 """
 
 import html
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +14,14 @@ import gradio as gr
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.takes import draw_seed
+from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import readiness
-from huvidpo.ui.learned import Learned
+from huvidpo.ui.learned import Learned, may_change
 from huvidpo.ui.making import Run, duration
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
@@ -36,7 +38,7 @@ class FinetuneTab:
     ):
         self.backbone, self.run, self.zero_gpu = backbone, run, zero_gpu
         with gr.Tab("Fine-tune", id="finetune") as self.tab:
-            self.ui = FinetuneLayout(backbone.preset)
+            self.ui = FinetuneLayout(backbone.preset, may_change())
             self.learned = Learned(self.ui.category, backbone, run, gpu_events)
         self._wire(page, gpu_events)
 
@@ -106,7 +108,7 @@ class FinetuneTab:
         with toasts():
             if not run:
                 raise ValueError("There is no unfinished run to go on with.")
-            return self.started(run) | self.drawn(run, runs.log_of(self.backbone.preset, run)[0])
+            return self.started(run) | self.drawn(run, runs.log_of(self.backbone.preset, run))
 
     def started(self, run: str) -> Changes:
         runs.read_run(self.backbone.preset, run)  # ValueError for one that is not there
@@ -124,19 +126,24 @@ class FinetuneTab:
     def on_slice(self, run: str) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
         try:
-            with toasts():
-                plan = runs.plan_of(self.backbone, run, self.zero_gpu)
-                rows, event = runs.log_of(self.backbone.preset, run)[0], None
-            for event in runs.train_slice(self.run, plan):  # has toasts of its own
-                if isinstance(event, PreferenceRecord):
-                    rows.append(event.to_row())
-                    yield self.drawn(run, rows)
-                elif isinstance(event, Measuring):
-                    text = f"{run}: measuring whether its clips still move, at {event.strength:.0%} strength"
-                    yield {self.ui.meter: meter_value(text, event.done, event.total)}
+            yield from self.one_slice(run)
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
             yield self.paused(run, f"Paused: {html.unescape(error.message)}")
-            return
+        except Exception as error:  # whatever it is: the timer would try it again and again
+            traceback.print_exc()
+            yield self.paused(run, f"Paused by an error of this program ({type(error).__name__}): try to go on.")
+
+    def one_slice(self, run: str) -> Iterator[Changes]:
+        with toasts():
+            plan = runs.plan_of(self.backbone, run, self.zero_gpu)
+            rows, event = runs.log_of(self.backbone.preset, run), None
+        for event in runs.train_slice(self.run, plan):  # has toasts of its own
+            if isinstance(event, PreferenceRecord):
+                rows.append(event.to_row())
+                yield self.drawn(run, rows)
+            elif isinstance(event, Measuring):
+                text = f"{run}: measuring whether its clips still move, at {event.strength:.0%} strength"
+                yield {self.ui.meter: meter_value(text, event.done, event.total)}
         if isinstance(event, Adapter):
             stopped = str(event.card["stopped_because"])
             reason = f" early: {stopped}" if stopped else ""
@@ -170,20 +177,22 @@ class FinetuneTab:
 
     def on_discard(self, run: str | None) -> Changes:
         with toasts():
+            if not self.learned.may_change:
+                raise ValueError("Nothing is discarded here.")
             if not run:
                 raise ValueError("There is no unfinished run to discard.")
             runs.discard(self.backbone.preset, run)
         hidden = {self.ui.plots_row: gr.Row(visible=False), self.ui.clips: gr.Row(visible=False)}
         return self.idle(f"{run} is gone.") | self.unfinished() | hidden | {self.ui.empty: gr.HTML(visible=True)}
 
-    def drawn(self, run: str, rows: list[dict[str, float]]) -> Changes:
+    def drawn(self, run: str, rows: list[Row]) -> Changes:
         """Progress, plots and the latest clips of a run."""
         if not rows:
             return {}
         ui, last = self.ui, rows[-1]
         request = runs.read_run(self.backbone.preset, run)
-        left = last["seconds_left"]
-        text = f"{run}: step {last['step']:.0f}, {last['accuracy']:.0%} right, about {duration(left)} left"
+        right = "" if last["accuracy"] is None else f"{last['accuracy']:.0%} right, "
+        text = f"{run}: step {last['step']:.0f}, {right}about {duration(last['seconds_left'])} left"
         changes = {ui.meter: meter_value(text, round(last["step"]), round(last["steps"]))}
         changes[ui.plots_row] = gr.Row(visible=True)
         changes |= {plot: plot_of(rows, lines) for plot, lines in zip(ui.plots, PLOTS.values(), strict=True)}

@@ -6,6 +6,7 @@ import pandas as pd
 from huvidpo.adapters import list_adapters
 from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES
+from huvidpo.training.guard import Row
 from huvidpo.ui.create_layout import START
 from huvidpo.ui.finetune_needs import MINUTES, OBJECTIVES
 from huvidpo.ui.finetune_runs import unfinished_runs
@@ -33,8 +34,8 @@ EMPTY = """
 class FinetuneLayout:
     """Builds the form and the view of a run inside an open tab. Its attributes are the components."""
 
-    def __init__(self, preset: Backbone):
-        self.preset = preset
+    def __init__(self, preset: Backbone, may_discard: bool):
+        self.preset, self.may_discard = preset, may_discard
         with gr.Row(elem_id="tune", equal_height=False):
             with gr.Column(elem_id="tune-form", min_width=320):
                 self._form()
@@ -65,7 +66,9 @@ class FinetuneLayout:
         with gr.Row(elem_id="tune-unfinished-row", visible=bool(names)) as self.unfinished_row:
             self.unfinished = gr.Dropdown(names, label="Unfinished runs", elem_id="tune-unfinished", scale=3)
             self.resume = gr.Button("Go on", size="md", min_width=0, elem_id="tune-resume")
-            self.discard = gr.Button("Discard", size="md", min_width=0, elem_id="tune-discard")
+            self.discard = gr.Button(
+                "Discard", size="md", min_width=0, visible=self.may_discard, elem_id="tune-discard"
+            )
 
     def _run(self) -> None:
         self.empty = gr.HTML(EMPTY, elem_id="tune-empty")
@@ -107,11 +110,14 @@ def empty_plot() -> pd.DataFrame:
     return pd.DataFrame({"step": pd.Series(dtype=int), "value": pd.Series(dtype=float), "line": pd.Series(dtype=str)})
 
 
-def plot_of(rows: list[dict[str, float]], lines: dict[str, str], points: int = 200) -> pd.DataFrame:
-    """The lines of a plot from the rows of a run, each value the mean of its neighbourhood: steps alone are noisy."""
+def plot_of(rows: list[Row], lines: dict[str, str], points: int = 200) -> pd.DataFrame:
+    """The lines of a plot from the rows of a run, each value the mean of its neighbourhood: steps alone are noisy.
+
+    A line has a gap where nothing was measured in the whole neighbourhood.
+    """
     if not rows:
         return empty_plot()
     table = pd.DataFrame(rows)
-    smooth = table[list(lines)].rolling(max(1, min(20, len(rows) // 4)), min_periods=1).mean()
+    smooth = table[list(lines)].astype(float).rolling(max(1, min(20, len(rows) // 4)), min_periods=1).mean()
     chosen = smooth.assign(step=table["step"].astype(int)).iloc[:: max(1, len(rows) // points)]
     return chosen.rename(columns=lines).melt("step", var_name="line", value_name="value")

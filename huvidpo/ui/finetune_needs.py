@@ -1,5 +1,6 @@
 """What a fine-tune needs before it begins: examples, time, memory. Knows nothing of components, or of runs on disk."""
 
+import math
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -10,11 +11,11 @@ from huvidpo.backbones import Backbone, LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
-from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
+from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS
-from huvidpo.ui.making import clip_seconds, duration
+from huvidpo.ui.making import QUOTA_FACTOR, clip_seconds, duration
 
 OBJECTIVES = {
     "dense": "The better side of each segment, or of the clip where nobody marked one (DenseDPO)",
@@ -38,19 +39,10 @@ class Readiness:
     text: str = ""  # why not
 
 
-def examples_for(
-    backbone: Backbone, category: str, objective: str, only: tuple[str, ...] | None = None
-) -> TrainingSet:
-    """What there is to learn from; `only` narrows it to the ratings of a run that has begun."""
+def examples_for(backbone: Backbone, category: str, objective: str) -> TrainingSet:
+    """What there is to learn from now."""
     with closing(RatingStore(home())) as store:
-        ratings = chosen_ratings(store, category, only)
-        return training_set(ratings, objective, backbone.name, store.video_path)
-
-
-def chosen_ratings(store: RatingStore, category: str, only: tuple[str, ...] | None) -> list[Rating]:
-    """The ratings of a category that count, all or those named."""
-    ratings = store.ratings(category)
-    return ratings if only is None else [rating for rating in ratings if rating.rating_id in set(only)]
+        return training_set(store.ratings(category), objective, backbone.name, store.video_path)
 
 
 def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: float, zero_gpu: bool) -> Readiness:
@@ -60,9 +52,10 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     what = "clips" if objective == "kto" else "pairs"
     people = "1 person" if examples.raters == 1 else f"{examples.raters} people"
     missing = missing_examples(examples)
-    more = f"; {missing} more are needed" if missing else ""
+    more = f"; {missing} more {'clips ' if examples.scored else ''}are needed" if missing else ""
+    among = f" of {examples.judged} scored clips" if examples.scored else ""
     found = [
-        ("Usable", f"{len(examples)} {what}" + (f", rated by {people}" if len(examples) else "") + more),
+        ("Usable", f"{len(examples)} {what}{among}" + (f", rated by {people}" if len(examples) else "") + more),
         ("Left out", ", ".join(f"{count} {why}" for why, count in examples.left_out.items())),
     ]
     if missing:
@@ -74,14 +67,32 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
     found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
     if zero_gpu:
-        slices = max(1, round(seconds / SLICE_SECONDS))
-        found.append(("GPU quota", f"{slices} slices of {SLICE_SECONDS} s, each a request of yours"))
+        found.append(("GPU quota", quota_words(backbone, seconds)))
     free = free_gigabytes(backbone, zero_gpu)
     if (needed := memory_needed(backbone.preset, free)) is not None:
         found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
     if needed is not None and free is not None and free < needed:
         return Readiness(False, tuple(found), "That does not fit: close other programs, or use a larger machine.")
     return Readiness(True, tuple(found))
+
+
+def quota_words(backbone: LoadedBackbone, seconds: float) -> str:
+    """What a run of so many seconds takes of a visitor's quota on ZeroGPU, which counts what is asked for."""
+    slices = max(1, math.ceil(seconds / SLICE_SECONDS))
+    asked = requested_seconds(backbone, SLICE_SECONDS, RunPlan.validation_clips)
+    each = round(QUOTA_FACTOR * asked)
+    return f"{each} s for each of about {slices} requests of {asked} s, {duration(slices * each)} in all"
+
+
+def requested_seconds(backbone: LoadedBackbone, slice_seconds: float, validation_clips: int) -> int:
+    """Asked of ZeroGPU for one slice of training.
+
+    Beside the slice: encoding before it, a step and a checkpoint after it, and clips that are made without a break,
+    of which the first time there are twice as many: before and now.
+    """
+    recipe = backbone.preset.recipe("default")
+    clips = 2 * validation_clips * clip_seconds(backbone, recipe.steps, recipe.guidance)
+    return round(30 + slice_seconds + 1.4 * clips)
 
 
 def free_gigabytes(backbone: LoadedBackbone, zero_gpu: bool) -> float | None:

@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from huvidpo.adapters import find_adapter, is_plain_name, list_adapters
+from huvidpo.adapters import find_adapter, is_plain_name
 from huvidpo.backbones import Backbone, LoadedBackbone
-from huvidpo.candidates import new_candidate_name
 from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.own_clips import real_clips
+from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.store import RatingStore
+from huvidpo.training import run_folders
 from huvidpo.training.clips import read_clip
 from huvidpo.training.guard import Row
-from huvidpo.training.preference import best_step
 from huvidpo.training.preference_settings import preset_settings
+from huvidpo.training.preference_state import run_outcome
+from huvidpo.training.run_folders import REQUEST, new_run, run_folder
 from huvidpo.training.runs import RunPlan, fitted_to_start
 from huvidpo.ui.finetune_needs import (
     SLICE_SECONDS,
-    chosen_ratings,
-    examples_for,
     free_gigabytes,
     members_that_fit,
     planned_steps,
@@ -64,22 +64,17 @@ def begin(
     real = checked_real_clips(backbone.preset, real) if objective == "ipo" else []
     preset = backbone.preset.name
     adapter = find_adapter(preset, category, start if is_plain_name(start) else "")
-    running = {path.parent.name for path in run_folder(preset, category, "x").parent.glob("*/run.json")}
-    name = new_candidate_name(preset, category, objective)
-    while name in running:
-        stem, number = name.rsplit("-", 1)
-        name = f"{stem}-{int(number) + 1}"
     with closing(RatingStore(home())) as store:
         rating_ids = tuple(rating.rating_id for rating in store.ratings(category))
-    request = RunRequest(category, objective, adapter.name if adapter else "none", minutes, name, seed, rating_ids)
-    folder = run_folder(preset, category, name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = new_run(preset, category, objective)
+    begun_as = adapter.name if adapter else "none"
+    request = RunRequest(category, objective, begun_as, minutes, folder.name, seed, rating_ids)
     for number, clip in enumerate(real):
         (folder / "real").mkdir(exist_ok=True)
         shutil.copyfile(clip, folder / "real" / f"{number:02d}{clip.suffix.lower()}")
-    with replacing(folder / "run.json") as temporary:
+    with replacing(folder / REQUEST) as temporary:
         temporary.write_text(json.dumps(asdict(request)))
-    return f"{category}/{name}"
+    return f"{category}/{folder.name}"
 
 
 def checked_real_clips(preset: Backbone, files: Sequence[str]) -> list[Path]:
@@ -91,18 +86,11 @@ def checked_real_clips(preset: Backbone, files: Sequence[str]) -> list[Path]:
     return [Path(file) for file in files]
 
 
-def run_folder(backbone: str, category: str, name: str) -> Path:
-    """Where a run lies. ValueError for names that lead elsewhere."""
-    if not is_plain_name(name):
-        raise ValueError(f"There is no run {name[:80]!r}.")
-    return home() / "runs" / backbone / find_category(category).name / name
-
-
 def read_run(backbone: Backbone, run: str) -> RunRequest:
     """The run of that name, "category/adapter". ValueError when there is none."""
     category, _, name = str(run).partition("/")
     try:
-        values = json.loads((run_folder(backbone.name, category, name) / "run.json").read_text())
+        values = json.loads((run_folder(backbone.name, category, name) / REQUEST).read_text())
         return RunRequest(**{**values, "rating_ids": tuple(values["rating_ids"])})
     except (OSError, TypeError, KeyError) as error:
         raise ValueError(f"There is no run {str(run)[:80]!r}; it may have been discarded.") from error
@@ -113,7 +101,12 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
     preset, request = backbone.preset, read_run(backbone.preset, run)
     start = find_adapter(preset.name, request.category, request.start)
     settings = preset_settings("recommended", request.objective, preset.preference_learning_rate)
-    examples = examples_for(preset, request.category, request.objective, request.rating_ids)
+    with closing(RatingStore(home())) as store:
+        known = {rating.rating_id: rating for rating in store.ratings(request.category)}
+        there = [known[name] for name in request.rating_ids if name in known]
+        examples = training_set(there, request.objective, preset.name, store.video_path)
+    if len(there) < len(request.rating_ids):
+        raise ValueError("Ratings that this run began with were changed or taken back: discard it and start anew.")
     planned = planned_steps(backbone, settings, len(examples), request.minutes)
     settings = replace(
         settings,
@@ -122,10 +115,6 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
         validate_every=min(50, max(5, planned // COMPARISONS)),
         members=members_that_fit(preset, free_gigabytes(backbone, zero_gpu)),
     )
-    with closing(RatingStore(home())) as store:
-        there = chosen_ratings(store, request.category, request.rating_ids)
-    if len(there) < len(request.rating_ids):
-        raise ValueError("Ratings that this run began with were changed or taken back: discard it and start anew.")
     work = run_folder(preset.name, request.category, request.name)
     prompt = find_category(request.category).motion_prompt
     return RunPlan(
@@ -141,12 +130,9 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
 
 
 def unfinished_runs(backbone: Backbone) -> list[str]:
-    """Names of the runs that have no adapter yet, the latest first."""
-    root = home() / "runs" / backbone.name
-    found = sorted(root.glob("*/*/run.json"), key=lambda path: -path.stat().st_mtime)
-    names = [(path.parent.parent.name, path.parent.name) for path in found]
-    done = {(adapter.category, adapter.name) for adapter in list_adapters(backbone.name)}
-    return [f"{category}/{name}" for category, name in names if (category, name) not in done]
+    """Names of the page's runs that have not become an adapter yet, the latest first."""
+    found = run_folders.unfinished_runs(backbone.name)
+    return [f"{path.parent.name}/{path.name}" for path in found if (path / REQUEST).is_file()]
 
 
 def discard(backbone: Backbone, run: str) -> None:
@@ -155,12 +141,10 @@ def discard(backbone: Backbone, run: str) -> None:
     shutil.rmtree(run_folder(backbone.name, request.category, request.name))
 
 
-def log_of(backbone: Backbone, run: str) -> tuple[list[Row], str]:
-    """The steps of a run so far, and why it stopped early, if it did."""
+def log_of(backbone: Backbone, run: str) -> list[Row]:
+    """The steps of a run so far."""
     request = read_run(backbone, run)
-    work = run_folder(backbone.name, request.category, request.name)
-    rows, stopped, _ = best_step(work)
-    return rows, stopped
+    return run_outcome(run_folder(backbone.name, request.category, request.name)).rows
 
 
 def train_slice(run: Any, plan: RunPlan) -> Iterator[Any]:

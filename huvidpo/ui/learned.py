@@ -19,13 +19,13 @@ from huvidpo.adapters import Adapter, find_adapter, list_adapters, read_promotio
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.home import home
-from huvidpo.preferences.gate import Verdict, is_between, judge
+from huvidpo.preferences.gate import Verdict
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
+from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.learned_layout import LearnedLayout, is_learned
 from huvidpo.ui.making import Run
-from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -35,13 +35,16 @@ SPOKEN = {"show_progress": "hidden", "api_visibility": "private", "concurrency_l
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
 
+def may_change() -> bool:
+    """Whether visitors may undo what others made, or push with the owner's token: not on a Space, open to anyone."""
+    return not os.environ.get("SPACE_ID")
+
+
 class Learned:
     """The section, working. Every handler returns or yields the components that it changes."""
 
     def __init__(self, category: gr.Dropdown, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.backbone, self.run = backbone, run
-        # On a Space whoever comes could delete what others made, or push with the owner's token.
-        self.may_change = not os.environ.get("SPACE_ID")
+        self.backbone, self.run, self.may_change = backbone, run, may_change()
         self.ui = LearnedLayout(backbone.preset, category.value)
         self._wire(category, gpu_events)
 
@@ -83,7 +86,7 @@ class Learned:
             ui.section: gr.Row(visible=bool(choices)),
             ui.empty: "" if choices else empty,
             ui.adapter: gr.Dropdown(choices, value=chosen),
-            ui.rollback: gr.Button(visible=len(read_promotions(self.backbone.preset.name, category)) > 1),
+            ui.rollback: gr.Button(visible=self.may_change and self.has_earlier_default(category)),
             ui.meter: meter_value(text),
         } | self.chosen(self.find(category, chosen))
 
@@ -96,13 +99,15 @@ class Learned:
         if not adapter.revision():
             here = "its weights come from the Hub when it first makes a clip"
             return self.chosen(None) | {ui.about: facts([("Shared", here)])}
-        verdict, waiting = self.verdict(adapter), self.waiting_pairs(adapter)
+        verdict, waiting = verdict_on(adapter), waiting_pairs(adapter)
         learned, default = is_learned(adapter), adapter.status == "default"
         own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
         return {
             ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
             ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
-            ui.promote: gr.Button(visible=not default, interactive=verdict.passed or not learned),
+            ui.promote: gr.Button(
+                visible=not default and (learned or self.may_change), interactive=verdict.passed or not learned
+            ),
             ui.push: gr.Button(visible=own and self.may_change and can_push()),
             ui.delete: gr.Button(visible=own and not default and self.may_change),
             ui.download: gr.DownloadButton(value=str(self.packed(adapter)), visible=True),
@@ -117,7 +122,7 @@ class Learned:
     def on_vote(self, category: str, name: str | None) -> Changes:
         with toasts():
             adapter = self.named(category, name)
-            if self.waiting_pairs(adapter) >= WAITING_PAIRS:
+            if waiting_pairs(adapter) >= WAITING_PAIRS:
                 raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
             return self.making(adapter, "getting ready …") | {
                 self.ui.contest: (category, adapter.name),
@@ -129,36 +134,19 @@ class Learned:
         try:
             with toasts(), closing(RatingStore(home())) as store:
                 adapter = self.named(*contest)
-                for item in self.one_pair(store, adapter):
+                for item in make_contest_pair(self.run, self.backbone, store, adapter):
                     if not isinstance(item, Pair):
                         yield self.making(adapter, item.text)
-                waiting = self.waiting_pairs(adapter)
+                waiting = waiting_pairs(adapter)
         except gr.Error as error:  # out of quota, for one: the pairs that were made stay
             yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}")
             return
         if waiting >= WAITING_PAIRS:
             yield self.stopped(*contest, f"{waiting} pairs wait in the tab Rate, among others. Let people vote there.")
 
-    def one_pair(self, store: RatingStore, adapter: Adapter) -> Iterator[Any]:
-        """Makes a pair that measures: the same first frame and noise for the parent, as take a, and the adapter."""
-        prompts = find_category(adapter.category).example_prompts
-        prompt = prompts[len(self.contest_pairs(store, adapter)) % len(prompts)]
-        parent = next(iter(adapter.parents()), None)
-        return make_pair(
-            self.run,
-            self.backbone.preset,
-            store,
-            prompt,
-            adapter.category,
-            "queue",
-            against=adapter.name,
-            adapter=parent.name if parent else "none",
-            split="measure",
-        )
-
     def making(self, adapter: Adapter, text: str) -> Changes:
         """While pairs are being made."""
-        there = self.waiting_pairs(adapter)
+        there = waiting_pairs(adapter)
         said = f"Pair {there + 1} of {WAITING_PAIRS}: {text[:1].lower()}{text[1:]}"
         return {
             self.ui.meter: meter_value(said, there, WAITING_PAIRS),
@@ -179,13 +167,18 @@ class Learned:
     def on_promote(self, category: str, name: str | None) -> Changes:
         with toasts():
             adapter = self.named(category, name)
-            if is_learned(adapter) and not (verdict := self.verdict(adapter)).passed:
+            verdict = verdict_on(adapter) if is_learned(adapter) else None
+            if verdict is None and not self.may_change:
+                raise ValueError("Only what won by votes becomes the default here.")
+            if verdict is not None and not verdict.passed:
                 raise ValueError(f"Not yet: {verdict.reason}")
-            candidates.promote(adapter)
+            candidates.promote(adapter, verdict)
             return self.show(category, name, f"{adapter.name} is the default of {category} now.")
 
     def on_rollback(self, category: str) -> Changes:
         with toasts():
+            if not self.may_change:
+                raise ValueError("No default is brought back here.")
             adapter = candidates.rollback(self.backbone.preset.name, category)
             return self.show(category, adapter.name, f"{adapter.name} is the default of {category} again.")
 
@@ -219,34 +212,16 @@ class Learned:
             raise ValueError("Choose an adapter first.")
         return adapter
 
+    def has_earlier_default(self, category: str) -> bool:
+        """Whether there is a default before this one that could be brought back."""
+        return len(read_promotions(self.backbone.preset.name, category)) > 1
+
     def packed(self, adapter: Adapter) -> Path:
         """The adapter as a zip, written once, where Gradio may send files from."""
         folder = Path(tempfile.gettempdir()) / "huvidpo-adapters" / adapter.revision()
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{adapter.name}.zip"
         return path if path.is_file() else candidates.pack(adapter, path)
-
-    def verdict(self, adapter: Adapter) -> Verdict:
-        """What the votes say of an adapter against its parent."""
-        with closing(RatingStore(home())) as store:
-            return judge(store.ratings(adapter.category), adapter.revision(), parent_revision(adapter))
-
-    def contest_pairs(self, store: RatingStore, adapter: Adapter) -> list[Pair]:
-        """The pairs that measure an adapter against its parent."""
-        between = (adapter.revision(), parent_revision(adapter))
-        return [pair for pair in store.pairs(adapter.category) if is_between(pair, *between)]
-
-    def waiting_pairs(self, adapter: Adapter) -> int:
-        """How many of those nobody has voted on yet."""
-        with closing(RatingStore(home())) as store:
-            pairs = {pair.pair_id for pair in self.contest_pairs(store, adapter)}
-            return len(pairs - {rating.pair.pair_id for rating in store.ratings(adapter.category)})
-
-
-def parent_revision(adapter: Adapter) -> str:
-    """The revision of what an adapter was trained from; "" is that of none."""
-    parent = next(iter(adapter.parents()), None)
-    return parent.revision() if parent else ""
 
 
 def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:

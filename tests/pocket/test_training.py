@@ -1,18 +1,21 @@
 """Going on from shipped weights: what is kept, what follows a newer image model. On an untrained small `pocket`."""
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
 
-from huvidpo.adapters import save_motion_adapter
+from huvidpo.adapters import SHIPPED, save_motion_adapter
 from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
-from huvidpo.pocket import train_preference
+from huvidpo.pocket import train_motion, train_preference
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.train_decoder import resampled_latents
@@ -46,6 +49,28 @@ def test_adopted_motion_is_the_mean_and_its_queries_follow_the_image_model(image
     own = adopted_motion(image, ACTIONS[2], tmp_path)
     assert own[GATE].unique().tolist() == [2]
     torch.testing.assert_close(own[QUERIES], adopted[QUERIES], atol=2e-3, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_card_says_what_adopted_motion_goes_back_to(image, tmp_path: Path, monkeypatch) -> None:
+    unet = video_pipeline(image).unet
+    for action in ACTIONS:
+        save_motion_adapter(unet, tmp_path / "pocket" / action / "motion", {"backbone": "pocket", "category": action})
+    adopt_motion(image, tmp_path, tmp_path)
+    monkeypatch.setattr(train_motion, "CATEGORY", replace(train_motion.CATEGORY, steps=1))
+    card = tmp_path / "pocket" / "rain" / "motion" / "card.json"
+    for start, said in (("adopted", train_motion.ADOPTED_START), ("shared", train_motion.SHARED)):
+        if start == "shared":
+            save_file(motion_state_dict(unet), tmp_path / train_motion.START_FILE)
+        (record,) = train_motion.train_category(image, "rain", tmp_path, tmp_path, None)
+        (tmp_path / "motion-rain" / "training.pt").unlink()
+        assert record.step == 1 and json.loads(card.read_text())["start"] == said
+        assert "the 16 clips of each of the eight actions" in said
+
+
+def test_the_shipped_cards_say_what_their_motion_goes_back_to() -> None:
+    cards = [json.loads((SHIPPED / "pocket" / action / "motion" / "card.json").read_text()) for action in ACTIONS]
+    assert {card["start"] for card in cards} == {train_motion.ADOPTED_START}
 
 
 def test_resampled_latents_stay_near_the_clean_ones_and_follow_from_the_step(image) -> None:

@@ -59,7 +59,7 @@ def test_scores_as_huvidpo_has_them(folder: Path, clips: list[Path]) -> None:
     assert all(scores[p.winner.name] > scores[p.loser.name] for p in found.pairs)
     once = read(folder)
     assert len(once.pairs) + once.left_out.get("a tie", 0) == 2
-    assert len({path for p in once.pairs for path in (p.winner, p.loser)}) == 2 * len(once.pairs)
+    assert len({path for p in once.pairs for path in (p.winner, p.loser)}) == 2 * len(once.pairs) == once.judged
 
 
 def test_every_pair_of_eight_clips_is_28_pairs() -> None:

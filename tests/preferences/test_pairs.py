@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,20 @@ def test_agreement_by_hand() -> None:
 def test_how_many_are_missing() -> None:
     pair = TrainingPair(Path("a"), Path("b"), "")
     assert missing_examples(TrainingSet((pair,) * 5)) == 3 and missing_examples(TrainingSet((pair,) * 9)) == 0
+
+
+@pytest.mark.parametrize("clips, missing", [(6, 2), (8, 0), (12, 0), (16, 0)])
+def test_of_scored_sets_the_clips_are_counted(clips: int, missing: int) -> None:
+    """Random pairings of 8, 12 and 16 clips, the paper's sets, are 4, 6 and 8 pairs; all pairs of 4 clips are 6."""
+    names = [Path(str(i)) for i in range(clips)]
+    once = tuple(TrainingPair(a, b, "") for a, b in zip(names[::2], names[1::2], strict=True))
+    assert missing_examples(TrainingSet(once, scored=True)) == missing
+    every = tuple(TrainingPair(a, b, "") for a, b in combinations(names[:4], 2))
+    assert missing_examples(TrainingSet(every, scored=True)) == 4
+
+
+def test_pairs_of_scores_are_known_by_their_origin(learn) -> None:
+    votes = [vote(replace(pair_of(*names), origin="scores"), "a") for names in (("one", "two"), ("three", "four"))]
+    assert learn(*votes).scored and learn(*votes).judged == 4
+    mixed = learn(*votes, vote(pair_of("one", "four"), "a"))
+    assert not mixed.scored and mixed.judged == 3 and not learn(*votes, objective="kto").scored

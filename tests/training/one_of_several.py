@@ -22,7 +22,15 @@ if __name__ == "__main__":
     unet = VideoUNet.from_config(state["config"])
     unet.load_state_dict(state["unet"])
     pipeline = SimpleNamespace(unet=unet, scheduler=new_scheduler())
-    run = train_preference(pipeline, state["encoded"], state["settings"], folder / "two", 4, "these examples")
+    run = train_preference(
+        pipeline,
+        state["encoded"],
+        state["settings"],
+        folder / "two",
+        4,
+        "these examples",
+        validate=lambda step: 0.5 + rank,
+    )
     rows = [record.to_row() for record in run]
     (folder / f"rows-{rank}.json").write_text(json.dumps(rows))
     torch.save(lora_state(unet), folder / f"lora-{rank}.pt")

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import torch
 
-from huvidpo.training.processes import copy_from_first, join_processes, own_share, process_number, wait_for_all
+from huvidpo.training.processes import (
+    copied_from_first,
+    copy_from_first,
+    join_processes,
+    own_share,
+    process_number,
+    wait_for_all,
+)
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -20,4 +27,6 @@ if __name__ == "__main__":
     seen = sorted(file.name for file in folder.glob("share-*.json"))
     drawn = torch.full((2,), float(rank + 5))
     copy_from_first([drawn])
-    (folder / f"seen-{rank}.json").write_text(json.dumps([count, seen, drawn.tolist()]))
+    (folder / f"seen-{rank}.json").write_text(
+        json.dumps([count, seen, drawn.tolist(), copied_from_first(f"dpo-{rank}")])
+    )

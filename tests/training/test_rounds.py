@@ -13,7 +13,17 @@ from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.preferences.records import TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import preset_settings
-from huvidpo.training.rounds import ROWS, Round, RoundsPlan, Step, make_pairs, read_rounds, run_rounds, verdict
+from huvidpo.training.rounds import (
+    ROWS,
+    Round,
+    RoundsPlan,
+    Step,
+    check_same_plan,
+    make_pairs,
+    read_rounds,
+    run_rounds,
+    verdict,
+)
 from huvidpo.video import write_mp4
 
 
@@ -100,6 +110,16 @@ def test_pairs_of_a_round_are_made_with_its_adapter_and_only_once(backbone, plan
     assert {pair.a.adapter_revision, pair.b.adapter_revision} == {moving_adapter.revision()} and pair.split == "train"
     assert pair.pairing == "varied" and pair.a.seed != pair.b.seed and pair.a.guidance != pair.b.guidance
     assert [*make_pairs(backbone, store, plan, 1, moving_adapter)] and store.pairs("horse") == [pair]
+
+
+def test_rounds_go_on_with_the_same_real_clips_only(plan: RoundsPlan, tmp_path: Path) -> None:
+    (tmp_path / "real.mp4").write_bytes(b"one")
+    plan = replace(plan, real=((tmp_path / "real.mp4", "a horse"),))
+    check_same_plan(plan)
+    check_same_plan(replace(plan, rounds=5))
+    (tmp_path / "real.mp4").write_bytes(b"two")
+    with pytest.raises(ValueError, match="holds other rounds"):
+        check_same_plan(plan)
 
 
 def test_prompts_are_in_words_that_the_model_knows(backbone) -> None:

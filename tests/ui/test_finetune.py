@@ -97,8 +97,20 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store) -> None:
+    """156 s are four slices of 45 s; 79 s are asked for each, and ZeroGPU's cards count 1.5 times that: 118 s."""
     told = dict(needs.readiness(pocket, "horse", "dpo", 5, zero_gpu=True).facts)
-    assert told["GPU quota"] == "3 slices of 45 s, each a request of yours" and told["Memory"] == "1.0 GB"
+    assert told["GPU quota"] == "118 s for each of about 4 requests of 79 s, 8 min in all"
+    assert told["Memory"] == "1.0 GB"
+
+
+def test_zero_gpu_is_asked_for_what_the_page_says(tab, begin, pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """45 s of training, 30 s around it, and two clips of 4 steps of 0.35 s with 40 % more: 79 s."""
+    durations = []
+    monkeypatch.setattr(app.spaces, "GPU", lambda duration: lambda function: durations.append(duration))
+    app.gpu_runner(pocket)
+    plan = runs.plan_of(tab.backbone, begin())
+    asked = [durations[0]("train", (replace(plan, validation_clips=clips), needs.SLICE_SECONDS)) for clips in (0, 1)]
+    assert asked == [75, 79] and plan.validation_clips == 1
 
 
 def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +150,8 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
     assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False
+    tab.learned.on_delete("horse", "dpo-1")
+    assert runs.unfinished_runs(tab.backbone.preset) == [], "what was learned and deleted is not unfinished"
 
 
 def ended_now(read):
@@ -156,6 +170,41 @@ def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     (paused,) = tab.on_slice(run)
     assert paused[tab.ui.timer].active is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
     assert paused[tab.ui.unfinished].value == run
+
+
+def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFixture) -> None:
+    """Else the timer would come back with the same slice again and again."""
+    run = begin()
+
+    def broken(operation: str, payload: Any) -> Iterator[Any]:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+        yield
+
+    tab.run = broken
+    (paused,) = tab.on_slice(run)
+    assert paused[tab.ui.timer].active is False and paused[tab.ui.current] == ""
+    assert paused[tab.ui.meter]["text"].startswith("Paused by an error of this program (RuntimeError)")
+    assert paused[tab.ui.unfinished].value == run and "device-side assert" in capsys.readouterr().err
+
+
+def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
+    """Neither that of a run which lies here, nor that of an adapter which does."""
+    assert begin() == "horse/dpo-1"
+    folder = home() / "adapters" / "pocket" / "horse" / "dpo-2"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text('{"backbone": "pocket", "category": "horse"}')
+    assert begin() == "horse/dpo-3"
+
+
+def test_on_a_space_nobody_discards_a_run(tab, begin, store, pocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin()
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    with gr.Blocks() as page, gr.Tabs():
+        shared = FinetuneTab(page, pocket, tab.run, {}, zero_gpu=False)
+    assert shared.ui.discard.visible is False
+    with pytest.raises(gr.Error, match="Nothing is discarded here"):
+        shared.on_discard(run)
+    assert runs.unfinished_runs(tab.backbone.preset) == [run]
 
 
 def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
@@ -197,6 +246,13 @@ def test_plots_are_short_and_smooth() -> None:
     assert set(table["line"]) == {"winners", "losers"} and len(table) <= 500
     assert table[table["line"] == "winners"]["value"].iloc[-1] == pytest.approx(0.5)
     assert plot_of([], {"loss": "loss"}).empty
+
+
+def test_what_was_not_measured_is_a_gap() -> None:
+    rows = [{"step": float(i), "winner_drift": 0.25 if i == 2 else None} for i in (1, 2, 3)]
+    table = plot_of(rows, {"winner_drift": "winners"})
+    assert table["value"].isna().tolist() == [True, False, True] and table["value"][1] == 0.25
+    assert plot_of(rows[:1], {"winner_drift": "winners"})["value"].isna().all()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 import app
 from huvidpo import adapters, shared_adapters
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter, save_preference_adapter
+from huvidpo.candidates import promote
 from huvidpo.home import home
 from huvidpo.preferences.records import Rating, new_id
 from huvidpo.preferences.selection import next_showing
@@ -132,6 +133,24 @@ def test_nothing_is_deleted_on_a_space(pocket, candidate: Adapter, monkeypatch: 
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.delete].visible is False
     with pytest.raises(gr.Error, match="Nothing is deleted"):
         learned.on_delete("horse", "dpo-1")
+
+
+def test_on_a_space_only_votes_make_a_default(
+    pocket, candidate: Adapter, moving_adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
+    with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
+        learned = Learned(gr.Dropdown(["horse"], value="horse"), pocket, app.gpu_runner(pocket), {})
+    assert learned.on_adapter("horse", "gallop")[learned.ui.promote].visible is False
+    with pytest.raises(gr.Error, match="Only what won by votes"):
+        learned.on_promote("horse", "gallop")
+    vote(RatingStore(home()), candidate.revision(), moving_adapter.revision(), 12)
+    promote(moving_adapter)
+    promoted = learned.on_promote("horse", "dpo-1")
+    assert find_adapter("pocket", "horse", "").name == "dpo-1" and promoted[learned.ui.rollback].visible is False
+    with pytest.raises(gr.Error, match="No default is brought back here"):
+        learned.on_rollback("horse")
+    assert find_adapter("pocket", "horse", "").name == "dpo-1"
 
 
 def test_pushed_to_the_hub_where_there_is_a_repository_and_a_token(

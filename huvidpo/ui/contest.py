@@ -1,0 +1,62 @@
+"""The contest of an adapter with what it was trained from: pairs to vote on, and the verdict. Knows no components."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from huvidpo.adapters import Adapter
+from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.home import home
+from huvidpo.preferences.gate import Verdict, is_between, judge
+from huvidpo.preferences.records import Pair
+from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.making import Run, View
+from huvidpo.ui.pair_making import make_pair
+
+FIRST_PROMPT = 4_000_000  # the number of the first one; see `varied_prompt`
+
+
+def make_contest_pair(
+    run: Run, backbone: LoadedBackbone, store: RatingStore, adapter: Adapter
+) -> Iterator[View | Pair]:
+    """Makes a pair that measures: the same first frame and noise for the parent, as take a, and the adapter.
+
+    Each has a prompt of its own: votes on a few prompts would say little of others.
+    """
+    prompt = varied_prompt(backbone, adapter.category, FIRST_PROMPT + len(contest_pairs(store, adapter)))
+    parent = next(iter(adapter.parents()), None)
+    return make_pair(
+        run,
+        backbone.preset,
+        store,
+        prompt,
+        adapter.category,
+        "queue",
+        against=adapter.name,
+        adapter=parent.name if parent else "none",
+        split="measure",
+    )
+
+
+def contest_pairs(store: RatingStore, adapter: Adapter) -> list[Pair]:
+    """The pairs that measure an adapter against its parent."""
+    between = (adapter.revision(), parent_revision(adapter))
+    return [pair for pair in store.pairs(adapter.category) if is_between(pair, *between)]
+
+
+def waiting_pairs(adapter: Adapter) -> int:
+    """How many of those nobody has voted on yet."""
+    with closing(RatingStore(home())) as store:
+        pairs = {pair.pair_id for pair in contest_pairs(store, adapter)}
+        return len(pairs - {rating.pair.pair_id for rating in store.ratings(adapter.category)})
+
+
+def verdict_on(adapter: Adapter) -> Verdict:
+    """What the votes say of an adapter against its parent."""
+    with closing(RatingStore(home())) as store:
+        return judge(store.ratings(adapter.category), adapter.revision(), parent_revision(adapter))
+
+
+def parent_revision(adapter: Adapter) -> str:
+    """The revision of what an adapter was trained from; "" is that of none."""
+    parent = next(iter(adapter.parents()), None)
+    return parent.revision() if parent else ""
