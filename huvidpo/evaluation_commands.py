@@ -1,10 +1,11 @@
-"""The command `evaluate`: systems compared on the same prompts, in one folder. Knows nothing of argparse.
+"""The commands `evaluate` (systems compared on the same prompts) and `winrate` (what votes say). Knows no argparse.
 
 As in commands.py, heavy modules are imported after what can be checked without them.
 """
 
 import dataclasses
 import re
+import sys
 from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
@@ -12,13 +13,21 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from huvidpo.categories import find_category
 from huvidpo.commands import answer, load
+from huvidpo.home import home
+from huvidpo.learning_commands import parent_of
 
 if TYPE_CHECKING:
+    from huvidpo.adapters import Adapter
+    from huvidpo.backbones import LoadedBackbone
     from huvidpo.evaluation.judges import Vision
+    from huvidpo.evaluation.prompts import Task
     from huvidpo.evaluation.results import Results
     from huvidpo.evaluation.suite import Evaluation
     from huvidpo.evaluation.systems import Contestant
+    from huvidpo.evaluation.verdict import WinRate
+    from huvidpo.preferences.gate import Verdict
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a system: also the name of a folder
 
@@ -35,10 +44,12 @@ def evaluate(arguments: Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     from huvidpo.evaluation.report import write_report
     from huvidpo.evaluation.suite import Evaluation
-    from huvidpo.training.processes import join_processes
+    from huvidpo.training.processes import join_processes, process_number
 
     join_processes()
     backbone = load(arguments)
+    if process_number()[0] == 0:
+        warn_of_prompts(backbone, tasks)
     settings = {"category": arguments.category, "seeds": arguments.seeds}
     results = follow(Evaluation(backbone, judge(arguments, backbone), chosen, tasks, arguments.out, settings))
     if results is None:
@@ -47,6 +58,17 @@ def evaluate(arguments: Namespace) -> None:
     lines = [*results.problems, *map(str, written)]
     found = {"out": str(arguments.out), "clips": len(results.clips), "problems": results.problems}
     answer(arguments, found | {"systems": summary(results)}, lines)
+
+
+def warn_of_prompts(backbone: "LoadedBackbone", tasks: "list[Task]") -> None:
+    """Says on stderr which words of the prompts the model does not know, and of which it does not read the end."""
+    from huvidpo.words import cut_notice, unknown_notice
+
+    prompts = list(dict.fromkeys(task.prompt for task in tasks))
+    cut = {prompt: cut_notice(backbone, prompt, "any") for prompt in prompts}
+    for warning in [unknown_notice(backbone, *prompts), *(f"{p[:60]!r}: {cut[p]}" for p in prompts if cut[p])]:
+        if warning:
+            print(f"Warning: {warning}", file=sys.stderr)
 
 
 def contestants(arguments: Namespace) -> "list[Contestant]":
@@ -84,10 +106,10 @@ def split(text: str) -> list[str]:
 
 
 def judge(arguments: Namespace, backbone) -> "Vision":
-    """The models that look at the clips: pocket's own for its practice world, else those of the Hub."""
+    """The models that look at the clips: those that were asked for, else the backbone's."""
     from huvidpo.evaluation.judges import hub_vision, pocket_vision
 
-    kind = arguments.judge or ("pocket" if backbone.preset.name == "pocket" else "hub")
+    kind = arguments.judge or backbone.preset.judge
     return pocket_vision() if kind == "pocket" else hub_vision(backbone.device)
 
 
@@ -118,3 +140,72 @@ def summary(results: "Results") -> dict[str, dict[str, dict[str, float | None]]]
         }
         for system in results.systems
     }
+
+
+def winrate(arguments: Namespace) -> None:
+    """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
+    find_category(arguments.category)
+    from huvidpo.adapters import list_adapters
+    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.evaluation.ranking import ranking_of
+    from huvidpo.evaluation.study_report import known
+    from huvidpo.evaluation.verdict import comparisons_of_ratings, win_rate
+    from huvidpo.preferences.gate import is_between, judge, needed_words
+    from huvidpo.preferences.statistics import rater_agreement
+    from huvidpo.preferences.store import RatingStore
+
+    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    adapter, against = the_two(arguments, backbone)
+    own, other = adapter.revision(), against.revision() if against else ""
+    with closing(RatingStore(home())) as store:
+        ratings = store.ratings(adapter.category)
+    verdict = judge(ratings, own, other)
+    rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
+    blind = [rating for rating in ratings if not rating.supersedes and is_between(rating.pair, own, other)]
+    row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
+    row |= {"needed": needed_words(verdict.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}
+    row |= {"halved": known(rate.halved), "halved_interval": rate.halved_interval}
+    row |= {"alpha": known(rater_agreement(blind)), "ranking": [], "unranked": ""}
+    if not arguments.against:
+        names = {"": "none"} | {one.revision(): one.name for one in list_adapters(backbone, adapter.category)}
+        ranking, row["unranked"] = ranking_of(comparisons_of_ratings(ratings, names))
+        bounds = ("strength", "low", "high", "against_average")
+        row["ranking"] = [
+            {"system": one.system} | {name: known(getattr(one, name)) for name in bounds} for one in ranking
+        ]
+    answer(arguments, row, winrate_lines(row, verdict, rate))
+
+
+def the_two(arguments: Namespace, backbone: str) -> "tuple[Adapter, Adapter | None]":
+    """The adapter that is asked about, by default the newest candidate, and the one it is held against."""
+    from huvidpo.adapters import find_adapter, list_adapters
+
+    adapter = find_adapter(backbone, arguments.category, arguments.adapter) if arguments.adapter else None
+    if adapter is None:
+        found = [a for a in list_adapters(backbone, arguments.category) if a.card.get("kind") == "preference"]
+        if not found:
+            raise ValueError(f"There is no adapter of {arguments.category} that learned from preferences yet.")
+        adapter = max(found, key=lambda a: str(a.card.get("created_at", "")))
+    given = arguments.against
+    return adapter, find_adapter(backbone, arguments.category, given) if given else parent_of(adapter)
+
+
+def winrate_lines(row: dict[str, object], verdict: "Verdict", rate: "WinRate") -> list[str]:
+    """What `winrate` says of its row."""
+    votes = f"{verdict.wins} won, {verdict.losses} lost, {verdict.ties} ties on {rate.prompts} prompts"
+    wins = f"{verdict.win_rate:.0%} [{verdict.low:.0%}, {verdict.high:.0%}]" if verdict.wins + verdict.losses else "-"
+    motion = f"motion {verdict.motion:.0%}" if verdict.motion >= 0 else "motion not measured"
+    lines = [f"{row['adapter']} against {row['against']}: {votes}; win rate {wins}; {motion}."]
+    if rate.prompts:
+        over_prompts = "not known" if rate.clustered is None else "{:.0%} to {:.0%}".format(*rate.clustered)
+        alpha = "not known" if row["alpha"] is None else f"{row['alpha']:.2f}"
+        lines.append(
+            f"With ties halved {rate.halved:.0%}; interval over prompts {over_prompts}; agreement of raters "
+            f"(Krippendorff's alpha) {alpha}."
+        )
+    lines.append(verdict.reason)
+    lines += [
+        f"{place}. {one['system']}: preferred to an average one in {one['against_average']:.0%}"
+        for place, one in enumerate(row["ranking"], 1)
+    ]
+    return [*lines, *filter(None, [row["unranked"]])]

@@ -47,30 +47,36 @@ def listed(arguments: Namespace) -> None:
 
 def results(arguments: Namespace) -> None:
     """`study results`"""
+    from huvidpo.evaluation.paper import paper_study_words
     from huvidpo.evaluation.study import QUESTIONS, answers_of
     from huvidpo.evaluation.study_report import OVERALL, study_report
+    from huvidpo.preferences.gate import needed_words
 
     report = study_report(*answers_of(home(), arguments.name))
     lines = [f"{report.name}: {report.participants} people, {report.finished} to the end, {report.answers} answers."]
     for system in report.systems:
         marks = [mark for mark in report.marks if mark.system == system]
-        said = ", ".join(f"{mark.question} {mark.mean:.2f}{between(mark.interval)}" for mark in marks)
-        lines.append(f"{system}: {said}; motion {report.motion[system]:.2f}")
+        said = ", ".join(
+            f"{mark.question} {mark.mean:.2f} ({mark.percent:.0f} %){between(mark.interval)}" for mark in marks
+        )
+        frozen = f"; {report.still[system]:.0f} % of its clips stand still" if report.still[system] else ""
+        lines.append(f"{system}: {said}; motion {report.motion[system]:.2f}{frozen}")
     for rate in report.win_rates:
-        needed = "no number of votes" if rate.votes_needed == -1 else f"{rate.votes_needed} votes"
         lines.append(
             f"{rate.system} against {rate.against}: {rate.decided}, by prompt{between(rate.clustered)}; "
-            f"{rate.ties} ties; motion {rate.motion:.0%}; needed for a decision: {needed}"
+            f"{rate.ties} ties; motion {rate.motion:.0%}; needed for a decision: {needed_words(rate.votes_needed)}"
         )
     lines += [f"{place}. {one.system}: {one.strength:+.2f}" for place, one in enumerate(report.ranking, 1)]
+    lines += filter(None, [report.unranked])
     lines.append("Krippendorff's alpha: " + ", ".join(f"{name} {report.alpha[name]:.2f}" for name in QUESTIONS))
     lines.append(f"{OVERALL} is the mean of the three questions; win rates are by it. [] are 95 % intervals.")
+    lines.append(f"Percent are of the scale, where 1 is 0 and 5 is 100. {paper_study_words()}")
     answer(arguments, report.to_row(), lines)
 
 
 def between(interval: tuple[float, float] | None) -> str:
     """ " [0.41, 0.72]"; "" where nothing is known."""
-    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else " [too few prompts for an interval]"
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else " [no interval from these prompts]"
 
 
 def export(arguments: Namespace) -> None:

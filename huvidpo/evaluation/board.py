@@ -7,7 +7,7 @@ from pathlib import Path
 
 from huvidpo.adapters import Adapter
 from huvidpo.evaluation.estimates import Estimate
-from huvidpo.evaluation.ranking import Standing, rank
+from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.results import RESULTS_FILE, Results, System, read_results
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import Contestant
@@ -19,7 +19,6 @@ from huvidpo.preferences.statistics import rater_agreement
 SHIPPED = Path(__file__).parents[2] / "docs" / "evaluation"
 NO_ADAPTER = "none"
 ABLATED = ("attention", "shared_noise", "first_frame_model", "recipe")  # fields of a `Contestant`
-RANKED = 3  # adapters from which on there is a ranking: for two the win rate says it all
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Entry:
     created_at: str  # ISO 8601; "" is not known
     ratings: int  # that it learned from
     rate: WinRate | None  # against what it was trained from; None when nobody compared the two
-    alpha: float  # agreement of raters on the pairs of these two; nan where nothing can be said
+    alpha: float  # agreement of raters in blind answers on pairs of these two; nan where nothing can be said
     standing: Standing | None  # among all that were compared, when they are three or more
     system: str  # its name in the evaluation; "" when it was not evaluated
     figures: dict[str, Estimate]  # metric -> mean over the category's prompts
@@ -66,13 +65,14 @@ def entries(
     """
     names = {"": NO_ADAPTER} | {adapter.revision(): adapter.name for adapter in adapters}
     comparisons = comparisons_of_ratings(ratings, names)
-    standings = standings_of(comparisons)
+    standings = {standing.system: standing for standing in ranking_of(comparisons)[0]}
     found = []
     for adapter in adapters:
         parent = next(iter(adapter.parents()), None)
         against, older = (parent.name, parent.revision()) if parent else (NO_ADAPTER, "")
         rate = win_rate(comparisons, adapter.name, against)
-        shared = [rating for rating in ratings if is_between(rating.pair, adapter.revision(), older)]
+        blind = [rating for rating in ratings if not rating.supersedes]  # else the names were seen
+        shared = [rating for rating in blind if is_between(rating.pair, adapter.revision(), older)]
         system = evaluated_as(results, category, adapter)
         found.append(
             Entry(
@@ -98,29 +98,21 @@ def place(entry: Entry) -> tuple[bool, float, bool, float]:
     return entry.standing is None, -strength, entry.rate is None, -value
 
 
-def standings_of(comparisons: Sequence) -> dict[str, Standing]:
-    """System -> standing; none for fewer than three systems, or when they fall into groups that never met."""
-    systems = {name for comparison in comparisons for name in (comparison.first, comparison.second)}
-    if len(systems) < RANKED:
-        return {}
-    try:
-        return {standing.system: standing for standing in rank(comparisons)}
-    except ValueError:
-        return {}
-
-
 def evaluated_as(results: Results | None, category: str, adapter: Adapter) -> str:
     """The first system of an evaluation that had exactly this adapter and is no ablation of it; "" when none was."""
     systems = results.systems if results and results.backbone == adapter.backbone else ()
     key, revision = f"adapter_revision/{category}", adapter.revision()
-    fitting = (system.name for system in systems if system.settings.get(key) == revision and is_plain(system))
+    same = (system for system in systems if system.settings.get(key) == revision)
+    fitting = (system.name for system in same if is_plain(system, adapter))
     return next(fitting, "")
 
 
-def is_plain(system: System) -> bool:
+def is_plain(system: System, adapter: Adapter) -> bool:
     """Whether a system makes clips as the page does, with nothing of it changed to see what that does."""
-    plain = vars(Contestant(system.name, system.title))
-    return all(system.settings.get(f"system.{name}", plain[name]) == plain[name] for name in ABLATED)
+    usual = vars(Contestant(system.name, system.title))
+    allowed = {name: {usual[name]} for name in ABLATED}
+    allowed["attention"].add(adapter.attention())
+    return all(system.settings.get(f"system.{name}", usual[name]) in allowed[name] for name in ABLATED)
 
 
 def figures_of(results: Results | None, system: str, category: str | None) -> dict[str, Estimate]:

@@ -14,17 +14,31 @@ def find_clip(folder: Path, name: str) -> Path | None:
     return next((path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
-def copy_clip(source: Path, name: str, target: Path) -> Path:
-    """Copies the clip `name` of a folder to `target`, with its own suffix. ValueError when it is missing or broken."""
+def remove_clip(folder: Path, name: str, but: Path | None = None) -> None:
+    """Removes the clip `name`, whatever its suffix; `but` is the file of that name that stays."""
+    for suffix in SUFFIXES:
+        if (path := folder / f"{name}{suffix}") != but:
+            path.unlink(missing_ok=True)
+
+
+def checked_clip(source: Path, name: str) -> Path:
+    """The clip `name` of a folder. ValueError when it is missing, too large or broken."""
     found = find_clip(source, name)
     if found is None:
         raise ValueError(f"Put the clip into {source} as {name}.mp4 (or .gif, .webm ...) and run this again.")
     if found.stat().st_size > MAX_CLIP_BYTES:
         raise ValueError(f"{found} has more than {MAX_CLIP_BYTES // 2**20} MB.")
     read_frames(found, max_frames=2)  # so that a broken file is named where it lies
-    target = target.with_suffix(found.suffix)
+    return found
+
+
+def copy_clip(source: Path, name: str, folder: Path) -> Path:
+    """Copies the clip `name` of one folder into another, in the place of one with any suffix. ValueError as above."""
+    found = checked_clip(source, name)
+    target = folder / f"{name}{found.suffix}"
+    remove_clip(folder, name, but=target)
     if not target.is_file() or target.read_bytes() != found.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             shutil.copyfile(found, temporary)
     return target

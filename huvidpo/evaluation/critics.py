@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from huvidpo.backbones import find_backbone
 from huvidpo.categories import find_category
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_judge
@@ -51,7 +52,7 @@ def find_critic(name: str, category: str, backbone: str) -> Critic:
     if name not in NAMES:
         raise ValueError(f"There is no critic {name!r}; choose one of: {', '.join(NAMES)}.")
     if name == "judge":
-        if backbone != "pocket":
+        if find_backbone(backbone).judge != "pocket":
             raise ValueError(f"The critic judge knows clips of pocket only, not of {backbone}; choose another one.")
         return judge_critic(find_category(category).name)
     taste = TASTES[name.removeprefix("taste:")]

@@ -1,10 +1,13 @@
 """Figures with their 95 % intervals. Pure numbers: knows no model and no file."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import bootstrap, norm, t
+
+from huvidpo.preferences.statistics import wilson_interval
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -20,22 +23,44 @@ class Estimate:
     count: int
 
 
-def share(right: Sequence[bool]) -> Estimate:
-    """How many are true, in percent, with Wilson's interval. ValueError when there are none."""
+def share(right: Sequence[float]) -> Estimate:
+    """The mean of shares (0 to 1) or of true and false, in percent, with Wilson's interval: one trial each.
+
+    Raises ValueError when there are none.
+    """
     if not len(right):
         raise ValueError("A share needs at least one sample.")
-    hits, count = int(np.sum(right)), len(right)
-    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(100 * hits / count, 100 * float(low), 100 * float(high), count)
+    hits, count = float(np.sum(right)), len(right)
+    low, high = wilson_interval(hits, count, CONFIDENCE)
+    return Estimate(100 * hits / count, 100 * low, 100 * high, count)
+
+
+# Bonett and Price (2012), "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+# data": with x12 pairs that only the second has, x21 that only the first has, p = (x + 1) / (n + 2) and d = p21 - p12,
+#   d +- z sqrt((p12 + p21 - d^2) / (n + 2)).
+def share_difference(differences: Sequence[float]) -> Estimate:
+    """The mean difference of two shares of the same samples, -1 to 1 each, in points of percent.
+
+    Where a sample's shares are not 0 or 1, x12 and x21 are the sums of the negative and the positive differences.
+    Raises ValueError when there are none.
+    """
+    if not len(differences):
+        raise ValueError("A difference needs at least one sample.")
+    values, n = np.asarray(differences, float), len(differences)
+    p12, p21 = ((part.sum() + 1) / (n + 2) for part in ((-values).clip(0), values.clip(0)))
+    d = p21 - p12
+    half = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt((p12 + p21 - d**2) / (n + 2))
+    low, high = max(-1.0, d - half), min(1.0, d + half)
+    return Estimate(100 * float(values.mean()), 100 * float(low), 100 * float(high), n)
 
 
 def mean(values: Sequence[float]) -> Estimate:
-    """The mean with its percentile bootstrap interval. ValueError when there are no values."""
+    """The mean with its bootstrap interval, see `ratio`. ValueError when there are no values."""
     return ratio(values, np.ones(len(values)))
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
-    """The mean of `above` divided by that of `below`, pairs resampled for its percentile bootstrap interval.
+    """The mean of `above` divided by that of `below`, pairs resampled for its bootstrap interval (`expanded`).
 
     Unlike a mean of ratios it is not carried away by a few small numbers below. ValueError when there are no values.
     """
@@ -50,9 +75,18 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
     if len(above) == 1:
         return Estimate(value, None, None, 1)
     rng = np.random.default_rng(0)
-    settings = {"n_resamples": RESAMPLES, "confidence_level": CONFIDENCE, "method": "percentile"}
+    settings = {"n_resamples": RESAMPLES, "confidence_level": expanded(len(above)), "method": "percentile"}
     drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)
     return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(above))
+
+
+# Hesterberg (2015), "What Teachers Should Know about the Bootstrap", section 5.3: the bootstrap divides by n where the
+# sample variance divides by n - 1, and knows no Student's t. The expanded percentile interval makes up for both,
+#   alpha' / 2 = Phi(-sqrt(n / (n - 1)) t_{1 - alpha / 2, n - 1}).
+def expanded(count: int) -> float:
+    """The confidence to ask of a percentile bootstrap of `count` samples for 95 %: 0.998 of 5, 0.952 of 200."""
+    tail = norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return float(1 - 2 * tail)
 
 
 def written(figure: Estimate) -> str:

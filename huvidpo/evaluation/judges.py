@@ -3,6 +3,7 @@
 `pocket`'s own judge for its practice world, and the published models at full size, by name on the Hub or as folders.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from torch import Tensor, nn
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BaseImageProcessor, PreTrainedModel
 
 from huvidpo.categories import find_category
 from huvidpo.evaluation.metrics import consistency, first_frame_psnr, image_fidelity, pixel_metrics
@@ -34,6 +35,7 @@ class Vision:
     subject: Callable[[np.ndarray], np.ndarray]  # uint8 (f h w 3) -> (f d)
     background: Callable[[np.ndarray], np.ndarray]
     action: Callable[[np.ndarray], str] | None = None  # uint8 (f h w 3) -> a category's name, from motion alone
+    weights: str = ""  # sha256 of all that is asked
 
 
 def measure_clip(
@@ -81,7 +83,29 @@ def pocket_vision(judge: Judge | None = None) -> Vision:
         return judge.actions_from_motion(fitted(frames, 128)[None])[0]
 
     names = {"clip_score": "pocket's judge", "background": "pocket's judge", "subject": "pocket's judge, its patches"}
-    return Vision(names, text, image, patches, image, action)
+    return Vision(names, text, image, patches, image, action, weights_digest(judge.clip, judge.motion))
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A published model that looks at pictures, with what readies them for it."""
+
+    network: PreTrainedModel
+    prepare: BaseImageProcessor
+
+    def pixels(self, frames: np.ndarray) -> Tensor:
+        images = [Image.fromarray(frame) for frame in frames]
+        return self.prepare(images=images, return_tensors="pt").pixel_values.to(self.network.device)
+
+    @torch.no_grad()
+    def picture_vectors(self, frames: np.ndarray) -> np.ndarray:
+        """A CLIP's vectors of frames, uint8 (f h w 3) -> (f d)."""
+        return unit(self.network.get_image_features(self.pixels(frames)).pooler_output)
+
+    @torch.no_grad()
+    def first_tokens(self, frames: np.ndarray) -> np.ndarray:
+        """A vision transformer's vectors of frames, uint8 (f h w 3) -> (f d)."""
+        return unit(self.network(pixel_values=self.pixels(frames)).last_hidden_state[:, 0])
 
 
 def hub_vision(
@@ -91,41 +115,36 @@ def hub_vision(
     subject: str = SUBJECT_MODEL,
 ) -> Vision:
     """The published models: names on the Hub, or folders. ValueError with what to check when one cannot be loaded."""
+    names = {"clip_score": clip_score, "background": background, "subject": subject}
     try:
         clip, behind, dino = (
-            AutoModel.from_pretrained(name).eval().to(device) for name in (clip_score, background, subject)
+            HubModel(AutoModel.from_pretrained(name).eval().to(device), AutoImageProcessor.from_pretrained(name))
+            for name in names.values()
         )
         tokenizer = AutoTokenizer.from_pretrained(clip_score)
-        prepare = [AutoImageProcessor.from_pretrained(name) for name in (clip_score, background, subject)]
     except OSError as error:
         raise ValueError(
-            f"The models that judge clips ({clip_score}, {background}, {subject}) could not be loaded from the Hub or "
-            "its cache: check the network, or take --judge pocket."
+            f"The models that judge clips ({', '.join(names.values())}) could not be loaded from the Hub or its "
+            "cache: check the network, or take --judge pocket."
         ) from error
-
-    def pixels(processor: Callable, frames: np.ndarray) -> Tensor:
-        images = [Image.fromarray(frame) for frame in frames]
-        return processor(images=images, return_tensors="pt").pixel_values.to(device)
 
     @torch.no_grad()
     def text(prompt: str) -> np.ndarray:
         tokens = tokenizer([prompt], padding=True, truncation=True, return_tensors="pt").to(device)
-        return unit(clip.get_text_features(**tokens).pooler_output)[0]
+        return unit(clip.network.get_text_features(**tokens).pooler_output)[0]
 
-    @torch.no_grad()
-    def image(frames: np.ndarray) -> np.ndarray:
-        return unit(clip.get_image_features(pixels(prepare[0], frames)).pooler_output)
+    weights = weights_digest(clip.network, behind.network, dino.network)
+    return Vision(names, text, clip.picture_vectors, dino.first_tokens, behind.picture_vectors, weights=weights)
 
-    @torch.no_grad()
-    def scenery(frames: np.ndarray) -> np.ndarray:
-        return unit(behind.get_image_features(pixels(prepare[1], frames)).pooler_output)
 
-    @torch.no_grad()
-    def first_token(frames: np.ndarray) -> np.ndarray:
-        return unit(dino(pixel_values=pixels(prepare[2], frames)).last_hidden_state[:, 0])
-
-    names = {"clip_score": clip_score, "background": background, "subject": subject}
-    return Vision(names, text, image, first_token, scenery)
+def weights_digest(*networks: nn.Module) -> str:
+    """A sha256 over all weights: figures of other weights under the same name are other figures."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def unit(vectors: Tensor) -> np.ndarray:

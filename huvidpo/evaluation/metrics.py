@@ -29,6 +29,7 @@ class Metric:
     better: str  # "higher" or "lower"; "" where neither is
     about: str  # one sentence: what, of what, in which unit
     digits: int = 1
+    share: bool = False  # of clips, in percent: each clip has 0 or 100
 
 
 METRICS: dict[str, Metric] = {
@@ -43,8 +44,10 @@ METRICS: dict[str, Metric] = {
         "8-bit MSE", "lower", "As MSE, overflowing as 8-bit numbers do: most likely what the paper's table shows."
     ),
     "motion": Metric("Motion", "", "Mean optical flow, percent of the longer side a frame.", 2),
-    "dynamic": Metric("Dynamic degree", "", "Percent of clips that VBench's rule calls dynamic (other flow)."),
-    "still": Metric("Frozen", "lower", "Percent of clips that stand still."),
+    "dynamic": Metric(
+        "Dynamic degree", "", "Percent of clips that VBench's rule calls dynamic (other flow).", share=True
+    ),
+    "still": Metric("Frozen", "lower", "Percent of clips that stand still.", share=True),
     "flicker": Metric("Flicker", "higher", "VBench: 100 is no change of any pixel; rewards stillness."),
     "smoothness": Metric(
         "Smoothness",
@@ -59,7 +62,9 @@ METRICS: dict[str, Metric] = {
     "image_lowest": Metric("I2V lowest", "higher", "Lowest likeness of consecutive frames."),
     "first_frame_psnr": Metric("First frame", "higher", "Frame 0 against the given picture, PSNR in dB, at most 100."),
     "seam": Metric("Seam", "lower", "MSE of frames 0 and 1 over the mean of all pairs: 1 is no seam.", 2),
-    "action_seen": Metric("Action seen", "higher", "Percent of clips whose action the judge names from motion alone."),
+    "action_seen": Metric(
+        "Action seen", "higher", "Percent of clips whose action the judge names from motion alone.", share=True
+    ),
 }
 
 

@@ -7,12 +7,14 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
-from huvidpo.evaluation.summary import MIN_PROMPTS
+from huvidpo.evaluation.estimates import expanded
 from huvidpo.evaluation.verdict import Comparison
+from huvidpo.preferences.statistics import MIN_PROMPTS
 
 LIMIT = 6.0  # of a log-strength: who never lost would otherwise have none that is finite
 LOG_TIES = (-12.0, 6.0)  # bounds of log nu; no tie at all is the lower one
 RESAMPLES = 200  # a fit each
+RANKED = 3  # systems from which on there is a ranking: for two the win rate says it all
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Standing:
 
     system: str
     strength: float  # log pi; the mean over systems is 0
-    low: float  # 95 % bootstrap interval over prompts; the infinite one below MIN_PROMPTS
+    low: float  # 95 % bootstrap interval over prompts; the infinite one where these say nothing of others
     high: float
 
     @property
@@ -32,7 +34,8 @@ class Standing:
 
 # Davidson (1970), "On extending the Bradley-Terry model to accommodate ties": with strengths pi_i and nu >= 0,
 #   P(i beats j) = pi_i / (pi_i + pi_j + nu sqrt(pi_i pi_j)),   P(tie) = nu sqrt(pi_i pi_j) / (the same).
-# nu = 0 is the model of Bradley and Terry (1952). Below d = log pi_i - log pi_j, and both fractions are divided by
+# nu = 0 is the model of Bradley and Terry (1952), which knows no ties.
+# Below d = log pi_i - log pi_j, and both fractions are divided by
 # sqrt(pi_i pi_j), so that the denominator is z = 2 cosh(d / 2) + nu.
 def davidson(wins: np.ndarray, ties: np.ndarray) -> tuple[np.ndarray, float]:
     """Maximum likelihood: how often i beat j (s s), how often both tied (s s, symmetric) -> log-strengths (s,), nu.
@@ -58,18 +61,29 @@ def davidson(wins: np.ndarray, ties: np.ndarray) -> tuple[np.ndarray, float]:
     return fit.x[:-1] - fit.x[:-1].mean(), float(np.exp(fit.x[-1]))
 
 
-def bradley_terry(wins: np.ndarray, ties: np.ndarray) -> np.ndarray:
-    """Log-strengths (s,) with a tie as half a win for each; see `davidson`."""
-    return davidson(wins + ties / 2, np.zeros_like(ties))[0]
+def ranking_of(comparisons: Sequence[Comparison]) -> tuple[list[Standing], str]:
+    """The ranking of three systems or more, or none and the reason in a sentence; neither for fewer systems."""
+    if len(systems_in(comparisons)) < RANKED:
+        return [], ""
+    try:
+        return rank(comparisons), ""
+    except ValueError as error:
+        return [], str(error)
 
 
-def rank(comparisons: Sequence[Comparison], split_ties: bool = False, seed: int = 0) -> list[Standing]:
-    """The systems in these comparisons, the strongest first: Davidson's model, or with `split_ties` Bradley-Terry's.
+def systems_in(comparisons: Sequence[Comparison]) -> list[str]:
+    """The names of all that were compared, sorted."""
+    return sorted({name for comparison in comparisons for name in (comparison.first, comparison.second)})
 
-    Intervals draw whole prompts with all their votes. ValueError when systems are in no way connected by comparisons:
-    then nothing says which is the better one.
+
+def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
+    """The systems in these comparisons, the strongest first, by Davidson's model.
+
+    Intervals draw whole prompts with all their votes; where every draw says the same, or there are fewer than
+    MIN_PROMPTS, they are infinite. ValueError when systems are in no way connected by comparisons: then nothing says
+    which is the better one.
     """
-    systems = sorted({name for comparison in comparisons for name in (comparison.first, comparison.second)})
+    systems = systems_in(comparisons)
     prompts = sorted({comparison.prompt for comparison in comparisons})
     wins, ties = (np.zeros((len(prompts), len(systems), len(systems))) for _ in range(2))
     for comparison in comparisons:
@@ -84,8 +98,7 @@ def rank(comparisons: Sequence[Comparison], split_ties: bool = False, seed: int 
         raise ValueError("These systems cannot be ranked: some were never compared, not even by way of a third one.")
 
     def strengths(drawn: np.ndarray) -> np.ndarray:
-        won, tied = wins[drawn].sum(axis=0), ties[drawn].sum(axis=0)
-        return bradley_terry(won, tied) if split_ties else davidson(won, tied)[0]
+        return davidson(wins[drawn].sum(axis=0), ties[drawn].sum(axis=0))[0]
 
     if not systems:
         return []
@@ -93,7 +106,10 @@ def rank(comparisons: Sequence[Comparison], split_ties: bool = False, seed: int 
     if len(prompts) >= MIN_PROMPTS:
         generator = np.random.default_rng(seed)
         draws = generator.integers(len(prompts), size=(RESAMPLES, len(prompts)))
-        low, high = np.percentile([strengths(draw) for draw in draws], [2.5, 97.5], axis=0)
+        drawn = np.array([strengths(draw) for draw in draws])
+        tails = 50 * (1 - expanded(len(prompts)))
+        ends = np.percentile(drawn, [tails, 100 - tails], axis=0)
+        low, high = np.where(np.ptp(drawn, axis=0) > 1e-6, ends, (low, high))
     columns = zip(systems, strengths(np.arange(len(prompts))), low, high, strict=True)
     standings = [Standing(name, float(strength), float(a), float(b)) for name, strength, a, b in columns]
     return sorted(standings, key=lambda standing: -standing.strength)

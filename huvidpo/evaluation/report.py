@@ -14,7 +14,7 @@ from huvidpo.evaluation.tables import stillness, tables, titled
 from huvidpo.video import replacing
 
 PLOTTED = ("clip_score", "ssim", "mse", "motion", "dynamic", "subject_consistency")
-SHOWN = ("clip_score", "ssim", "motion")  # under each clip of the page
+SHOWN = ("clip_score", "ssim", "motion", "dynamic")  # under each clip of the page
 
 
 def write_report(results: Results, folder: Path) -> list[Path]:

@@ -5,7 +5,8 @@ An evaluation folder:
 ```text
 results.json                                   everything below, every setting, every number: `Results`
 first_frames/<model>/<prompt id>-<seed>.png    one for each prompt and seed, shared by all systems of that model
-clips/<system>/<prompt id>-<seed>.mp4          the clips; beside each a .json with what was measured of it
+clips/<system>/<prompt id>-<seed>.mp4          the clips; beside each a .json with what was measured of it, and
+                                               a .shown.mp4 to be played where a clip of others is no mp4
 table.md                                       the tables, in Markdown
 plots/*.png
 index.html                                     all clips side by side

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from huvidpo.evaluation.metrics import motion_magnitude
+from huvidpo.evaluation.metrics import is_still, motion_magnitude
 from huvidpo.preferences.database import Database
 from huvidpo.preferences.fields import check_fields, from_fields, require
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
@@ -51,6 +51,7 @@ class StudyClip:
     prompt: str
     sha256: str  # of its mp4 file
     motion: float  # mean optical flow, see evaluation.metrics.motion_magnitude
+    still: bool = False  # whether it stands still; also False where an older study does not say
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -129,7 +130,7 @@ def being_made(folder: Path) -> Iterator[Path]:
 def keep_clip(folder: Path, system: str, prompt: str, file: Path) -> StudyClip:
     """Copies a clip into the study; ValueError when it cannot be read as one."""
     frames, _ = read_frames(file)
-    return StudyClip(system, prompt, keep_file(folder, file), round(motion_magnitude(frames), 4))
+    return StudyClip(system, prompt, keep_file(folder, file), round(motion_magnitude(frames), 4), is_still(frames))
 
 
 def study_folder(home: Path, name: str) -> Path:

@@ -8,14 +8,14 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from huvidpo.evaluation.ranking import Standing, rank
+from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.study import QUESTIONS, Study, StudyAnswer
 from huvidpo.evaluation.verdict import Comparison, WinRate, clustered_interval, win_rates
+from huvidpo.preferences.gate import needed_words
 from huvidpo.preferences.records import Answers
 from huvidpo.preferences.statistics import krippendorff_alpha
 
 OVERALL = "overall"  # the mean of the three questions
-RANKED = 3  # systems from which on there is a ranking: two need none
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,13 @@ class Mark:
     system: str
     question: str  # one of QUESTIONS, or OVERALL
     mean: float
-    interval: tuple[float, float] | None  # 95 %, had other prompts been drawn; None below five prompts
+    interval: tuple[float, float] | None  # 95 %, had other prompts been drawn; see `clustered_interval`
     answers: int
+
+    @property
+    def percent(self) -> float:
+        """The mean as percent of the scale, where 1 is 0 and 5 is 100; the paper gives percent without saying how."""
+        return 100 * (self.mean - 1) / 4
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,10 @@ class StudyReport:
     marks: tuple[Mark, ...]
     alpha: dict[str, float]  # question -> Krippendorff's alpha, interval; nan where nothing can be said
     win_rates: tuple[WinRate, ...]  # by the overall marks that one person gave two clips of one prompt
-    ranking: tuple[Standing, ...]  # Davidson's; empty for two systems
+    ranking: tuple[Standing, ...]  # Davidson's; empty for two systems, and where there is none
+    unranked: str  # why there is none, in a sentence; "" else
     motion: dict[str, float]  # system -> mean motion of its clips
+    still: dict[str, float]  # system -> how many percent of its clips stand still
 
     def to_row(self) -> dict[str, Any]:
         """Plain values for JSON; None where nothing is known."""
@@ -51,9 +58,10 @@ class StudyReport:
         row["alpha"] = {question: known(alpha) for question, alpha in self.alpha.items()}
         for rate, plain in zip(self.win_rates, row["win_rates"], strict=True):
             plain |= {"win_rate": known(rate.decided.value), "interval": rate.decided.interval}
-            plain |= {"halved": known(rate.halved), "votes_needed": rate.votes_needed}
-        for plain in row["marks"]:
-            plain["mean"] = known(plain["mean"])
+            needed = rate.votes_needed
+            plain |= {"halved": known(rate.halved), "votes_needed": needed, "needed": needed_words(needed)}
+        for mark, plain in zip(self.marks, row["marks"], strict=True):
+            plain |= {"mean": known(mark.mean), "percent": known(mark.percent)}
         for standing in row["ranking"]:
             standing |= {bound: known(standing[bound]) for bound in ("low", "high")}
         return row
@@ -70,7 +78,8 @@ def study_report(study: Study, answers: Sequence[StudyAnswer]) -> StudyReport:
     for answer in answers:
         said[answer.participant] = said.get(answer.participant, 0) + 1
     comparisons = comparisons_of(study, answers)
-    motions = {name: [clip.motion for clip in study.clips if clip.system == name] for name in study.systems}
+    ranking, unranked = ranking_of(comparisons)
+    clips = {name: [clip for clip in study.clips if clip.system == name] for name in study.systems}
     return StudyReport(
         name=study.name,
         prompts=len(study.prompts),
@@ -83,8 +92,10 @@ def study_report(study: Study, answers: Sequence[StudyAnswer]) -> StudyReport:
         ),
         alpha={question: agreement(answers, question) for question in QUESTIONS},
         win_rates=tuple(win_rates(comparisons)),
-        ranking=tuple(rank(comparisons)) if len(study.systems) >= RANKED and comparisons else (),
-        motion={name: fmean(values) for name, values in motions.items()},
+        ranking=tuple(ranking),
+        unranked=unranked,
+        motion={name: fmean(clip.motion for clip in own) for name, own in clips.items()},
+        still={name: 100 * fmean(clip.still for clip in own) for name, own in clips.items()},
     )
 
 

@@ -5,15 +5,17 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
+import skimage
+import transformers
 from PIL import Image
 
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
 from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.evaluation.baselines import baseline_settings
 from huvidpo.evaluation.results import Plain
+from huvidpo.models.precision import has_bfloat16
 from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.takes import versions
-
-BATCH = {"pocket": 4}  # clips at once; 1 where clips are large
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Contestant:
     title: str
     adapter: str = ""  # "" the category's default, "none", else a name or a folder
     without_preference: bool = False  # only the motion weights below the adapter
-    attention: str = "first-previous"
+    attention: str = ""  # "" is what the adapter was trained with
     shared_noise: float = -1.0  # -1 is the recipe's own
     first_frame_model: str = ""  # "" is the best that the backbone has
     recipe: str = "default"
@@ -80,15 +82,17 @@ def make_clips(
     images: list[Image.Image],
     seeds: list[int],
 ) -> np.ndarray:
-    """One clip for each prompt, first frame and seed: uint8 (b f h w 3). Equal seeds give all systems equal noise."""
+    """One clip for each prompt, first frame and seed: uint8 (b f h w 3). Equal seeds give all systems equal noise.
+
+    For systems that are an adapter, a recipe and an attention; not for stills, baselines and folders.
+    """
     preset = backbone.preset
-    if contestant.still:
-        return np.stack([np.repeat(np.asarray(image)[None], preset.num_frames, axis=0) for image in images])
     adapter, recipe = chosen_adapter(preset.name, category, contestant), chosen_recipe(preset, contestant)
     with backbone.lock:
         backbone.take_turn(backbone.video)
         apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
-        backbone.video.unet.set_attention(contestant.attention)
+        if contestant.attention:
+            backbone.video.unet.set_attention(contestant.attention)
         size = (preset.num_frames, preset.width, preset.height)
         *_, output = backbone.video.stream(prompts, images, seeds, recipe, *size, preview_every=0)
     return output.frames
@@ -99,14 +103,21 @@ def made_from(
 ) -> dict[str, Plain]:
     """Everything that decides what a clip looks like, as it is written into its file."""
     settings: dict[str, Plain] = {"prompt": prompt, "category": category, "seed": seed, **versions(backbone)}
-    settings["first_frame_sha256"] = hashlib.sha256(image.tobytes()).hexdigest()
+    settings["first_frame_sha256"] = image_digest(image)
     return settings | system_settings(backbone, contestant, [category])
 
 
+def image_digest(image: Image.Image) -> str:
+    """By what a clip knows the first frame that it continues: the sha256 of its pixels."""
+    return hashlib.sha256(image.tobytes()).hexdigest()
+
+
 def system_settings(backbone: LoadedBackbone, contestant: Contestant, categories: list[str]) -> dict[str, Plain]:
-    """What a contestant is: its fields, its recipe's, and the revisions of its adapters."""
+    """What a contestant is: its fields, its recipe's, the revisions of its adapters, a baseline's parts."""
     settings: dict[str, Plain] = {f"system.{name}": value for name, value in dataclasses.asdict(contestant).items()}
-    if contestant.still or contestant.baseline or contestant.clips:
+    if contestant.baseline:
+        return settings | baseline_settings(contestant.baseline)
+    if contestant.still or contestant.clips:
         return settings
     recipe = chosen_recipe(backbone.preset, contestant)
     settings |= {f"recipe.{name}": value for name, value in dataclasses.asdict(recipe).items()}
@@ -115,3 +126,11 @@ def system_settings(backbone: LoadedBackbone, contestant: Contestant, categories
         settings[f"adapter/{category}"] = adapter.name if adapter else "none"
         settings[f"adapter_revision/{category}"] = adapter.revision() if adapter else ""
     return settings
+
+
+def environment(backbone: LoadedBackbone) -> dict[str, Plain]:
+    """What figures depend on beside the systems: programs, device, precision."""
+    libraries = {"transformers": transformers.__version__, "scikit-image": skimage.__version__}
+    mixed = backbone.video.config.mixed_precision and has_bfloat16(backbone.device)
+    dtype = str(backbone.video.unet.dtype).removeprefix("torch.") + ", bfloat16 for matrices" * mixed
+    return {**versions(backbone), **libraries, "device": backbone.device, "dtype": dtype}

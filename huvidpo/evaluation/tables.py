@@ -6,14 +6,18 @@ from huvidpo.evaluation.estimates import Estimate
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.paper import paper_lines
 from huvidpo.evaluation.results import Results, System
-from huvidpo.evaluation.summary import difference, figure
+from huvidpo.evaluation.summary import difference, figure, frozen_share
 
-PAPER_FORM = ("clip_score", "ssim", "mse", "wrapped_mse", "motion")  # the paper's three, and what they hide
+PAPER_FORM = ("clip_score", "ssim", "mse", "wrapped_mse", "motion", "dynamic")  # the paper's three, and what they hide
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 STILL = "still"  # the name of the system that repeats the first frame
 HOW_TO_READ = """
-- A figure is a mean over prompts, with the 95 % interval that drawing other prompts would give (bootstrap; none below
-  five prompts). It says nothing about other training runs or other people.
+- A figure is a mean over prompts, with the 95 % interval that drawing other prompts would give; none below five
+  prompts. It says nothing about other training runs or other people.
+- Intervals are Hesterberg's expanded percentile bootstrap; of shares of clips (dynamic, frozen, action seen) Wilson's,
+  and of their differences Bonett's and Price's for pairs, each prompt a trial.
+- A star says that 0 is outside of one interval of 95 %. The table makes many comparisons and stars are not corrected
+  for that: about one in twenty stands where there is nothing.
 - SSIM, MSE, flicker and the consistencies are best for a clip that does not move. Read them beside motion and dynamic
   degree, and against the row *First frame repeated*, which nobody would call a video.
 - The 8-bit MSE is not a distance: it overflows. It stands here because the paper's MSE is most likely that figure.
@@ -49,10 +53,14 @@ def stillness(results: Results) -> str:
     won = [METRICS[name].title for name in won_by_stillness(results)]
     lines = ["A still (the first frame repeated) would win: " + (", ".join(won) if won else "nothing") + "."]
     for system in results.systems:
-        share = figure(results, system.name, "still")
-        if system.name != STILL and share and share.value > 0:
-            lines.append(f"**{escaped(system.title)}: {share.value:.0f} % of its clips stand still.**")
+        if system.name != STILL and (share := frozen_share(results, system.name)):
+            lines.append(f"**{escaped(frozen_words(system.title, share))}**")
     return "\n".join(lines)
+
+
+def frozen_words(title: str, share: float) -> str:
+    """Whose clips are frozen, in a sentence."""
+    return f"{title}: {share:.0f} % of its clips stand still."
 
 
 def won_by_stillness(results: Results) -> list[str]:
@@ -74,7 +82,7 @@ def wins(results: Results, winner: str, metric: str) -> bool:
 
 def by_category(results: Results, metric: str) -> str:
     """One metric as the paper prints it: a row for each system, a column for each category and for all."""
-    header = [METRICS[metric].title + ARROWS[METRICS[metric].better], *results.categories(), "all"]
+    header = [titled(metric), *results.categories(), "all"]
     rows = []
     for system in results.systems:
         figures = [figure(results, system.name, metric, category) for category in (*results.categories(), None)]
@@ -122,12 +130,17 @@ def cell(found: Estimate | None, metric: str, sign: bool = False) -> str:
     """A figure with its interval, `-` where there is none; a difference has its sign, and * when 0 is outside."""
     if found is None:
         return "-"
+    text, interval = number_and_interval(found, metric, sign)
+    certain = sign and found.low is not None and (found.low > 0 or found.high < 0)
+    return " ".join([*filter(None, [text, interval]), *["*"] * certain])
+
+
+def number_and_interval(found: Estimate, metric: str, sign: bool = False) -> tuple[str, str]:
+    """A figure and its interval in the metric's digits; "" in the place of an interval that is not known."""
     digits, plus = METRICS[metric].digits, "+" if sign else ""
     text = f"{found.value:{plus}.{digits}f}"
-    if found.low is None:
-        return text
-    certain = sign and (found.low > 0 or found.high < 0)
-    return f"{text} [{found.low:{plus}.{digits}f}, {found.high:{plus}.{digits}f}]" + " *" * certain
+    known = found.low is not None
+    return text, f"[{found.low:{plus}.{digits}f}, {found.high:{plus}.{digits}f}]" if known else ""
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

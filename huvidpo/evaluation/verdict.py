@@ -1,5 +1,6 @@
 """What people's choices between systems say: win rates with intervals, ties in the open. Knows no models, no page."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from huvidpo.evaluation.estimates import ratio
-from huvidpo.evaluation.summary import MIN_PROMPTS
-from huvidpo.preferences.gate import MIN_VOTES, motion_share, votes_needed
+from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, motion_share, votes_needed
 from huvidpo.preferences.records import Rating
-from huvidpo.preferences.statistics import Share
+from huvidpo.preferences.statistics import MIN_PROMPTS, Share
 
 OUTCOMES = ("first", "second", "tie")
 
@@ -38,7 +38,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class WinRate:
-    """One system against another. All intervals are of 95 %; those over prompts are None below MIN_PROMPTS."""
+    """One system against another. All intervals are of 95 %; see `clustered_interval` for those over prompts."""
 
     system: str
     against: str
@@ -46,6 +46,7 @@ class WinRate:
     losses: int
     ties: int
     prompts: int
+    decided_prompts: int  # those with votes for a side
     raters: int
     clustered: tuple[float, float] | None  # of the rate without ties, when other prompts had been drawn
     halved: float  # the rate with a tie as half a win; nan without votes
@@ -63,19 +64,40 @@ class WinRate:
         return Share(self.ties, self.wins + self.losses + self.ties)
 
     @property
+    def is_decided(self) -> bool:
+        """Whether one half is outside of Wilson's interval and, where there is one, of that over prompts.
+
+        It takes MIN_VOTES votes for a side on MIN_PROMPTS prompts at least.
+        """
+        enough = self.decided.total >= MIN_VOTES and self.decided_prompts >= MIN_PROMPTS
+        intervals = filter(None, [self.decided.interval, self.clustered])
+        return enough and all(not low <= 0.5 <= high for low, high in intervals)
+
+    @property
     def votes_needed(self) -> int:
-        """More votes for a side, at the rate so far, until Wilson's interval leaves one half out; -1: never."""
-        low, high = self.decided.interval
-        if self.decided.total >= MIN_VOTES and not low <= 0.5 <= high:
+        """More votes for a side, at the rate so far and on other prompts, until it is decided; as the gate's."""
+        if self.is_decided:
             return 0
-        return votes_needed(max(self.wins, self.losses), min(self.wins, self.losses))
+        needed = votes_needed(max(self.wins, self.losses), min(self.wins, self.losses))
+        if needed == -1:
+            return -1
+        return min(MAX_MORE + 1, max(needed, MIN_PROMPTS - self.decided_prompts, self._needed_over_prompts()))
+
+    def _needed_over_prompts(self) -> int:
+        """Likewise until the interval over prompts leaves one half out; its width shrinks as the root of the votes."""
+        low, high = self.clustered or (1.0, 1.0)
+        ahead = abs(self.decided.value - 0.5)
+        if not low <= 0.5 <= high or not ahead:
+            return 0
+        times = ((high - low) / 2 / ahead) ** 2
+        return max(1, math.ceil(self.decided.total * (times - 1)))
 
 
 def win_rate(comparisons: Iterable[Comparison], system: str, against: str) -> WinRate:
     """What is known of `system` against `against`; comparisons with other systems are not looked at.
 
     A person's votes, and votes on one prompt, are not independent of each other. The intervals over prompts draw whole
-    prompts with all their votes (a cluster bootstrap, percentile method).
+    prompts with all their votes (a cluster bootstrap).
     """
     both = {system, against}
     chosen = [c if c.first == system else c.turned() for c in comparisons if {c.first, c.second} == both]
@@ -88,6 +110,7 @@ def win_rate(comparisons: Iterable[Comparison], system: str, against: str) -> Wi
     return WinRate(
         system, against, wins, losses, ties,
         prompts=len(table),
+        decided_prompts=int((table[:, :2].sum(axis=1) > 0).sum()),
         raters=len({comparison.rater for comparison in chosen}),
         clustered=clustered_interval(table[:, 0], table[:, :2].sum(axis=1)),
         halved=float(halves.sum() / table.sum()) if table.sum() else float("nan"),
@@ -106,11 +129,12 @@ def win_rates(comparisons: Sequence[Comparison]) -> list[WinRate]:
 def clustered_interval(parts: Sequence[float], totals: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % bootstrap interval of sum(parts) / sum(totals), with one number of each for every cluster.
 
-    Clusters whose total is 0 say nothing and are left out; None when fewer than MIN_PROMPTS say something.
+    Clusters whose total is 0 say nothing and are left out. None when fewer than MIN_PROMPTS say something, and when
+    all say the same: drawing from 6 of 6 gives 6 of 6 every time, which is not certainty.
     """
     parts, totals = np.asarray(parts, float), np.asarray(totals, float)
     parts, totals = parts[totals > 0], totals[totals > 0]
-    if len(totals) < MIN_PROMPTS:
+    if len(totals) < MIN_PROMPTS or np.ptp(parts / totals) < 1e-9:
         return None
     estimate = ratio(parts, totals)
     return estimate.low, estimate.high

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from huvidpo.preferences.records import Pair, Rating
-from huvidpo.preferences.statistics import wilson_interval
+from huvidpo.preferences.statistics import MIN_PROMPTS, wilson_interval
 
 MIN_VOTES = 10  # decided votes, whatever the interval says
 MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips must not buy stillness
+MAX_MORE = 2000  # votes that are looked ahead
 LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
 
 
@@ -23,7 +24,8 @@ class Verdict:
     low: float  # Wilson's 95 % interval of it
     high: float
     motion: float  # of its clips in these pairs as a share of the other's; -1 is not known
-    votes_needed: int  # more decided votes, at this rate, until the gate can open; -1: no number would do
+    votes_needed: int  # more decided votes, at this rate, until the gate can open; see `votes_needed`
+    prompts: int  # that have decided votes
     passed: bool
     reason: str  # one sentence
 
@@ -36,11 +38,12 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
     """The verdict on the adapter of that revision against another's; "" is the revision of no adapter.
 
     Only first answers on `measure` pairs count, of which one clip was made by each, and none that was given after the
-    names were seen (it `supersedes` another). Ties take no side. The interval
-    takes votes for independent; people who vote often on one prompt make it too narrow.
+    names were seen (it `supersedes` another). Ties take no side. The interval takes votes for independent; people who
+    vote often on one prompt make it too narrow, so votes on MIN_PROMPTS prompts are asked for.
     """
     wins = losses = ties = 0
     motions: list[tuple[float, float]] = []
+    prompts: set[str] = set()
     for rating in ratings:
         blind = not rating.is_repeat and not rating.supersedes
         if not blind or not is_between(rating.pair, revision, against):
@@ -48,13 +51,17 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
         a, b = rating.pair.a, rating.pair.b
         own = "a" if a.adapter_revision == revision else "b"
         wins, losses = wins + (rating.preference == own), losses + (rating.preference in {"a", "b"} - {own})
-        ties += rating.preference.startswith("tie")
+        if rating.preference.startswith("tie"):
+            ties += 1
+        else:
+            prompts.add(rating.pair.prompt)
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
     low, high = wilson_interval(wins, wins + losses)
     motion, needed = motion_share(motions), votes_needed(wins, losses)
-    reason = reason_against(wins + losses, low, high, motion, needed)
+    reason = reason_against(wins + losses, low, high, motion, needed) or few_prompts(len(prompts))
     rate = wins / (wins + losses) if wins + losses else -1.0
-    return Verdict(wins, losses, ties, rate, low, high, motion, needed, not reason, reason or "It won.")
+    passed, reason = not reason, reason or "It won."
+    return Verdict(wins, losses, ties, rate, low, high, motion, needed, len(prompts), passed, reason)
 
 
 def is_between(pair: Pair, revision: str, against: str) -> bool:
@@ -71,18 +78,35 @@ def motion_share(motions: Iterable[tuple[float, float]]) -> float:
 
 
 def votes_needed(wins: int, losses: int) -> int:
-    """More decided votes until Wilson's lower bound is above one half, at the rate so far; -1: never.
+    """More decided votes until Wilson's lower bound is above one half, at the rate so far.
 
-    Before there are MIN_VOTES the rate is taken to be LIKELY_RATE.
+    -1: no number would do, as it is not ahead; MAX_MORE + 1: more than MAX_MORE, see `needed_words`. Before there are
+    MIN_VOTES the rate is taken to be LIKELY_RATE.
     """
     votes = wins + losses
     rate = wins / votes if votes >= MIN_VOTES else LIKELY_RATE
     if rate <= 0.5:
         return -1
-    for more in range(max(0, MIN_VOTES - votes), 2000):
+    for more in range(max(0, MIN_VOTES - votes), MAX_MORE + 1):
         if wilson_interval(min(votes + more, math.floor(wins + rate * more + 1e-9)), votes + more)[0] > 0.5:
             return more
-    return -1
+    return MAX_MORE + 1
+
+
+def needed_words(needed: int) -> str:
+    """How many more votes are needed, as people read it."""
+    if needed <= 0:
+        return "no number of votes" if needed else "no more votes"
+    if needed > MAX_MORE:
+        return f"more than {MAX_MORE} more votes"
+    return f"about {needed} more {'vote' if needed == 1 else 'votes'}"
+
+
+def few_prompts(prompts: int) -> str:
+    """Why votes on so few prompts do not open the gate, in one sentence; "" when they are enough."""
+    if prompts >= MIN_PROMPTS:
+        return ""
+    return f"It won, but on {prompts} {'prompt' if prompts == 1 else 'prompts'} only: vote on {MIN_PROMPTS} or more."
 
 
 def reason_against(votes: int, low: float, high: float, motion: float, needed: int) -> str:
@@ -92,7 +116,8 @@ def reason_against(votes: int, low: float, high: float, motion: float, needed: i
     if needed == -1:
         return "It is not ahead: at this rate no number of votes would do."
     if votes < MIN_VOTES or low <= 0.5:
-        return f"About {needed} more decided votes are needed at this rate."
+        many = f"More than {MAX_MORE}" if needed > MAX_MORE else f"About {needed}"
+        return f"{many} more decided votes are needed at this rate."
     if motion < 0:
         return "It won, but how much its clips move was not measured."
     if motion < MIN_MOTION:

@@ -5,12 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-
-from scipy.stats import binomtest
+from statistics import NormalDist
 
 from huvidpo.preferences.records import PREFERENCES, Rating
 
 SUSPICIOUS = 0.65  # share of votes for the stiller side from which on the owner is warned
+MIN_PROMPTS = 5  # with fewer, drawing prompts anew says too little, and nothing is decided
 NOTICEABLE = 0.05  # relative difference of motion below which no side is the stiller one
 
 
@@ -65,12 +65,18 @@ def summarise(ratings: Sequence[Rating]) -> Summary:
     )
 
 
-def wilson_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a share, from scipy; (0, 1) without data."""
+# Wilson (1927): the shares p with |count / total - p| <= z sqrt(p (1 - p) / total).
+def wilson_interval(count: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share; (0, 1) without data.
+
+    `count` need not be whole: where each trial is a share itself, such as that of a prompt's clips, it is their sum.
+    """
     if not total:
         return 0.0, 1.0
-    interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    share, z = count / total, NormalDist().inv_cdf((1 + confidence) / 2)
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return max(0.0, middle - half) if count else 0.0, min(1.0, middle + half) if count < total else 1.0
 
 
 def left_bias(ratings: Iterable[Rating]) -> Share:

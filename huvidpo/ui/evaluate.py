@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,13 @@ NOTHING = (
     "Nothing has been evaluated here yet. On the command line: "
     "huvidpo evaluate --category {} --out {}/evaluations/first"
 )
+DOWNLOAD = """(name, text) => {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = `${name}.csv`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}"""
 NO_CLIPS = "This clip of the evaluation is not here."
 
 
@@ -49,7 +55,8 @@ class EvaluateTab:
         named = [ui.evaluation, *pair]
         gr.on([control.input for control in pair], self.on_pair, named, ui.player, **SPOKEN)
         ui.study.change(self.on_study, ui.study, [ui.study_note, ui.marks, ui.rates, ui.csv], **SPOKEN)
-        ui.csv.click(self.on_csv, ui.study, ui.csv, **QUIET)
+        made = ui.csv.click(self.on_csv, ui.study, ui.answers, **SPOKEN)
+        made.success(None, [ui.study, ui.answers], js=DOWNLOAD, **QUIET)
 
     def on_open(
         self, category: str, evaluation: str, scope: str, request: gr.Request, profile: gr.OAuthProfile | None
@@ -147,21 +154,14 @@ class EvaluateTab:
                 ui.study_note: note,
                 ui.marks: tables.marks(report),
                 ui.rates: tables.rates(report),
-                ui.csv: gr.DownloadButton(value=self.csv_file(name), visible=True),
+                ui.csv: gr.Button(visible=True),
             }
 
     def on_csv(self, name: str, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
-        """The answers of this moment for the next download."""
+        """The answers of this moment; the browser makes a file of them."""
         with toasts():
             owner_only(request, profile)
-            return {self.ui.csv: gr.DownloadButton(value=self.csv_file(name))}
-
-    def csv_file(self, name: str) -> str:
-        """A file with a study's answers, under the study's name."""
-        study, answers = answers_of(home(), name)
-        file = Path(tempfile.mkdtemp()) / f"{study.name}.csv"
-        file.write_text(to_csv(study, answers), encoding="utf-8")
-        return str(file)
+            return {self.ui.answers: to_csv(*answers_of(home(), name))}
 
 
 def first_with(found: dict[str, Results], category: str) -> str | None:

@@ -57,7 +57,8 @@ class EvaluateLayout:
             heading("Studies", "invited people mark clips, blind; only you see this")
             with gr.Row(elem_id="evaluate-study-row"):
                 self.study = gr.Dropdown([], label="Study", elem_id="evaluate-study", scale=2)
-                self.csv = gr.DownloadButton("⬇ Answers as CSV", size="md", min_width=0, visible=False)
+                self.csv = gr.Button("⬇ Answers as CSV", size="md", min_width=0, visible=False)
+                self.answers = gr.Textbox(visible=False)  # of the moment of a click, on their way into a file
             self.study_note = text_line(elem_id="evaluate-study-note")
             self.marks = board("Marks of the study", elem_id="study-marks")
             self.rates = board("Win rates of the study", elem_id="study-rates")

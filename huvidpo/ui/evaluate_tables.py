@@ -5,14 +5,17 @@ from typing import Any
 
 from huvidpo.evaluation.board import Entry, figures_of
 from huvidpo.evaluation.estimates import Estimate
-from huvidpo.evaluation.metrics import METRICS
+from huvidpo.evaluation.paper import paper_study_words
 from huvidpo.evaluation.results import Results
 from huvidpo.evaluation.study import QUESTIONS
-from huvidpo.evaluation.study_report import OVERALL, StudyReport
+from huvidpo.evaluation.study_report import OVERALL, Mark, StudyReport
+from huvidpo.evaluation.tables import frozen_words, number_and_interval, titled
 from huvidpo.evaluation.verdict import WinRate
+from huvidpo.preferences.gate import needed_words
 from huvidpo.ui.board import Bar, Cell, Column, board_value
 
-ON_BOARD = ("clip_score", "ssim", "mse", "motion")
+ON_BOARD = ("clip_score", "ssim", "mse", "motion", "dynamic")
+IN_HISTORY = ("clip_score", "motion", "dynamic")
 IN_SYSTEMS = ("clip_score", "ssim", "mse", "motion", "dynamic", "still", "action_seen", "subject_consistency", "seam")
 NONE = Cell("–")
 LEARNED_FROM = {"motion": "from clips", "preference": "from ratings"}
@@ -42,8 +45,8 @@ def leaderboard(entries: Sequence[Entry]) -> dict[str, Any]:
         for entry in entries
     ]
     empty = "This action has no adapter yet: teach it one with `huvidpo train-motion`, then rate its clips."
-    note = how_to_read(rows, measured=any(entry.figures for entry in entries))
-    return board_value(*with_something(columns, rows), empty, note)
+    notes = [how_to_read(rows, measured=any(entry.figures for entry in entries)), frozen_entries(entries)]
+    return board_value(*with_something(columns, rows), empty, " ".join(filter(None, notes)))
 
 
 def history(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -54,17 +57,23 @@ def history(entries: Sequence[Entry]) -> dict[str, Any]:
         Column("Preferred", "to the version before"),
         Column("Motion kept"),
     ]
-    columns += [metric_column("clip_score"), metric_column("motion")]
+    columns += [metric_column(metric) for metric in IN_HISTORY]
     rows = [
         [
             Cell(entry.name, entry.created_at[:10], strong=entry.status == "default"),
             Cell(f"{entry.ratings} ratings") if entry.ratings else Cell("clips") if entry.kind == "motion" else NONE,
             *rate_cells(entry.rate),
-            *[metric_cell(entry.figures.get(metric), metric) for metric in ("clip_score", "motion")],
+            *[metric_cell(entry.figures.get(metric), metric) for metric in IN_HISTORY],
         ]
         for entry in sorted(entries, key=lambda entry: entry.created_at)
     ]
-    return board_value(*with_something(columns, rows), "There is no version yet.")
+    return board_value(*with_something(columns, rows), "There is no version yet.", frozen_entries(entries))
+
+
+def frozen_entries(entries: Sequence[Entry]) -> str:
+    """Whose clips stand still, in sentences: a frozen clip has good figures and is no video."""
+    shares = {entry.name: entry.figures["still"].value for entry in entries if "still" in entry.figures}
+    return " ".join(frozen_words(name, share) for name, share in shares.items() if share)
 
 
 def systems(results: Results | None, category: str | None, empty: str) -> dict[str, Any]:
@@ -91,9 +100,11 @@ def marks(report: StudyReport) -> dict[str, Any]:
     rows = []
     for system in report.systems:
         given = [mark for mark in report.marks if mark.system == system]
-        cells = [mark_cell(mark.mean, mark.interval) if mark.answers else NONE for mark in given]
+        cells = [mark_cell(mark) if mark.answers else NONE for mark in given]
         rows.append([Cell(system), *cells, Cell(f"{report.motion[system]:.2f}")])
-    return board_value(columns, rows, note="Mean answers from 1 to 5 with 95 % intervals over prompts.")
+    scale = "Mean answers from 1 to 5, as percent of that scale (1 is 0, 5 is 100), with 95 % intervals over prompts."
+    frozen = [frozen_words(name, share) for name, share in report.still.items() if share]
+    return board_value(columns, rows, note=" ".join([scale, *frozen, paper_study_words()]))
 
 
 def rates(report: StudyReport) -> dict[str, Any]:
@@ -102,7 +113,7 @@ def rates(report: StudyReport) -> dict[str, Any]:
     rows = [[Cell(rate.system, f"against {rate.against}"), *rate_cells(rate)] for rate in report.win_rates]
     order = ", ".join(f"{one.system} ({one.against_average:.0%})" for one in report.ranking)
     ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
-    return board_value(columns, rows, note=ranking)
+    return board_value(columns, rows, note=ranking or report.unranked)
 
 
 def study_words(report: StudyReport) -> str:
@@ -139,7 +150,7 @@ def rate_cells(rate: WinRate | None) -> list[Cell]:
         return [Cell("undecided", votes), motion]
     low, high = rate.decided.interval
     by_prompt = f"{rate.clustered[0]:.0%} to {rate.clustered[1]:.0%} over prompts" if rate.clustered else ""
-    needed = "" if rate.votes_needed <= 0 else f"about {rate.votes_needed} more votes decide"
+    needed = f"{needed_words(rate.votes_needed)} decide" if rate.votes_needed > 0 else ""
     tied = f"{rate.halved:.0%} with ties halved" if rate.ties else ""
     more = "; ".join(filter(None, [votes, tied, by_prompt, needed]))
     return [Cell(f"{rate.decided.value:.0%}", more, Bar(low, rate.decided.value, high, 0.5)), motion]
@@ -152,22 +163,21 @@ def standing_cell(entry: Entry) -> Cell:
 
 def metric_column(metric: str) -> Column:
     """A metric's head, with an arrow to where it is better."""
-    arrows = {"higher": " ↑", "lower": " ↓"}
-    return Column(METRICS[metric].title + arrows.get(METRICS[metric].better, ""))
+    return Column(titled(metric))
 
 
 def metric_cell(figure: Estimate | None, metric: str) -> Cell:
     """A mean with its interval."""
     if figure is None:
         return NONE
-    digits = METRICS[metric].digits
-    low_to_high = "" if figure.low is None else f"[{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
-    return Cell(f"{figure.value:.{digits}f}", low_to_high)
+    return Cell(*number_and_interval(figure, metric))
 
 
-def mark_cell(mean: float, interval: tuple[float, float] | None) -> Cell:
+def mark_cell(mark: Mark) -> Cell:
     """A mean answer, its scale from 1 to 5."""
-    if interval is None:
-        return Cell(f"{mean:.2f}")
-    low, high = interval
-    return Cell(f"{mean:.2f}", f"[{low:.2f}, {high:.2f}]", Bar(*((value - 1) / 4 for value in (low, mean, high))))
+    percent = f"{mark.percent:.0f} %"
+    if mark.interval is None:
+        return Cell(f"{mark.mean:.2f}", percent)
+    low, high = mark.interval
+    bar = Bar(*((value - 1) / 4 for value in (low, mark.mean, high)))
+    return Cell(f"{mark.mean:.2f}", f"[{low:.2f}, {high:.2f}], {percent}", bar)

@@ -1,5 +1,6 @@
 """Other people's models and the published judges: the real classes at tiny size, from folders."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,19 @@ from diffusers import (
     UNet2DConditionModel,
     UNet3DConditionModel,
 )
+from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, ViTConfig, ViTImageProcessor, ViTModel
 
-from huvidpo.evaluation.baselines import load_baseline, make_baseline_clip
-from huvidpo.evaluation.judges import Vision, hub_vision, measure_clip
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.evaluation.baselines import BASELINES, PARTS, load_baseline, make_baseline_clip, show_licence
+from huvidpo.evaluation.judges import Vision, hub_vision, measure_clip, weights_digest
 from huvidpo.evaluation.metrics import METRICS
+from huvidpo.evaluation.suite import Evaluation
+from huvidpo.evaluation.systems import Contestant
+from huvidpo.pipelines.latents import fit_image
 from huvidpo.pocket.components import new_text_encoder, new_tokenizer
 from huvidpo.pocket.judge import new_dual_encoder
+from tests.evaluation.test_suite import PLAIN, TASKS, run
 
 PROMPT = "a red horse runs on the beach"
 
@@ -63,24 +70,78 @@ def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def from_folders(baselines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("animatediff", "animatediff_motion", "modelscope"):
+    """These folders in the place of the Hub's, at the size of their networks and in two steps."""
+    for name in PARTS:
         monkeypatch.setenv(f"HUVIDPO_BASELINE_{name.upper()}", str(baselines / name))
+    for name, baseline in BASELINES.items():
+        monkeypatch.setitem(BASELINES, name, replace(baseline, width=32, height=32, steps=2))
     load_baseline.cache_clear()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["animatediff", "modelscope"])
 def test_a_baseline_makes_the_same_clip_for_the_same_seed(name: str, from_folders: None) -> None:
-    first, again, other = (make_baseline_clip(name, "cpu", PROMPT, seed, 4, 32, 16) for seed in (0, 0, 1))
-    assert first.shape == (4, 16, 32, 3) and first.dtype == np.uint8
+    """At its own square size, then scaled and cropped to the one that is asked for."""
+    first, again, other = (make_baseline_clip(name, "cpu", PROMPT, seed, 4, 48, 24) for seed in (0, 0, 1))
+    assert first.shape == (4, 24, 48, 3) and first.dtype == np.uint8
     assert np.array_equal(first, again) and not np.array_equal(first, other)
+    square = make_baseline_clip(name, "cpu", PROMPT, 0, 4, 32, 32)
+    cropped = np.asarray(fit_image(Image.fromarray(square[2]), 48, 24, "crop"))
+    assert np.array_equal(cropped, first[2])
 
 
-def test_a_missing_baseline_says_what_to_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_baselines_sample_as_their_cards_do(from_folders: None) -> None:
+    for name, baseline in BASELINES.items():
+        assert type(load_baseline(name, "cpu").scheduler).__name__ == baseline.scheduler
+
+
+@pytest.mark.slow
+def test_a_baseline_from_elsewhere_makes_new_clips(
+    backbone: LoadedBackbone, from_folders: None, baselines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights under another name: whether they are the same nobody knows before they are loaded."""
+    modelscope = Contestant("modelscope", "ModelScope", baseline="modelscope")
+    evaluation = Evaluation(backbone, PLAIN, [modelscope], TASKS[:1], tmp_path / "out")
+    results, _ = run(evaluation)
+    (system,) = results.systems
+    assert system.settings["baseline.repository.modelscope"] == str(baselines / "modelscope")
+    assert system.settings["baseline.steps"] == 2 and system.settings["baseline.width"] == 32
+    assert "first_frame_psnr" not in results.clips[0].metrics, "it is given words only"
+    file = tmp_path / "out" / results.clips[0].file
+    before = file.stat().st_mtime_ns
+    run(evaluation)
+    assert file.stat().st_mtime_ns == before
+    (tmp_path / "moved").symlink_to(baselines / "modelscope")
+    monkeypatch.setenv("HUVIDPO_BASELINE_MODELSCOPE", str(tmp_path / "moved"))
+    run(evaluation)
+    assert file.stat().st_mtime_ns != before
+
+
+def test_what_cannot_be_loaded_is_named(baselines: Path, from_folders: None, tmp_path: Path, monkeypatch) -> None:
+    """A folder that is not there, one without its files, and of two parts the one that is to blame."""
     monkeypatch.setenv("HUVIDPO_BASELINE_MODELSCOPE", str(tmp_path / "nothing"))
-    load_baseline.cache_clear()
-    with pytest.raises(ValueError, match="check the network"):
+    with pytest.raises(ValueError, match=f"There is no folder {tmp_path}/nothing: check HUVIDPO_BASELINE_MODELSCOPE"):
         load_baseline("modelscope", "cpu")
+    monkeypatch.setenv("HUVIDPO_BASELINE_MODELSCOPE", str(tmp_path))
+    with pytest.raises(ValueError, match=f"{tmp_path} could not be loaded: a file is missing there, or broken"):
+        load_baseline("modelscope", "cpu")
+    monkeypatch.setenv("HUVIDPO_BASELINE_ANIMATEDIFF_MOTION", str(tmp_path / "motion"))
+    with pytest.raises(ValueError, match=f"There is no folder {tmp_path}/motion"):
+        load_baseline("animatediff", "cpu")
+
+
+@pytest.mark.slow
+def test_licences_are_shown_before_a_download(loopback_hub, monkeypatch, capsys: pytest.CaptureFixture) -> None:
+    """This Hub has none of them: its own answer is given, with the name of the model."""
+    load_baseline.cache_clear()
+    show_licence.cache_clear()
+    for name, licence in (("modelscope", "CC BY-NC 4.0"), ("animatediff", "Apache-2.0")):
+        with pytest.raises(ValueError, match=PARTS[BASELINES[name].parts[0]].repo):
+            load_baseline(name, "cpu")
+        said = capsys.readouterr().err
+        assert f"Downloading {PARTS[BASELINES[name].parts[0]].repo}" in said and licence in said
+    assert PARTS["animatediff"].licence == "CreativeML Open RAIL-M"
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +176,13 @@ def test_published_judges_measure_any_size(published: Vision) -> None:
 def test_missing_judges_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--judge pocket"):
         hub_vision("cpu", *[str(tmp_path / "nothing")] * 3)
+
+
+def test_other_weights_have_another_digest() -> None:
+    """One number in one tensor is enough; half precision is another set of weights too."""
+    network = torch.nn.Linear(3, 2)
+    digest = weights_digest(network)
+    assert digest == weights_digest(network) and len(digest) == 64
+    with torch.no_grad():
+        network.bias[0] += 1e-3
+    assert digest != weights_digest(network) != weights_digest(network.half())

@@ -8,8 +8,12 @@ import pytest
 
 from huvidpo.adapters import list_adapters
 from huvidpo.evaluation.board import entries, evaluated_as, find_evaluations, read_evaluations
+from huvidpo.evaluation.report import page
 from huvidpo.evaluation.results import RESULTS_FILE, System
+from huvidpo.evaluation.tables import tables
+from huvidpo.preferences.records import new_id
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.evaluate_tables import history, leaderboard
 from tests.ui.planted import plant_candidate, plant_evaluation, plant_votes
 
 
@@ -36,6 +40,38 @@ def test_an_adapter_s_votes_motion_and_figures_stand_together(store: RatingStore
     assert other.rate is None and other.system == "motion" and other.figures["motion"].value > 1
 
 
+def test_agreement_is_of_answers_given_before_names_were_seen(store: RatingStore, tmp_path: Path) -> None:
+    """A second rater, of the other opinion on all ten pairs: 0 of 10 agree. Answers given anew do not count."""
+    adapters = list_adapters("pocket", "horse")
+    given = store.ratings("horse")
+    others = [
+        replace(one, rating_id=new_id(), rater="e" * 16, preference="b" if one.preference == "a" else "a")
+        for one in given
+    ]
+    (best, _) = entries("horse", adapters, [*given, *others], None)
+    assert best.alpha < 0
+    (best, _) = entries("horse", adapters, [*given, *(replace(one, supersedes="f" * 16) for one in others)], None)
+    assert best.alpha != best.alpha, "one blind rater agrees with nobody"
+
+
+def test_frozen_clips_are_said_beside_an_adapter(store: RatingStore, tmp_path: Path) -> None:
+    """Every second clip of dpo-1 stands still; motion and dynamic degree stand among its figures."""
+    plant_evaluation(tmp_path, "first", prompts=2)
+    results = read_evaluations(tmp_path)[0]["first"]
+    half = [
+        replace(clip, metrics={**clip.metrics, "still": 100.0}) if clip.prompt_id == "horse-00" else clip
+        for clip in results.clips
+    ]
+    results = replace(results, clips=tuple(half))
+    found = entries("horse", list_adapters("pocket", "horse"), store.ratings("horse"), results)
+    sentence = "dpo-1: 50 % of its clips stand still."
+    for table in (leaderboard(found), history(found)):
+        assert sentence in table["note"]
+        assert [column["title"] for column in table["columns"]][-2:] == ["Motion", "Dynamic degree"]
+    assert "stars are not corrected" in " ".join(tables(results).split())
+    assert sentence.removeprefix("dpo-1") in tables(results) and "Dynamic degree" in " ".join(page(results).split())
+
+
 def test_another_revision_is_another_adapter(store: RatingStore, tmp_path: Path) -> None:
     plant_evaluation(tmp_path, "first", prompts=1)
     results, _ = read_evaluations(tmp_path)
@@ -56,6 +92,8 @@ def test_the_figures_of_an_adapter_are_not_those_of_an_ablation(store: RatingSto
         ablation = System("ablation", "Ablation", {**plain.settings, name: value})
         assert evaluated_as(replace(results, systems=(ablation, plain)), "horse", adapter) == "dpo-1"
         assert evaluated_as(replace(results, systems=(ablation,)), "horse", adapter) == ""
+    named = System("named", "Its own attention, by name", {**plain.settings, "system.attention": adapter.attention()})
+    assert evaluated_as(replace(results, systems=(named,)), "horse", adapter) == "named"
 
 
 def test_the_newest_evaluation_comes_first_and_a_broken_one_is_a_sentence(tmp_path: Path) -> None:

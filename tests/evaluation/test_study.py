@@ -14,6 +14,7 @@ from huvidpo.evaluation.results import ClipResult, Results, System, write_result
 from huvidpo.evaluation.study import (
     Study,
     StudyAnswers,
+    StudyClip,
     answers_of,
     create_study,
     list_studies,
@@ -21,7 +22,9 @@ from huvidpo.evaluation.study import (
     spread,
 )
 from huvidpo.evaluation.study_report import comparisons_of, study_report, to_csv
+from huvidpo.preferences.fields import from_fields
 from huvidpo.preferences.records import Answers
+from huvidpo.ui.evaluate_tables import marks, rates
 from huvidpo.video import write_mp4
 
 ANN, BEN = "a" * 16, "b" * 16
@@ -172,6 +175,36 @@ def test_the_report_by_hand(study: Study, tmp_path: Path) -> None:
     assert empty.ranking == () and empty.participants == 0
 
 
+def test_marks_are_percent_of_the_scale_and_frozen_clips_are_known(study: Study, tmp_path: Path) -> None:
+    """A mean of 4 on a scale from 1 to 5 is (4 - 1) / 4 = 75 %. The clips of `still` do not move at all."""
+    answers = StudyAnswers(tmp_path, study)
+    answers.append(ANN, place_of(study, 0, "ours"), Answers(5, 4, 3))
+    report = study_report(*answers_of(tmp_path, "first"))
+    row = next(row for row in report.to_row()["marks"] if (row["system"], row["question"]) == ("ours", "overall"))
+    assert (row["mean"], row["percent"]) == (4, 75)
+    assert report.still == {"lamp": 0, "ours": 0, "still": 100}
+    shown = marks(report)
+    assert "still: 100 % of its clips stand still." in shown["note"] and "HuViDPO quality 83.9" in shown["note"]
+    assert "75 %" in str(shown["rows"])
+    old = {name: value for name, value in vars(study.clips[0]).items() if name != "still"}
+    assert from_fields(StudyClip, old).still is False, "older studies do not say"
+
+
+def test_systems_that_never_met_are_not_ranked(tmp_path: Path) -> None:
+    """Ann marks two systems on one prompt, Ben two others: nobody knows who of them is the best."""
+    files = next(iter(made_clips(tmp_path, 1).values()))
+    study, _ = create_study(tmp_path, "four", {"prompt 0": {**files, "more": files["ours"]}})
+    answers = StudyAnswers(tmp_path, study)
+    for who, pair in ((ANN, ("lamp", "ours")), (BEN, ("still", "more"))):
+        for mark, system in enumerate(pair, start=2):
+            answers.append(who, place_of(study, 0, system), Answers(mark, mark, mark))
+    report = study_report(*answers_of(tmp_path, "four"))
+    assert report.ranking == () and "never compared" in report.unranked
+    row = report.to_row()
+    assert row["unranked"] == report.unranked and "more vote" in row["win_rates"][0]["needed"]
+    assert report.unranked in rates(report)["note"]
+
+
 def test_csv_has_a_line_for_each_answer_and_no_formulas(tmp_path: Path) -> None:
     clips = {"=cmd|' /C calc'!A0": next(iter(made_clips(tmp_path, 1).values()))}
     study, _ = create_study(tmp_path, "hostile", clips)
@@ -215,7 +248,10 @@ def test_the_command(evaluation: Path, own_home: Path, tmp_path: Path, capsys: p
     said = json.loads(capsys.readouterr().out)
     (rate,) = said["win_rates"]
     assert said["finished"] == 1 and rate["losses"] == 5 and rate["win_rate"] == 0
-    assert main(["study", "results", "round-1"]) == 0 and "1 people, 1 to the end" in capsys.readouterr().out
+    assert main(["study", "results", "round-1"]) == 0
+    lines = capsys.readouterr().out
+    assert "1 people, 1 to the end" in lines and "(75 %)" in lines and "LAMP quality 72.5" in lines
+    assert "needed for a decision: about " in lines and " more votes" in lines
     assert main(["study", "list"]) == 0 and "round-1: 10 answers by 1" in capsys.readouterr().out
     assert main(["study", "export", "round-1", "--out", str(tmp_path / "round-1.csv")]) == 0
     assert len((tmp_path / "round-1.csv").read_text().splitlines()) == 11

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from huvidpo.adapters import Adapter
+from huvidpo.adapters import MOTION_FILE, Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
 from huvidpo.evaluation.judges import Vision
@@ -17,6 +19,7 @@ from huvidpo.evaluation.suite import Evaluation, Step
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import KNOWN, STILL, Contestant
 from huvidpo.evaluation.tables import won_by_stillness
+from huvidpo.images import read_image
 from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 from tests.launched import launch_two
@@ -194,3 +197,67 @@ def test_ten_prompts_of_each_category_are_shipped() -> None:
     assert len(tasks) == 8 * 10 * 2 and len({(task.prompt_id, task.seed) for task in tasks}) == 160
     words = set(" ".join(task.prompt for task in tasks).replace(",", "").split())
     assert words <= set(vocabulary()), "pocket knows them all"
+
+
+def test_as_many_clips_at_once_as_the_backbone_says(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three systems with two tasks each: three batches of two, or six of one."""
+    assert len(evaluation.batches()) == 3
+    single = dataclasses.replace(evaluation.backbone.preset, clips_at_once=1)
+    monkeypatch.setattr(evaluation.backbone, "preset", single)
+    assert len(evaluation.batches()) == 6
+
+
+@pytest.mark.slow
+def test_what_cannot_be_made_any_more_leaves_no_figures(evaluation: Evaluation, moving_adapter: Adapter) -> None:
+    """An adapter whose weights have become another network's: its old clips would pass for the new ones."""
+    evaluation.contestants = [GALLOP, STILL]
+    assert len(run(evaluation)[0].clips) == 4
+    save_file({"mid_block.strange": torch.zeros(2)}, moving_adapter.folder / MOTION_FILE)
+    results, _ = run(evaluation)
+    assert {clip.system for clip in results.clips} == {"still"}
+    assert "Adapter gallop: no figures for horse-01-0, horse-02-0." in results.problems[0]
+    assert not list((evaluation.folder / "clips" / "gallop").glob("*.mp4"))
+
+
+@pytest.mark.slow
+def test_a_lack_of_memory_is_one_system_s_problem(evaluation: Evaluation) -> None:
+    """Raised where a GPU raises it, in the network; stills need no network."""
+    evaluation.contestants = [BARE, STILL]
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    hook = evaluation.backbone.video.unet.register_forward_pre_hook(full)
+    try:
+        results, _ = run(evaluation)
+    finally:
+        hook.remove()
+    assert [clip.system for clip in results.clips] == ["still", "still"]
+    assert len(results.problems) == 1 and "The GPU ran out of memory in the memory mode 'all'" in results.problems[0]
+
+
+@pytest.mark.slow
+def test_first_frames_that_cannot_be_read_or_drawn(evaluation: Evaluation) -> None:
+    """A picture that was cut off is drawn again; one that cannot be drawn is said, and the rest goes on."""
+    evaluation.contestants = [STILL]
+    run(evaluation)
+    cut, whole = (evaluation.first_frame_path("dpo", task) for task in TASKS)
+    pixels = read_image(cut).tobytes()
+    cut.write_bytes(cut.read_bytes()[:300])
+    assert len(run(evaluation)[0].clips) == 2 and read_image(cut).tobytes() == pixels
+    cut.unlink()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("cuDNN error")
+
+    hook = evaluation.backbone.first_frames["base"].unet.register_forward_pre_hook(broken)
+    try:
+        results, _ = run(evaluation)
+    finally:
+        hook.remove()
+    assert [clip.prompt_id for clip in results.clips] == ["horse-02"] and whole.is_file()
+    (said,) = results.problems
+    assert said == "First frame repeated: no figures for horse-01-0. It ended with RuntimeError: cuDNN error"
+    settings = results.settings
+    assert {"transformers", "scikit-image", "torch", "judge.weights"} <= set(settings)
+    assert (settings["device"], settings["dtype"]) == ("cpu", "float32")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from huvidpo.evaluation.ranking import bradley_terry, davidson, rank
+from huvidpo.evaluation.ranking import davidson, rank, ranking_of
 from huvidpo.evaluation.verdict import (
     Comparison,
     clustered_interval,
@@ -47,11 +47,24 @@ def test_nothing_is_known_without_votes() -> None:
 
 def test_votes_needed_until_either_side_is_ahead() -> None:
     """Wilson for 15 of 20 is 0.53 to 0.89: decided. 12 of 20 needs more, the same for the side that is behind."""
-    ahead, behind, decided = (
-        [said(i, "A", "B", "first" if i < wins else "second") for i in range(20)] for wins in (12, 8, 15)
-    )
-    assert win_rate(ahead, "A", "B").votes_needed == win_rate(behind, "A", "B").votes_needed > 0
+    ahead, decided = ([said(i, "A", "B", "first" if i < wins else "second") for i in range(20)] for wins in (12, 15))
+    assert win_rate(ahead, "A", "B").votes_needed == win_rate(ahead, "B", "A").votes_needed > 0
     assert win_rate(decided, "A", "B").votes_needed == 0 == win_rate(decided, "B", "A").votes_needed
+
+
+def test_a_decision_needs_prompts_as_well_as_votes() -> None:
+    """15 of 20 on one prompt lack four others. 40 of 60, Wilson 0.54 to 0.77, is four prompts of six: not decided.
+
+    Their interval over prompts reaches below one half; it shrinks as the root of the votes, so they must be many more.
+    """
+    on_one = win_rate([said(0, "A", "B", "first" if i < 15 else "second") for i in range(20)], "A", "B")
+    assert (on_one.decided_prompts, on_one.is_decided, on_one.votes_needed) == (1, False, 4)
+    votes_of_six = [said(i, "A", "B", "first" if i < 4 else "second") for i in range(6) for _ in range(10)]
+    rate = win_rate(votes_of_six, "A", "B")
+    assert rate.decided.interval[0] > 0.5 > rate.clustered[0]
+    assert not rate.is_decided and 60 < rate.votes_needed < 1000
+    level = win_rate([said(i, "A", "B", "first" if i < 3 else "second") for i in range(6)], "A", "B")
+    assert level.votes_needed > 0, "three of six do not say who is ahead"
 
 
 def test_clustered_interval_of_equal_clusters_is_the_binomial() -> None:
@@ -64,6 +77,7 @@ def test_clustered_interval_of_equal_clusters_is_the_binomial() -> None:
     assert (low, high) == (pytest.approx(0.558, abs=0.03), pytest.approx(0.842, abs=0.03))
     assert clustered_interval([*wins, 0], [*totals, 0]) == (low, high), "a prompt with ties only says nothing"
     assert clustered_interval([10, 0, 10, 10], [10] * 4) is None, "four prompts are too few to draw from"
+    assert clustered_interval([3] * 6, [3] * 6) is None and clustered_interval([1] * 6, [2] * 6) is None
 
 
 def test_davidson_of_two_systems_by_hand() -> None:
@@ -73,15 +87,14 @@ def test_davidson_of_two_systems_by_hand() -> None:
     assert nu == pytest.approx(10 / 12, abs=1e-4) and strengths.sum() == pytest.approx(0)
 
 
-def test_bradley_terry_against_another_algorithm() -> None:
+def test_without_ties_it_is_the_model_of_bradley_and_terry() -> None:
     """Zermelo's iteration as in Hunter (2004), MM algorithms, equation 3: pi_i <- w_i / sum_j n_ij / (pi_i + pi_j)."""
-    wins = WINS + TIED / 2
-    met, pi = wins + wins.T, np.ones(3)
+    met, pi = WINS + WINS.T, np.ones(3)
     for _ in range(2000):
-        pi = wins.sum(axis=1) / (met / (pi[:, None] + pi[None, :])).sum(axis=1)
+        pi = WINS.sum(axis=1) / (met / (pi[:, None] + pi[None, :])).sum(axis=1)
         pi /= pi.sum()
-    found = bradley_terry(WINS, TIED)
-    assert np.exp(found) / np.exp(found).sum() == pytest.approx(pi, abs=1e-4)
+    found, nu = davidson(WINS, np.zeros_like(WINS))
+    assert np.exp(found) / np.exp(found).sum() == pytest.approx(pi, abs=1e-4) and nu < 1e-4
 
 
 def test_davidson_expects_what_was_seen() -> None:
@@ -100,12 +113,11 @@ def test_a_ranking_with_intervals() -> None:
     outcomes = [("A", "B", "first"), ("A", "B", "tie"), ("B", "C", "first"), ("B", "C", "second"), ("A", "C", "first")]
     choices = [said(i, *outcome) for i in range(8) for outcome in outcomes]
     choices += [said(i, "B", "C", "first") for i in range(4)] + [said(6, "C", "A", "first")]
-    for split_ties in (False, True):
-        ranking = rank(choices, split_ties)
-        assert [standing.system for standing in ranking] == ["A", "B", "C"]
-        for standing in ranking:
-            assert standing.low <= standing.strength <= standing.high
-        assert ranking[0].against_average > 0.5 > ranking[-1].against_average
+    ranking = rank(choices)
+    assert [standing.system for standing in ranking] == ["A", "B", "C"]
+    for standing in ranking:
+        assert -math.inf < standing.low <= standing.strength <= standing.high < math.inf
+    assert ranking[0].against_average > 0.5 > ranking[-1].against_average
     few = rank([choice for choice in choices if choice.prompt < "prompt 3"])
     assert few[0].low == -math.inf, "three prompts say nothing of others"
 
@@ -113,9 +125,17 @@ def test_a_ranking_with_intervals() -> None:
 def test_who_never_lost_keeps_a_finite_strength_and_strangers_are_not_ranked() -> None:
     best, _ = rank([said(i, "A", "B", "first") for i in range(6)])
     assert best.system == "A" and 4 < best.strength < 7
+    assert (best.low, best.high) == (-math.inf, math.inf), "every draw of six such prompts is the same"
     with pytest.raises(ValueError, match="never compared"):
         rank([said(0, "A", "B", "first"), said(1, "C", "D", "tie")])
     assert rank([]) == []
+
+
+def test_where_there_is_no_ranking_the_reason_is_said() -> None:
+    """Two systems need none; of two groups that never met nobody is the better one."""
+    apart = [said(0, "A", "B", "first"), said(1, "C", "D", "tie")]
+    assert ranking_of(apart[:1]) == ([], "") and "never compared" in ranking_of(apart)[1]
+    assert len(ranking_of([*apart, said(2, "B", "C", "first")])[0]) == 4
 
 
 def test_ratings_become_comparisons_of_adapters() -> None:

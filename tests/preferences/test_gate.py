@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from huvidpo.preferences.gate import judge, votes_needed
+from huvidpo.preferences.gate import judge, needed_words, votes_needed
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.statistics import wilson_interval
 
@@ -53,6 +53,22 @@ def test_only_blind_first_votes_on_measure_pairs_of_the_two_count() -> None:
     assert judge(good, "newer", "old").wins == 0
 
 
+def test_votes_on_few_prompts_keep_it_closed() -> None:
+    """Fifteen votes of twenty, on four prompts; a fifth prompt opens it. Ties on other prompts do not count."""
+    for prompts, passed in ((4, False), (5, True)):
+        given = [on_prompt(vote, i % prompts) for i, vote in enumerate(votes(15, 5))]
+        ties = votes(15, 5, ties=9)[20:]
+        verdict = judge([*given, *ties], "new", "old")
+        assert (verdict.prompts, verdict.passed) == (prompts, passed)
+        assert passed or verdict.reason == "It won, but on 4 prompts only: vote on 5 or more."
+
+
+def on_prompt(vote: Rating, number: int) -> Rating:
+    """The same vote on a pair of another prompt."""
+    pair = new_pair(vote.pair.a, vote.pair.b, f"shared prompt {number}", "horse", "live", "shared-noise")
+    return replace(vote, pair=replace(pair, split="measure"))
+
+
 def test_lost_motion_and_unknown_motion_keep_it_closed() -> None:
     assert "only 80% of the motion" in judge(votes(18, 2, motion=(0.8, 1.0)), "new", "old").reason
     unknown = judge(votes(18, 2, motion=(-1.0, 1.0)), "new", "old")
@@ -70,3 +86,5 @@ def test_votes_still_needed() -> None:
     assert 10 <= votes_needed(0, 0) < 40, "a first guess, before anybody voted"
     assert "more decided votes" in judge(votes(6, 3), "new", "old").reason
     assert "no number of votes" in judge(votes(10, 10), "new", "old").reason
+    assert votes_needed(1001, 999) == 2001 and needed_words(2001) == "more than 2000 more votes", "not never"
+    assert [needed_words(one) for one in (-1, 0, 1)] == ["no number of votes", "no more votes", "about 1 more vote"]

@@ -1,11 +1,13 @@
 """The tab Evaluate as a visitor meets it: the real page, real files, a real browser."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 
-from huvidpo.evaluation.study import StudyAnswers, create_study
+from huvidpo.evaluation.study import StudyAnswers, create_study, read_study
 from huvidpo.preferences.records import Answers
 from huvidpo.preferences.store import RatingStore
 from tests.ui.conftest import Visit, running_page, visits_of
@@ -67,7 +69,7 @@ def reader(browser, evaluated_url: str) -> Iterator[Callable[..., Reader]]:
         yield start
 
 
-def test_what_is_known_of_an_action(reader) -> None:
+def test_what_is_known_of_an_action(reader, evaluated: Path) -> None:
     here = reader()
     page = here.page
     assert page.get_by_role("tab").all_inner_texts() == ["Create", "Rate", "Fine-tune", "Evaluate"]
@@ -100,10 +102,21 @@ def test_what_is_known_of_an_action(reader) -> None:
     marks = here.rows("study-marks")
     assert "motion" in marks[0] and "2.00" in marks[0] and "4.00" in marks[1], "whoever sits here owns the page"
     assert "/?study=round-1" in page.inner_text("#evaluate-study-note")
+    home, marked = evaluated / "home", ["5,4,3"]
+    for given in (Answers(1, 1, 2), Answers(4, 4, 5)):  # each time the answers of this moment
+        lines = downloaded(page)
+        assert len(lines) == 3 and ",".join(lines[2].split(",")[4:7]) == marked[-1]
+        with closing(StudyAnswers(home, read_study(home, "round-1"))) as answers:
+            answers.append("a" * 16, 1, given)
+        marked.append(",".join(map(str, vars(given).values())))
+
+
+def downloaded(page: Page) -> list[str]:
+    """The lines of the study's CSV file."""
     with page.expect_download() as download:
-        page.click("#evaluate-study-row button:has-text('CSV'), #evaluate-study-row a:has-text('CSV')")
-    lines = download.value.path().read_text().splitlines()
-    assert len(lines) == 3 and download.value.suggested_filename == "round-1.csv"
+        page.click("#evaluate-study-row button:has-text('CSV')")
+    assert download.value.suggested_filename == "round-1.csv"
+    return download.value.path().read_text().splitlines()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
