@@ -21,7 +21,7 @@ from huvidpo.pocket.train_motion import START, few_shot_clips
 from huvidpo.training.motion import train_motion
 
 CLIPS = (2, 4, 8, 16, 64)  # of each action
-STEPS = (250, 500, 1000, 2000)  # each run goes on from the one before it
+STEPS = (125, 250, 500)  # each run goes on from the one before it
 
 
 def few_shot_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
