@@ -7,9 +7,12 @@ from huvidpo.categories import STYLES, WORD, styled_prompt
 
 
 def notices(backbone: LoadedBackbone, prompt: str, style: str = "any", negative_prompt: str = "") -> list[str]:
-    """What people should know of a prompt before they wait for its picture, a sentence each; mostly nothing."""
+    """What people should know of a prompt before they wait for its picture, a sentence each; mostly nothing.
+
+    The sentence that lists all known words comes last: it is long.
+    """
     cut = [cut_notice(backbone, prompt, style), cut_notice(backbone, negative_prompt, "any", "the negative prompt")]
-    return [*filter(None, [unknown_notice(backbone, prompt, negative_prompt), *cut])]
+    return [*filter(None, [*cut, unknown_notice(backbone, prompt, negative_prompt)])]
 
 
 def unknown_notice(backbone: LoadedBackbone, *prompts: str) -> str:
