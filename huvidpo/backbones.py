@@ -75,11 +75,7 @@ class LoadedBackbone:
         """Names the video model's weights: their commit on the Hub, or what the shipped files hash to."""
         if self.preset.name == "sd14":
             return full_size.SD14.revision
-        digest = hashlib.sha256()
-        for part in ("text_encoder", "unet", "vae"):
-            for file in sorted((pocket_weights() / part).glob("*.safetensors")):
-                digest.update(file.read_bytes())
-        return digest.hexdigest()[:16]
+        return pocket_digest("text_encoder", "unet", "vae")
 
     def download_first_frames(self, model: str) -> Iterator[Downloaded]:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
@@ -176,6 +172,15 @@ def empty_video_unet(name: str) -> VideoUNet:
 def pocket_weights() -> Path:
     """Where `pocket` is loaded from: the folder HUVIDPO_POCKET_WEIGHTS in the layout of the shipped one, or that."""
     return Path(os.environ.get("HUVIDPO_POCKET_WEIGHTS") or POCKET_WEIGHTS)
+
+
+def pocket_digest(*parts: str) -> str:
+    """The first 16 digits of the sha256 over the weight files of parts of `pocket`: equal exactly when they are."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for file in sorted((pocket_weights() / part).glob("*.safetensors")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def load_pocket(device: str) -> StableDiffusionPipeline:

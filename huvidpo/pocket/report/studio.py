@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from huvidpo.adapters import apply_adapter, find_adapter
-from huvidpo.backbones import BACKBONES, LoadedBackbone, pocket_weights
+from huvidpo.backbones import LoadedBackbone, pocket_digest
 from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
+from huvidpo.presets import BACKBONES
 from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
 
 RECIPE = BACKBONES["pocket"].recipe("default")
@@ -43,10 +44,10 @@ class Studio:
 
     backbone: LoadedBackbone
     folder: Path
-    weights: str = field(init=False)  # sha256 over the image model's files, its first 16 digits
+    weights: str = field(init=False)  # names the image model's files
 
     def __post_init__(self) -> None:
-        self.weights = weights_revision()
+        self.weights = pocket_digest("text_encoder", "unet", "vae", "dpo")
 
     def first_frame(self, prompt: str, seed: int, model: str = "") -> np.ndarray:
         """The first frame that the page would make, uint8 (h w 3)."""
@@ -93,12 +94,3 @@ class Studio:
             partial.replace(path)
         with np.load(path, allow_pickle=False) as kept:
             return kept["made"]
-
-
-def weights_revision() -> str:
-    """The first 16 digits of the sha256 of the image model's weight files: equal exactly when they are."""
-    digest = hashlib.sha256()
-    for part in ("text_encoder", "unet", "vae", "dpo"):
-        for file in sorted((pocket_weights() / part).glob("*.safetensors")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
