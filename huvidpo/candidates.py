@@ -58,6 +58,8 @@ def promotion_words(adapter: Adapter) -> str:
     if not all(isinstance(verdict.get(name), int | float) for name in names):
         return ""
     wins, losses, ties, rate, low, high, motion = (verdict[name] for name in names)
+    if not wins + losses:
+        return ""
     moved = f"its clips moved {motion:.0%} as much" if motion >= 0 else "how much its clips moved was not measured"
     won = f"it had won {wins} of {wins + losses} decided blind votes against `{adapter.card.get('parent')}`"
     interval = f"({rate:.0%}, 95 % interval {low:.0%} to {high:.0%})"

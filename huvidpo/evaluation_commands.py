@@ -163,7 +163,7 @@ def winrate(arguments: Namespace) -> None:
     rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
     blind = [rating for rating in ratings if not rating.supersedes and is_between(rating.pair, own, other)]
     row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
-    row |= {"needed": needed_words(verdict.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}
+    row |= {"needed": needed_words(rate.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}
     row |= {"halved": known(rate.halved), "halved_interval": rate.halved_interval}
     row |= {"alpha": known(rater_agreement(blind)), "ranking": [], "unranked": ""}
     if not arguments.against:

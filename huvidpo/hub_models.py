@@ -11,6 +11,7 @@ from threading import Event, Thread
 
 from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HTTPError,
@@ -171,6 +172,8 @@ def sentence(wanted: HubFiles, error: BaseException) -> str:
         return f"{wanted.repo} on the Hub no longer has the revision {wanted.revision} that this program was made for."
     if isinstance(error, GatedRepoError) or status in (401, 403):
         return f"{wanted.repo} is not open to you: accept its terms at hf.co/{wanted.repo}, then set HF_TOKEN."
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return f"{wanted.repo} on the Hub lacks a file that is needed from it."
     if isinstance(error, RepositoryNotFoundError) or status == 404:
         return f"There is no model {wanted.repo} on the Hub, or your token may not see it."
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -37,6 +37,7 @@ def train_preference(arguments: Namespace) -> None:
         check_run_folder(arguments.out, arguments.resume)
     from huvidpo.adapters import find_adapter
     from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.candidates import candidate_folder
     from huvidpo.training.processes import join_processes, process_number
     from huvidpo.training.run_folders import run_to_resume
     from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
@@ -53,7 +54,7 @@ def train_preference(arguments: Namespace) -> None:
     join_processes()
     backbone, quiet = load(arguments), process_number()[0] > 0
     work = work or new_work_folder(preset.name, category.name, settings.objective)
-    out = arguments.out or home() / "adapters" / preset.name / category.name / work.name
+    out = arguments.out or candidate_folder(preset.name, category.name, work.name)
     if not quiet:
         print(f"Learning in {work}.", file=sys.stderr)
     plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)

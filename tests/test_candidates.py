@@ -22,7 +22,7 @@ from huvidpo.adapters import (
     take_adapter_off,
 )
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.candidates import candidate_folder, delete, pack, promote, push, rollback
+from huvidpo.candidates import candidate_folder, delete, pack, promote, promotion_words, push, rollback
 from huvidpo.preferences.gate import Verdict
 from huvidpo.training.reference import add_policy, load_lora, lora_rank_and_alpha, lora_state
 from tests.preferences.hub_server import HubServer
@@ -154,6 +154,13 @@ def test_a_pushed_card_says_how_the_votes_stood(moving_adapter, candidate, loopb
     assert "won 9 of 12 decided blind votes against `gallop` (75%, 95 % interval 47% to 91%), 2 more were ties" in said
     assert "its clips moved 98% as much" in said and "| parent | gallop |" in said
     assert (candidate.folder / "README.md").read_bytes() == before
+
+
+def test_a_promotion_without_votes_says_nothing_of_votes(moving_adapter, candidate) -> None:
+    """By a person's word: nobody had voted."""
+    none = Verdict(0, 0, 0, -1.0, 0.0, 1.0, -1.0, votes_needed=23, prompts=0, passed=False, reason="Nobody voted.")
+    promote(candidate, none)
+    assert promotion_words(candidate) == ""
 
 
 def test_names_of_older_promotions_still_count(own_home: Path, moving_adapter, candidate) -> None:

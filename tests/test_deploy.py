@@ -56,6 +56,8 @@ def test_without_git_the_repositorys_own_files_go(clone: Path) -> None:
 
 def test_a_zip_of_this_repository_lacks_nothing() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    if not listed:
+        pytest.skip("This folder is no clone, so there is no list to compare with.")
     assert {name.split("/")[0] for name in listed.split()} <= {*OWN, *NOT_NEEDED_THERE}
 
 

@@ -151,8 +151,8 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
     assert code == 2 and "There is no unfinished run" in err
 
 
-def test_a_run_of_the_page_keeps_its_name(run, own_clips, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clips' latents are missing, so that nothing is trained; the folder was made by then."""
+def test_a_run_of_the_page_keeps_its_name(run, own_clips) -> None:
+    """A clip cannot be read, so that nothing is trained; the folder was made by then."""
     page = home() / "runs" / "pocket" / "horse" / "dpo-1"
     page.mkdir(parents=True)
     (page / "run.json").write_text("{}")

@@ -8,7 +8,7 @@ Names are the Hub's, or folders: HUVIDPO_BASELINE_<NAME> sets another one.
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -135,7 +135,8 @@ def why_not(part: str, error: Exception) -> str:
         if source.count("/") != 1 or Path(source).is_absolute():
             return f"There is no folder {source}: check HUVIDPO_BASELINE_{part.upper()}."
         if said_by_hub := hub_error(error):
-            return sentence(replace(wanted, repo=source), said_by_hub)
+            with suppress(type(said_by_hub)):  # it comes back when there is no sentence for it
+                return sentence(replace(wanted, repo=source), said_by_hub)
     return f"{source} could not be loaded: a file is missing there, or broken ({type(error).__name__})."
 
 

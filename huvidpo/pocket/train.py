@@ -31,7 +31,7 @@ from huvidpo.pocket.train_motion import adopt_motion, train_category, train_moti
 from huvidpo.pocket.train_preference import train_first_frame_preference
 from huvidpo.training.loop import StepRecord
 
-PREFERENCE_STEPS = 150  # at most: with more, prompts are followed less
+PREFERENCE_STEPS = 150  # of `all`, at most: with more, prompts are followed less
 # Stage -> its share of the time of `all`.
 SHARES = {"first-frames": 0.5, "decoder": 0.1, "motion-start": 0.2, "motion": 0.15, "preference": 0.05}
 
@@ -98,7 +98,7 @@ def run_motion(run: Run) -> None:
 
 
 def run_preference(run: Run) -> None:
-    image, steps = load_first_frames(run.work).to(run.device), min(run.steps, PREFERENCE_STEPS)
+    image, steps = load_first_frames(run.work).to(run.device), run.steps
     image.set_progress_bar_config(disable=True)  # of the pictures that become pairs
     records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, steps, run.minutes)
     follow(records, run.work / "preference.jsonl")
@@ -132,12 +132,13 @@ def run_adopt(run: Run) -> None:
 
 
 def run_all(run: Run) -> None:
-    """Goes on from the shipped weights, stage by stage, each for its share of the time, and writes new ones."""
+    """Goes on from the shipped weights, stage by stage, each for its share of the time at most; writes new ones."""
     if not (run.work / "first-frames.pt").exists():
         run_adopt(run)
     for stage, share in SHARES.items():
         print(f"stage {stage}", flush=True)
-        STAGES[stage](replace(run, minutes=run.minutes and run.minutes * share))
+        steps = min(run.steps, PREFERENCE_STEPS) if stage == "preference" else run.steps
+        STAGES[stage](replace(run, steps=steps, minutes=run.minutes and run.minutes * share))
     run_export(run)
 
 

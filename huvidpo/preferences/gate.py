@@ -58,6 +58,8 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
     low, high = wilson_interval(wins, wins + losses)
     motion, needed = motion_share(motions), votes_needed(wins, losses)
+    if needed >= 0:
+        needed = max(needed, MIN_PROMPTS - len(prompts))  # on other prompts
     reason = reason_against(wins + losses, low, high, motion, needed) or few_prompts(len(prompts))
     rate = wins / (wins + losses) if wins + losses else -1.0
     passed, reason = not reason, reason or "It won."

@@ -12,8 +12,8 @@ from huvidpo.training.loop import Clock, load_state, save_atomically
 from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import load_lora, lora_state
+from huvidpo.training.run_folders import CHECKPOINT
 
-CHECKPOINT = "training.pt"
 FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
 
 

@@ -10,6 +10,7 @@ from huvidpo.adapters import is_plain_name, list_adapters
 from huvidpo.categories import find_category
 from huvidpo.home import home
 
+CHECKPOINT = "training.pt"  # in every run that has learned something
 FINISHED = "finished"  # a file that says that the run became an adapter, also when that is deleted later
 REQUEST = "run.json"  # in the folders of runs that were begun on the page
 
@@ -53,8 +54,9 @@ def unfinished_runs(backbone: str, category: str = "*") -> list[Path]:
 
 
 def run_to_resume(backbone: str, category: str, objective: str) -> Path:
-    """The newest unfinished run that was begun on the command line; ValueError when there is none."""
+    """The newest unfinished run of the command line that learned something; ValueError when there is none."""
     for folder in unfinished_runs(backbone, category):
-        if folder.name.rpartition("-")[0] == objective and not (folder / REQUEST).exists():
+        begun_here, learned = not (folder / REQUEST).exists(), (folder / CHECKPOINT).exists()
+        if folder.name.rpartition("-")[0] == objective and begun_here and learned:
             return folder
     raise ValueError(f"There is no unfinished run of {category} with the objective {objective} to continue.")

@@ -24,8 +24,8 @@ from huvidpo.training.strength import CLIPS, Measuring, Strength, settle_strengt
 from huvidpo.training.validation import Validation
 
 NO_ROOM = (
-    "The GPU ran out of memory while learning from pairs: take --members apart, which learns the same with about half "
-    "of the memory, or use a larger GPU."
+    "The GPU ran out of memory while learning from pairs: on the command line --members apart learns the same with "
+    "about half of the memory; else close other programs on it, or use a larger GPU."
 )
 
 

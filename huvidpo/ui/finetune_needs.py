@@ -15,7 +15,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS
-from huvidpo.ui.making import QUOTA_FACTOR, clip_seconds, duration
+from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds, duration
 
 OBJECTIVES = {
     "dense": "The better side of each segment, or of the clip where nobody marked one (DenseDPO)",
@@ -67,7 +67,7 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
     found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
     if zero_gpu:
-        found.append(("GPU quota", quota_words(backbone, seconds)))
+        found.append(("GPU quota", run_quota_words(backbone, seconds)))
     free = free_gigabytes(backbone, zero_gpu)
     if (needed := memory_needed(backbone.preset, free)) is not None:
         found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
@@ -76,7 +76,7 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     return Readiness(True, tuple(found))
 
 
-def quota_words(backbone: LoadedBackbone, seconds: float) -> str:
+def run_quota_words(backbone: LoadedBackbone, seconds: float) -> str:
     """What a run of so many seconds takes of a visitor's quota on ZeroGPU, which counts what is asked for."""
     slices = max(1, math.ceil(seconds / SLICE_SECONDS))
     asked = requested_seconds(backbone, SLICE_SECONDS, RunPlan.validation_clips)
@@ -92,7 +92,7 @@ def requested_seconds(backbone: LoadedBackbone, slice_seconds: float, validation
     """
     recipe = backbone.preset.recipe("default")
     clips = 2 * validation_clips * clip_seconds(backbone, recipe.steps, recipe.guidance)
-    return round(30 + slice_seconds + 1.4 * clips)
+    return round(30 + slice_seconds + MARGIN * clips)
 
 
 def free_gigabytes(backbone: LoadedBackbone, zero_gpu: bool) -> float | None:

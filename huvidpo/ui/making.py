@@ -25,6 +25,7 @@ from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
+MARGIN = 1.4  # of an estimate in what is asked of ZeroGPU: a call that takes longer is ended
 QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, on the cards that it has now
 
 
@@ -181,7 +182,7 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
 
 def asked_seconds(estimate: float) -> int:
     """Asked of ZeroGPU for one call: what it will take, 40 % more, and the start of a worker."""
-    return round(10 + 1.4 * estimate)
+    return round(10 + MARGIN * estimate)
 
 
 def quota_words(*estimates: float) -> str:

@@ -61,6 +61,7 @@ def test_votes_on_few_prompts_keep_it_closed() -> None:
         verdict = judge([*given, *ties], "new", "old")
         assert (verdict.prompts, verdict.passed) == (prompts, passed)
         assert passed or verdict.reason == "It won, but on 4 prompts only: vote on 5 or more."
+        assert verdict.votes_needed == 5 - prompts
 
 
 def on_prompt(vote: Rating, number: int) -> Rating:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from huvidpo.training.run_folders import REQUEST, mark_finished, new_run, run_folder, run_to_resume, unfinished_runs
+from huvidpo.training.run_folders import (
+    CHECKPOINT,
+    REQUEST,
+    mark_finished,
+    new_run,
+    run_folder,
+    run_to_resume,
+    unfinished_runs,
+)
 
 
 def plant_adapter(home: Path, name: str) -> None:
@@ -38,9 +46,13 @@ def test_what_is_finished_stays_so_without_its_adapter(own_home: Path) -> None:
 def test_the_newest_run_of_its_kind_is_resumed_and_none_of_the_page_s(own_home: Path) -> None:
     old, new, other, page = (new_run("pocket", "horse", objective) for objective in ("dpo", "dpo", "kto", "dpo"))
     (page / REQUEST).touch()
+    for folder in (old, new, other, page):
+        (folder / CHECKPOINT).touch()
+    failed = new_run("pocket", "horse", "dpo")  # newer than all, and nothing was learned in it
     for seconds, folder in enumerate((new, old, other, page)):
         os.utime(folder, (seconds, seconds))
     assert run_to_resume("pocket", "horse", "dpo") == old, "it was worked on last"
+    assert unfinished_runs("pocket")[0] == failed
     for category, objective in (("rain", "dpo"), ("horse", "ipo")):
         with pytest.raises(ValueError, match=f"no unfinished run of {category} with the objective {objective}"):
             run_to_resume("pocket", category, objective)
