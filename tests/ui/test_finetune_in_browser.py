@@ -105,6 +105,8 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     visit.wait("#tune-meter", "step 2")
     page.wait_for_selector("#tune-plots canvas, #tune-plots svg")
     assert not page.is_visible("#tune-empty")
+    button = page.locator("#tune-pause")
+    assert button.bounding_box()["width"] > 60, "its word fits"
     page.click("#tune-pause")
     visit.wait("#tune-meter", "is paused")
 
