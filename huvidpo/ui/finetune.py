@@ -59,13 +59,15 @@ class FinetuneTab:
         )
         ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **spoken)
         ui.resume.click(self.on_resume, ui.unfinished, shown, **spoken)
-        ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
+        paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
         # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
         slices.failure(self.on_cancelled, [ui.current, ui.unfinished], shown, **QUIET)
-        ui.discard.click(self.on_discard, ui.unfinished, shown, **spoken)
+        discarded = ui.discard.click(self.on_discard, ui.unfinished, shown, **spoken)
         ui.category.change(self.on_category, ui.category, [ui.start, *self.learned.parts], **QUIET)
         ready = [ui.readiness, ui.begin, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)
+        for over in (slices, paused, discarded):  # the form may be about another action than the run was
+            over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
         opened = [*ready, ui.unfinished_row, ui.unfinished, ui.start, *self.learned.parts]
         # Also when the tab is opened: ratings were given meanwhile, and others train too.
         gr.on(
@@ -166,12 +168,12 @@ class FinetuneTab:
         return found | start | self.unfinished() | self.learned.show(category, adapter)
 
     def idle(self, text: str) -> Changes:
+        """No run is under way; whether one can begin is for `on_readiness` to say, which follows."""
         return {
             self.ui.current: "",
             self.ui.timer: gr.Timer(active=False),
             self.ui.meter: meter_value(text),
             self.ui.pause: gr.Button(visible=False),
-            self.ui.begin: gr.Button(interactive=True),
             self.ui.resume: gr.Button(interactive=True),
         }
 

@@ -109,6 +109,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     assert button.bounding_box()["width"] > 60, "its word fits"
     page.click("#tune-pause")
     visit.wait("#tune-meter", "is paused")
+    page.wait_for_selector("#tune-begin:enabled")
 
     visit = tuner()  # a reload, or another visitor
     page = visit.page
