@@ -150,7 +150,7 @@ def winrate(arguments: Namespace) -> None:
     from huvidpo.evaluation.ranking import ranking_of
     from huvidpo.evaluation.study_report import known
     from huvidpo.evaluation.verdict import comparisons_of_ratings, win_rate
-    from huvidpo.preferences.gate import is_between, judge, needed_words
+    from huvidpo.preferences.gate import answers_between, judge, needed_words
     from huvidpo.preferences.statistics import rater_agreement
     from huvidpo.preferences.store import RatingStore
 
@@ -161,11 +161,10 @@ def winrate(arguments: Namespace) -> None:
         ratings = store.ratings(adapter.category)
     verdict = judge(ratings, own, other)
     rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
-    blind = [rating for rating in ratings if not rating.supersedes and is_between(rating.pair, own, other)]
     row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
     row |= {"needed": needed_words(rate.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}
     row |= {"halved": known(rate.halved), "halved_interval": rate.halved_interval}
-    row |= {"alpha": known(rater_agreement(blind)), "ranking": [], "unranked": ""}
+    row |= {"alpha": known(rater_agreement(answers_between(ratings, own, other))), "ranking": [], "unranked": ""}
     if not arguments.against:
         names = {"": "none"} | {one.revision(): one.name for one in list_adapters(backbone, adapter.category)}
         ranking, row["unranked"] = ranking_of(comparisons_of_ratings(ratings, names))

@@ -12,7 +12,7 @@ from huvidpo.evaluation.results import RESULTS_FILE, Results, System, read_resul
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import Contestant
 from huvidpo.evaluation.verdict import WinRate, comparisons_of_ratings, win_rate
-from huvidpo.preferences.gate import is_between
+from huvidpo.preferences.gate import answers_between
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.statistics import rater_agreement
 
@@ -71,8 +71,7 @@ def entries(
         parent = next(iter(adapter.parents()), None)
         against, older = (parent.name, parent.revision()) if parent else (NO_ADAPTER, "")
         rate = win_rate(comparisons, adapter.name, against)
-        blind = [rating for rating in ratings if not rating.supersedes]  # else the names were seen
-        shared = [rating for rating in blind if is_between(rating.pair, adapter.revision(), older)]
+        shared = answers_between(ratings, adapter.revision(), older)
         system = evaluated_as(results, category, adapter)
         found.append(
             Entry(

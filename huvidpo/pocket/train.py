@@ -98,9 +98,9 @@ def run_motion(run: Run) -> None:
 
 
 def run_preference(run: Run) -> None:
-    image, steps = load_first_frames(run.work).to(run.device), run.steps
+    image = load_first_frames(run.work).to(run.device)
     image.set_progress_bar_config(disable=True)  # of the pictures that become pairs
-    records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, steps, run.minutes)
+    records = train_first_frame_preference(image, load_judge(), run.work, POCKET_WEIGHTS, run.steps, run.minutes)
     follow(records, run.work / "preference.jsonl")
 
 

@@ -72,6 +72,11 @@ def is_between(pair: Pair, revision: str, against: str) -> bool:
     return pair.split == "measure" and len(made_by) == 2 and made_by == {revision, against}
 
 
+def answers_between(ratings: Iterable[Rating], revision: str, against: str) -> list[Rating]:
+    """Answers on such pairs that were given before the names were seen; repeats too, for raters' agreement."""
+    return [rating for rating in ratings if not rating.supersedes and is_between(rating.pair, revision, against)]
+
+
 def motion_share(motions: Iterable[tuple[float, float]]) -> float:
     """Mean motion of the one's clips as a share of the other's, where both are known and move; else -1."""
     known = [(own, other) for own, other in motions if own >= 0 and other >= 0]
