@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, default_backbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
 from huvidpo.memory import on_zero_gpu
@@ -26,6 +26,7 @@ from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_needs import requested_seconds
+from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run, asked_seconds, clip_seconds, first_frame_seconds
 from huvidpo.ui.pair_making import Filler, Visitors
@@ -96,7 +97,10 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         check_port(host or "127.0.0.1", port)
-    store, backbone = RatingStore(home()), load_backbone()  # in this order: a disk that is full is told at once
+    store, name = RatingStore(home()), default_backbone()  # in this order: a disk that is full is told at once
+    if not ZERO_GPU:  # its patched launch takes the weights that are loaded by then
+        name, port = choose_backbone(name, host, port)
+    backbone = load_backbone(name)
     if ZERO_GPU:  # its workers get the weights that are loaded before the page starts; others they would load anew
         for model in backbone.preset.first_frame_models:
             for _ in backbone.download_first_frames(model):

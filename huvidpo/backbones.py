@@ -116,6 +116,12 @@ def default_backbone() -> str:
     return "sd14" if big_gpu else "pocket"
 
 
+def missing_weights(name: str) -> list[HubFiles]:
+    """What would be downloaded before a backbone can be loaded, without its first-frame models."""
+    files = [full_size.SD14] if name == "sd14" else []
+    return [wanted for wanted in files if not cached(wanted)]
+
+
 def find_backbone(name: str) -> Backbone:
     """The preset of a name; ValueError that lists the names."""
     if name not in BACKBONES:
