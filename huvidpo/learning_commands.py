@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import CATEGORIES, Category, find_category
-from huvidpo.commands import answer, check_run_folder, load
+from huvidpo.commands import answer, check_run_folder, load, until_interrupted
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def follow(records: "Iterator[PreferenceRecord | Measuring | Adapter]", quiet: b
     from huvidpo.training.preference import PreferenceRecord
 
     record = None
-    with closing(records), tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
-        for record in records:
+    with tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
+        for record in until_interrupted(records):
             if not isinstance(record, PreferenceRecord):
                 bar.set_description_str("Measuring motion", refresh=True)
                 continue

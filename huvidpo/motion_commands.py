@@ -6,13 +6,12 @@ As in commands.py, heavy modules are imported after what can be checked without 
 import dataclasses
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, check_run_folder, load
+from huvidpo.commands import answer, check_run_folder, load, until_interrupted
 
 if TYPE_CHECKING:
     from huvidpo.training.loop import StepRecord
@@ -93,8 +92,8 @@ def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
 def follow_training(records: "Iterator[StepRecord]", quiet: bool = False) -> "StepRecord | None":
     """The last of `records`, with a bar on stderr; None when a run that is over was continued."""
     record = None
-    with closing(records), tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
-        for record in records:
+    with tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
+        for record in until_interrupted(records):
             bar.total = record.steps
             bar.set_postfix_str(f"loss {record.loss:.4f}, {record.seconds_left / 60:.0f} min left", refresh=False)
             bar.update(record.step - bar.n)

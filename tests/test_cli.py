@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main
+from huvidpo.commands import until_interrupted
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 
@@ -232,6 +234,30 @@ def test_a_broken_adapter_is_one_sentence(run, moving_adapter, picture: str) -> 
     code, out, err = run(*VIDEO, "--first-frame", picture, "--adapter", "gallop", "--out", "x.mp4")
     assert (code, out, err.count("\n")) == (2, "", 1) and "'gallop' could not be loaded" in err
     assert files_here() == []
+
+
+def test_ctrl_c_while_learning_ends_after_the_step_under_way(capsys: pytest.CaptureFixture) -> None:
+    """The signal comes inside of the second of five steps, a second one inside of another run's first."""
+    done: list[str] = []
+
+    def steps(signals: int) -> Iterator[int]:
+        try:
+            for step in range(1, 6):
+                if step == 3 - signals:
+                    for _ in range(signals):
+                        signal.raise_signal(signal.SIGINT)
+                done.append(f"step {step}")
+                yield step
+        except GeneratorExit:
+            done.append("saved")
+
+    before = signal.getsignal(signal.SIGINT)
+    for signals in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            list(until_interrupted(steps(signals)))
+    assert done == ["step 1", "step 2", "saved"] and "Ctrl-C again ends at once" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) == before
+    assert list(until_interrupted(steps(0))) == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from huvidpo.cli import main
 from huvidpo.home import home
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.training.preference_state import run_outcome
 from huvidpo.video import write_mp4
 
 
@@ -129,10 +130,9 @@ def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapte
 
 @pytest.mark.slow
 def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken off after its first step. Another call begins another run; --resume goes on, once."""
+    """Ctrl-C in its first step, which is kept. Another call begins another run; --resume goes on, once."""
     train = (*TRAIN, "--data", "own", "--few", "--pairs-per-step", "1", "--rank", "2", "--start", "none")
     with monkeypatch.context() as patch:
-        patch.setattr("huvidpo.training.preference.CHECKPOINT_EVERY", 1)
         patch.setattr("huvidpo.learning_commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # beside others a test process ignores it
         try:
@@ -140,7 +140,8 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
         finally:
             signal.signal(signal.SIGINT, before)
     folder = home() / "runs" / "pocket" / "horse" / "dpo-1"
-    assert (code, out) == (130, "") and f"Learning in {folder}.\n" in err and (folder / "training.pt").is_file()
+    assert (code, out) == (130, "") and f"Learning in {folder}.\n" in err and len(run_outcome(folder).rows) == 1
+    assert "Ending after this step" in err
     code, out, err = run(*train, "--steps", "1", "--json")
     assert code == 0 and json.loads(out)["name"] == "dpo-2", err
     code, _, err = run(*train, "--steps", "3", "--resume")

@@ -98,7 +98,8 @@ def run_steps(
     """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
 
     The learning rate falls over the last share `decay` of the run.
-    `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record.
+    `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record,
+    and when the generator is closed.
     """
     device = optimizer.param_groups[0]["params"][0].device
     progress = largest_over_processes(clock.progress(first), device)
@@ -113,7 +114,12 @@ def run_steps(
         if save and (over or (step + 1) % CHECKPOINT_EVERY == 0):
             save(step + 1)
         loss = float(sum_over_processes(loss.detach()))
-        yield StepRecord(step + 1, clock.steps, loss, norm, rate, clock.seconds_left(step + 1))
+        try:
+            yield StepRecord(step + 1, clock.steps, loss, norm, rate, clock.seconds_left(step + 1))
+        except GeneratorExit:
+            if save:
+                save(step + 1)
+            raise
         if over:
             return
 

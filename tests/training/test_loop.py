@@ -75,6 +75,16 @@ def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record() -> N
     assert len(seen) == 140
 
 
+def test_a_loop_that_is_closed_saves_the_step_it_has_shown() -> None:
+    parameter, saved = nn.Parameter(torch.ones(1)), []
+    records = run_steps(
+        lambda step: parameter.sum(), torch.optim.SGD([parameter], lr=1), 1e-6, Clock(230), save=saved.append
+    )
+    assert [next(records).step, next(records).step] == [1, 2]
+    records.close()
+    assert saved == [2]
+
+
 def test_a_loop_ends_when_its_time_is_over() -> None:
     """A clock that has already spent its minute allows the one step that finds this out."""
     parameter = nn.Parameter(torch.ones(1))
