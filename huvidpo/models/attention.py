@@ -55,6 +55,17 @@ def first_and_previous_frame(tokens: Tensor, frames: int) -> Tensor:
     return rearrange(torch.cat([first, previous], dim=2), "b f n d -> (b f) n d")
 
 
+class PictureAttention:
+    """Processor of self- and cross-attention within single pictures: diffusers' own, by `scaled_dot_product`."""
+
+    def __call__(
+        self, attn: Attention, hidden_states: Tensor, encoder_hidden_states=None, attention_mask=None
+    ) -> Tensor:
+        """b n d, and for cross-attention text b m d -> b n d."""
+        seen = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        return attend(attn, attn.to_q(hidden_states), attn.to_k(seen), attn.to_v(seen))
+
+
 @dataclass
 class FirstPreviousFrameAttention:
     """Self-attention processor of HuViDPO: every frame reads the first and the previous frame."""

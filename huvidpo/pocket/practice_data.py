@@ -25,7 +25,7 @@ from huvidpo.pocket.practice_clips import (
 from huvidpo.video import replacing
 
 TRAINING_SEEDS = 1_000_000
-FIRST_FRAME_SHARE = 0.6  # of the practice frames; the rest come from later in their clips
+FIRST_FRAME_SHARE = 0.85  # of the practice frames; the rest come from later in their clips
 
 
 def practice_frame(seed: int, size: int = 128) -> np.ndarray:

@@ -46,6 +46,7 @@ class Run:
     actions: Sequence[str]  # of the stage `motion`
     device: str = "cpu"
     batch: int | None = None  # frames or clips of a step; None is the stage's own
+    compiled: bool = False  # whether torch.compile prepares the image UNet
 
     def size(self, on_cpu: int, on_gpu: int) -> int:
         """How many frames or clips a step takes: a GPU that is fed few waits more than it computes."""
@@ -80,7 +81,7 @@ def run_decoder(run: Run) -> None:
 
 def run_first_frames(run: Run) -> None:
     batch = run.size(first_frames.BATCH, first_frames.GPU_BATCH)
-    records = train_first_frames(run.work, run.steps, run.minutes, run.device, batch)
+    records = train_first_frames(run.work, run.steps, run.minutes, run.device, batch, run.compiled)
     follow(records, run.work / "first-frames.jsonl")
 
 
@@ -165,12 +166,15 @@ def main() -> None:
     parser.add_argument("--actions", nargs="+", choices=ACTIONS, default=ACTIONS, help="whose motion to train")
     parser.add_argument("--device", choices=("cpu", "cuda"), default=default_device())
     parser.add_argument("--batch", type=int, help="frames or clips of a step (default: the stage's own)")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile first: first frames train faster after a minute or two"
+    )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     if options.device == "cuda":
         torch.set_float32_matmul_precision("high")  # what autocast leaves in single precision, on tensor cores
-    run = Run(options.work, options.steps, options.minutes, options.actions, options.device, options.batch)
-    STAGES[options.stage](run)
+    asked = options.steps, options.minutes, options.actions, options.device, options.batch, options.compile
+    STAGES[options.stage](Run(options.work, *asked))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from huvidpo.pocket.components import LATENT_CHANNELS
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frames, training_seeds
 from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 
-FRAMES = 16_384
+FRAMES = 32_768
 BATCH = 8
 LEARNING_RATE = 2e-4  # small: the network starts as a good linear code, which 1e-3 destroys
 LATENT_WEIGHT = 1e-4  # keeps latents near the deviation of 1 that they start with

@@ -1,7 +1,7 @@
 """Muon (https://kellerjordan.github.io/posts/muon) for weight matrices, AdamW for all else. Knows no model.
 
 `torch.optim.Muon` takes two-dimensional weights only and works in bfloat16, which many CPUs emulate slowly: here
-convolutions count as matrices (out, in * height * width) and everything stays in the precision of the weights.
+convolutions count as matrices (out, in * height * width), and bfloat16 is left to hardware where it pays.
 """
 
 from collections import defaultdict
@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+from huvidpo.models.precision import mixed_precision
 
 MOMENTUM = 0.95
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration: fast near 0, settling between 0.7 and 1.2
@@ -22,9 +24,10 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     x = matrices / (matrices.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     if turned := x.shape[-2] > x.shape[-1]:
         x = x.mT
-    for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    with mixed_precision(x.device.type):
+        for _ in range(ITERATIONS):
+            gram = x @ x.mT
+            x = a * x + (b * gram + c * gram @ gram) @ x
     return x.mT if turned else x
 
 

@@ -7,6 +7,7 @@ from huvidpo.models.attention import (
     ClipShape,
     FirstFrameAttention,
     FirstPreviousFrameAttention,
+    PictureAttention,
     TemporalAttention,
     TextAttention,
     first_and_previous_frame,
@@ -69,6 +70,21 @@ def test_first_equals_ordinary_attention_over_the_first_frame(attn, clips):
     attn.set_processor(AttnProcessor2_0())
     for i in range(FRAMES):
         torch.testing.assert_close(ours[:, i], attn(clips[:, i], encoder_hidden_states=clips[:, 0]))
+
+
+def test_attention_within_pictures_is_diffusers_own_with_its_gradients(attn, clips):
+    """Among a picture's own tokens, then over those of a text of another length."""
+    pictures = clips.flatten(0, 1)
+    for text in (None, pictures[:, :4].clone()):
+        results = []
+        for processor in (PictureAttention(), AttnProcessor2_0()):
+            attn.set_processor(processor)
+            attn.zero_grad()
+            shown = attn(pictures, encoder_hidden_states=text)
+            shown.square().sum().backward()
+            results.append([shown, *(parameter.grad.clone() for parameter in attn.parameters())])
+        for ours, theirs in zip(*results, strict=True):
+            torch.testing.assert_close(ours, theirs)
 
 
 def test_text_attention_equals_repeating_the_text(clips):

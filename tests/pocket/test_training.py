@@ -15,9 +15,11 @@ from huvidpo.adapters import SHIPPED, save_motion_adapter
 from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
-from huvidpo.pocket import train_motion, train_preference
+from huvidpo.pocket import train_first_frames, train_motion, train_preference
+from huvidpo.pocket.components import new_scheduler
 from huvidpo.pocket.judge import load_judge
-from huvidpo.pocket.practice_clips import ACTIONS
+from huvidpo.pocket.practice_clips import ACTIONS, sample_scene
+from huvidpo.pocket.practice_data import training_seeds
 from huvidpo.pocket.train_decoder import resampled_latents
 from huvidpo.pocket.train_motion import adopt_motion, adopted_motion, video_pipeline
 from huvidpo.pocket.train_preference import best_pair
@@ -29,6 +31,22 @@ GATE = "conv_in.conv_gate.bias"
 @pytest.fixture
 def image(pocket_weights: Path) -> StableDiffusionPipeline:
     return StableDiffusionPipeline.from_pretrained(pocket_weights, local_files_only=True)
+
+
+def test_most_timesteps_of_first_frames_lie_where_shapes_are_decided() -> None:
+    """By hand: a logit-normal of location -0.2 and scale 1 has its median at 1000 / (1 + e^0.2) = 450, and within
+    +-1 of it 68.3 %, from 231 to 690; with its share of 0.7 beside uniform ones 0.7 * 0.683 + 0.3 * 0.459 = 61.6 %.
+    """
+    timesteps = train_first_frames.middle_timesteps(new_scheduler(), 40_000, torch.Generator().manual_seed(0))
+    assert timesteps.min() < 20 and timesteps.max() > 980 and timesteps.max() < 1000
+    assert ((timesteps >= 231) & (timesteps < 690)).double().mean() == pytest.approx(0.616, abs=0.01)
+
+
+def test_faces_and_wings_are_drawn_more_often() -> None:
+    sums = train_first_frames.row_weights(64)
+    weights = np.diff([0, *sums])
+    actions = [sample_scene(seed).action for seed in training_seeds(64)]
+    assert dict(zip(actions, weights, strict=True)) == {a: train_first_frames.FINE.get(a, 1.0) for a in ACTIONS}
 
 
 def test_adopted_motion_is_the_mean_and_its_queries_follow_the_image_model(image, tmp_path: Path) -> None:

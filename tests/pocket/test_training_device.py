@@ -13,14 +13,14 @@ from huvidpo.pocket import train, train_autoencoder, train_decoder, train_first_
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.practice_clips import sample_scene
 from huvidpo.pocket.train_judge import dual_encoder_loss
-from huvidpo.training import motion
+from huvidpo.training import motion, muon
 from huvidpo.training.clips import EncodedClip
 
 
 @pytest.fixture
 def image(pocket_weights: Path, monkeypatch: pytest.MonkeyPatch) -> StableDiffusionPipeline:
     """The small model, not on `meta` yet. That device has no autocast, so there is none."""
-    for module in (train_first_frames, train_decoder, motion):
+    for module in (train_first_frames, train_decoder, motion, muon):
         monkeypatch.setattr(module, "mixed_precision", lambda *_: nullcontext())
     return StableDiffusionPipeline.from_pretrained(pocket_weights, local_files_only=True)
 

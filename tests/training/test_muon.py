@@ -1,14 +1,24 @@
 """Muon: the published update, convolutions as matrices, exact continuation."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 
+from huvidpo.models.precision import has_bfloat16
+from huvidpo.training import muon
 from huvidpo.training.muon import Muon, MuonAdamW, orthogonalised
 
 
+@pytest.fixture
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exact formula, also on hardware for bfloat16."""
+    monkeypatch.setattr(muon, "mixed_precision", lambda *_: nullcontext())
+
+
 @pytest.mark.parametrize("shape", [(24, 60), (60, 24), (24, 24)])
-def test_orthogonalising_keeps_the_directions_and_levels_the_singular_values(shape):
+def test_orthogonalising_keeps_the_directions_and_levels_the_singular_values(shape, single_precision):
     """With matrix = U S V^T the result is U D V^T, D diagonal and about 1 (the iteration ends between 0.6 and 1.3)."""
     u, s, vh = torch.linalg.svd(torch.randn(shape, generator=torch.Generator().manual_seed(0)), full_matrices=False)
     s = s.clamp(min=1.0)
@@ -18,9 +28,19 @@ def test_orthogonalising_keeps_the_directions_and_levels_the_singular_values(sha
     torch.testing.assert_close(levelled, torch.diag(diagonal), atol=2e-3, rtol=0)
 
 
+@pytest.mark.skipif(not has_bfloat16("cpu"), reason="this CPU has no instructions for bfloat16: nothing differs")
+@pytest.mark.parametrize("shape", [(24, 60), (640, 160)])
+def test_bfloat16_changes_a_few_hundredths(shape, monkeypatch: pytest.MonkeyPatch):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    rough = orthogonalised(matrix)
+    monkeypatch.setattr(muon, "mixed_precision", lambda *_: nullcontext())
+    exact = orthogonalised(matrix)
+    assert rough.dtype == torch.float32 and 0 < (rough - exact).norm() < 0.05 * exact.norm()
+
+
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon from 2.9 on; with it, this compares")
 @pytest.mark.parametrize("shape", [(16, 48), (48, 16)])
-def test_three_steps_equal_torchs_own(shape):
+def test_three_steps_equal_torchs_own(shape, single_precision):
     """torch.optim.Muon works in bfloat16, so the two agree to about a hundredth of a step."""
     start = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
