@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from huvidpo.adapters import Adapter, read_adapter
+from huvidpo.adapters import Adapter, list_adapters, read_adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
@@ -93,12 +93,14 @@ class Round:
 def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Round]:
     """Yields what is going on, and the row of each round, those that were done before first.
 
-    Raises ValueError for unknown critics, for a folder that holds other rounds, and for what training refuses.
+    Raises ValueError for unknown critics, for a folder that holds other rounds, for an adapter of another origin under
+    a round's name, and for what training refuses.
     """
     critic, held_out = (
         find_critic(name, plan.category, backbone.preset.name) for name in (plan.critic, plan.held_out)
     )
     check_same_plan(plan)
+    check_names(plan, backbone.preset.name)
     current = plan.start
     for number in range(1, plan.rounds + 1):
         row = next((row for row in read_rounds(plan.work) if row.round == number), None)
@@ -125,6 +127,27 @@ def check_same_plan(plan: RoundsPlan) -> None:
         temporary.write_text(text)
 
 
+def check_names(plan: RoundsPlan, backbone: str) -> None:
+    """ValueError when a round that was not begun yet would have the name of an adapter that is there."""
+    taken = {adapter.name for adapter in list_adapters(backbone, plan.category)}
+    for number in range(1, plan.rounds + 1):
+        if round_name(plan, number) in taken and not round_folder(plan, number).exists():
+            raise ValueError(
+                f"There is an adapter {round_name(plan, number)} of {plan.category} already: "
+                f"delete it, or choose a folder of another name than {plan.work.name}."
+            )
+
+
+def round_name(plan: RoundsPlan, number: int) -> str:
+    """What a round's adapter is called."""
+    return f"{plan.work.name}-{number}"
+
+
+def round_folder(plan: RoundsPlan, number: int) -> Path:
+    """Where a round's pairs and training lie."""
+    return plan.work / f"round-{number}"
+
+
 def read_rounds(work: Path) -> list[Round]:
     """The rows of the rounds that are over."""
     path = work / ROWS
@@ -135,7 +158,7 @@ def one_round(
     backbone: LoadedBackbone, plan: RoundsPlan, number: int, parent: Adapter | None, critic: Critic, held_out: Critic
 ) -> Iterator[Step]:
     """Pairs, labels, training, comparisons; gives the row."""
-    folder = plan.work / f"round-{number}"
+    folder = round_folder(plan, number)
     with closing(RatingStore(folder)) as store:
         yield from make_pairs(backbone, store, plan, number, parent)
         for pair in store.pairs(plan.category):
@@ -169,7 +192,7 @@ def run_plan(plan: RoundsPlan, number: int, parent: Adapter | None, examples: Tr
         examples=examples,
         start=parent,
         work=folder / "training",
-        out=plan.adapters / f"{plan.work.name}-{number}",
+        out=plan.adapters / round_name(plan, number),
         real=plan.real,
         validation_clips=0,  # the comparisons that follow measure motion on many more
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from huvidpo.training.rounds import (
     Round,
     RoundsPlan,
     Step,
+    check_names,
     check_same_plan,
     make_pairs,
     read_rounds,
@@ -100,6 +102,15 @@ def test_rounds_are_done_once_and_go_on_from_the_last_that_counted(backbone, pla
     assert list(run_rounds(backbone, plan)) == read_rounds(plan.work), "nothing is done again"
     with pytest.raises(ValueError, match="holds other rounds"):
         next(run_rounds(backbone, replace(plan, pairs=9)))
+
+
+def test_an_adapter_of_another_origin_is_not_overwritten(backbone, plan: RoundsPlan, moving_adapter) -> None:
+    shutil.copytree(moving_adapter.folder, plan.adapters / "warm-2")
+    with pytest.raises(ValueError, match="There is an adapter warm-2 of horse already: delete it, or choose a folder"):
+        next(run_rounds(backbone, plan))
+    check_names(replace(plan, rounds=1), "pocket")
+    (plan.work / "round-2").mkdir()  # begun here, so it is this round's own
+    check_names(plan, "pocket")
 
 
 @pytest.mark.slow
