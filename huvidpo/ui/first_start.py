@@ -1,7 +1,8 @@
 """The page that stands in while a backbone's weights are not here yet. Knows downloads, nothing of networks.
 
-It says what would be downloaded and under which licence, then how far that is, and offers the embedded model instead.
-Then it closes and the real page opens at the same address; first_start.js notices that and follows.
+It says what is downloaded and under which licence, and how far that is; where nobody has chosen a backbone it asks
+first, and offers the embedded one instead. Then it closes and the real page opens at the same address, as
+first_start.js notices.
 """
 
 import html
@@ -24,15 +25,16 @@ EMBEDDED = "pocket"
 def choose_backbone(name: str, host: str | None, port: int | None) -> tuple[str, int | None]:
     """The backbone to load and the port for its page: those given, unless the weights of `name` are not here.
 
-    Then a page asks whether to download them, or downloads at once where the owner has chosen: by HUVIDPO_BACKBONE, or
-    by giving a Space a GPU, where no visitor should have to decide. It stays until the weights are here, or until
-    somebody takes the embedded model. Raises OSError when the port cannot be had.
+    Then a page stands in until they are, or until somebody takes the embedded model. It downloads without asking where
+    the owner has chosen: by HUVIDPO_BACKBONE, or by giving a Space a GPU, where no stranger should decide. Raises
+    OSError when the port cannot be had.
     """
     missing = missing_weights(name)
     if not missing:
         return name, port
-    stand_in = StandIn(find_backbone(name), missing)
-    if os.environ.get("HUVIDPO_BACKBONE") or os.environ.get("SPACE_ID"):
+    chosen = bool(os.environ.get("HUVIDPO_BACKBONE") or os.environ.get("SPACE_ID"))
+    stand_in = StandIn(find_backbone(name), missing, asks=not chosen)
+    if chosen:
         stand_in.choices.put(name)
     page = stand_in.page()
     page.launch(
@@ -55,8 +57,8 @@ def choose_backbone(name: str, host: str | None, port: int | None) -> tuple[str,
 class StandIn:
     """What visitors choose, and how far the download is."""
 
-    def __init__(self, preset: Backbone, missing: Sequence[HubFiles]):
-        self.preset, self.missing = preset, missing
+    def __init__(self, preset: Backbone, missing: Sequence[HubFiles], asks: bool):
+        self.preset, self.missing, self.asks = preset, missing, asks
         self.choices: SimpleQueue[str] = SimpleQueue()  # names of backbones
         self.progress: Downloaded | None = None  # None while nobody has chosen
         self.problem = ""
@@ -86,14 +88,16 @@ class StandIn:
         """The page; every second it asks how things stand."""
         with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
             gr.HTML(HERO)
+            instead = f"Start with {find_backbone(EMBEDDED).title}"
             with gr.Column(elem_id="first-start"):
                 gr.Markdown(self.offer())
                 standing = gr.HTML(self.standing(), elem_id="standing")
                 with gr.Row():
                     download = gr.Button(variant="primary", elem_id="download", visible=False)
-                    embedded = gr.Button(f"Start with {find_backbone(EMBEDDED).title}", elem_id="embedded")
+                    embedded = gr.Button(instead, elem_id="embedded", visible=self.asks)
             download.click(lambda: self.choices.put(self.preset.name), queue=False, api_visibility="private")
-            embedded.click(lambda: self.choices.put(EMBEDDED), queue=False, api_visibility="private")
+            if self.asks:
+                embedded.click(lambda: self.choices.put(EMBEDDED), queue=False, api_visibility="private")
             now = {"fn": self.now, "outputs": [standing, download], "queue": False, "show_progress": "hidden"}
             page.load(**now, api_visibility="private")
             gr.Timer(1).tick(**now, api_visibility="private")
@@ -118,15 +122,18 @@ class StandIn:
         return sum(wanted.gigabytes for wanted in self.missing)
 
     def offer(self) -> str:
-        """Markdown of what could be had, what it takes, and what there is instead."""
+        """Markdown of what is downloaded, and where that is asked, of what there is instead."""
         preset, embedded = self.preset, find_backbone(EMBEDDED)
         lines = [
-            f"## {preset.title} fits this machine, but is not here yet",
+            f"## {preset.title} {'fits this machine, but is not here yet' if self.asks else 'is on its way'}",
             f"{preset.summary} {preset.width} × {preset.height} pixels.",
-            "To be downloaded once, from the Hugging Face Hub:",
+            "Downloaded once, from the Hugging Face Hub:",
             "\n".join(f"- {wanted.notice()}" for wanted in self.missing),
             "The models of first frames are asked for at the first one, with their sizes and licences.",
-            f"**{embedded.title}** needs no download: {embedded.width} × {embedded.height} pixels. {embedded.summary} "
-            f"`HUVIDPO_BACKBONE={preset.name}` or `={EMBEDDED}` chooses for good.",
         ]
+        if self.asks:
+            lines.append(
+                f"**{embedded.title}** needs no download: {embedded.width} × {embedded.height} pixels. "
+                f"{embedded.summary} `HUVIDPO_BACKBONE={preset.name}` or `={EMBEDDED}` chooses for good."
+            )
         return "\n\n".join(lines)

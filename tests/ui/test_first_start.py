@@ -51,7 +51,7 @@ def standing_in(browser) -> Iterator[tuple]:
             except Exception as error:
                 assert "ERR_CONNECTION_REFUSED" in str(error)
                 page.wait_for_timeout(200)
-        page.wait_for_selector("#embedded")
+        page.wait_for_selector("#first-start h2")
         yield page, chosen
 
 
@@ -90,6 +90,7 @@ def test_an_owner_who_chose_is_not_asked_and_a_failed_download_can_be_tried_agai
     with standing_in(browser) as (page, chosen):
         page.wait_for_selector("#standing [role=alert]:has-text('the Hub could not be reached')")
         page.wait_for_selector("#download:has-text('Try again')")
+        assert "Start with" not in page.inner_text("#first-start"), "no visitor changes what the owner chose"
         hub.fault = lambda kind, path: None
         page.click("#download")
         assert chosen.get(timeout=60)[0] == "sd14" and cached(WANTED)
