@@ -66,3 +66,18 @@ def test_one_round_is_enough_to_print_everything(
     monkeypatch.setattr(sys, "argv", ["full_size.py", "--rounds", "0"])
     with pytest.raises(SystemExit):
         full_size.main()
+
+
+@pytest.mark.slow
+def test_every_form_of_a_step_of_first_frames_is_timed(
+    benchmark, pocket_weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """But for the compiled one, which takes minutes and a compiler."""
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(pocket_weights))
+    step = benchmark("first_frame_step")
+    forms = [form for form in step.FORMS if "compile" not in form]
+    monkeypatch.setattr(sys, "argv", ["first_frame_step.py", "--repeats", "1", "--batch", "2", "--forms", *forms])
+    step.main()
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert [row[:24].strip() for row in rows] == forms
+    assert all(float(row.split()[-2]) > 0 for row in rows) and rows[0].endswith(" 1.00")
