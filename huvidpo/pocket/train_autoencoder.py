@@ -79,13 +79,13 @@ def new_optimizer(model: AutoencoderKL) -> torch.optim.Optimizer:
 
 
 def adopt_autoencoder(model: AutoencoderKL, work: Path) -> None:
-    """Makes a trained autoencoder the checkpoint of `work`."""
+    """Makes a trained autoencoder the checkpoint of `work`, its scaling factor with it: networks know its latents."""
     state = {"model": model.state_dict(), "optimizer": new_optimizer(model).state_dict(), "step": 0, "seconds": 0.0}
-    save_atomically(state, work / "autoencoder.pt")
+    save_atomically(state | {"scaling_factor": model.config.scaling_factor}, work / "autoencoder.pt")
 
 
 def load_autoencoder(work: Path) -> AutoencoderKL:
-    """The trained autoencoder with its scaling factor measured, ready for use.
+    """The trained autoencoder, ready for use, with its adopted scaling factor, or a measured one after more training.
 
     Raises ValueError when `train_autoencoder` has not run in `work`.
     """
@@ -96,8 +96,9 @@ def load_autoencoder(work: Path) -> AutoencoderKL:
     model = untrained_autoencoder(frames)
     model.load_state_dict(state["model"])
     model.eval().requires_grad_(False)
-    with torch.no_grad():
-        scale = 1 / model.encode(frames_to_tensor(frames[:64])).latent_dist.mean.std()
+    if (scale := state.get("scaling_factor")) is None:
+        with torch.no_grad():
+            scale = 1 / model.encode(frames_to_tensor(frames[:64])).latent_dist.mean.std()
     model.register_to_config(scaling_factor=round(float(scale), 5))
     return model
 

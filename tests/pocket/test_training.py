@@ -15,14 +15,15 @@ from huvidpo.adapters import SHIPPED, save_motion_adapter
 from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
-from huvidpo.pocket import train_first_frames, train_motion, train_preference
+from huvidpo.pocket import train_autoencoder, train_first_frames, train_motion, train_preference
 from huvidpo.pocket.components import new_scheduler
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.practice_clips import ACTIONS, sample_scene
-from huvidpo.pocket.practice_data import training_seeds
+from huvidpo.pocket.practice_data import practice_frames, training_seeds
 from huvidpo.pocket.train_decoder import resampled_latents
 from huvidpo.pocket.train_motion import adopt_motion, adopted_motion, video_pipeline
 from huvidpo.pocket.train_preference import best_pair
+from huvidpo.training.loop import load_state, save_atomically
 
 QUERIES = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight"
 GATE = "conv_in.conv_gate.bias"
@@ -40,6 +41,19 @@ def test_most_timesteps_of_first_frames_lie_where_shapes_are_decided() -> None:
     timesteps = train_first_frames.middle_timesteps(new_scheduler(), 40_000, torch.Generator().manual_seed(0))
     assert timesteps.min() < 20 and timesteps.max() > 980 and timesteps.max() < 1000
     assert ((timesteps >= 231) & (timesteps < 690)).double().mean() == pytest.approx(0.616, abs=0.01)
+
+
+def test_an_adopted_autoencoder_keeps_the_scale_of_its_latents(tmp_path: Path, monkeypatch) -> None:
+    """A scale that no measurement gives comes back; without one in the checkpoint it is measured."""
+    monkeypatch.setattr(train_autoencoder, "FRAMES", 512)
+    model = train_autoencoder.untrained_autoencoder(practice_frames(tmp_path, training_seeds(512)))
+    model.register_to_config(scaling_factor=0.1234)
+    train_autoencoder.adopt_autoencoder(model, tmp_path)
+    assert train_autoencoder.load_autoencoder(tmp_path).config.scaling_factor == 0.1234
+    state = load_state(tmp_path / "autoencoder.pt")
+    del state["scaling_factor"]
+    save_atomically(state, tmp_path / "autoencoder.pt")
+    assert 0.3 < train_autoencoder.load_autoencoder(tmp_path).config.scaling_factor < 3
 
 
 def test_faces_and_wings_are_drawn_more_often() -> None:
