@@ -1,5 +1,6 @@
 """Stage 1: the published loss, what it trains, that it learns, and that stopping and resuming changes nothing."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,22 +62,25 @@ def test_it_learns(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("interruption", "left"), [("closed", [6]), ("killed", [5, 6])])
 def test_an_interrupted_run_ends_with_the_same_weights(
-    pipeline: ImageToVideoPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: ImageToVideoPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: str, left: list[int]
 ) -> None:
+    """After five of six steps. Closing keeps the fifth; of a killed run the last checkpoint is that of step 4."""
     start = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     monkeypatch.setattr("huvidpo.training.loop.CHECKPOINT_EVERY", 2)
     list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "whole"))
     whole = {name: value.clone() for name, value in motion_state_dict(pipeline.unet).items()}
 
     pipeline.unet.load_state_dict(start)
-    interrupted = train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "parts")
-    for _ in range(5):  # its last checkpoint is of step 4: step 5 is done again
+    interrupted = train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "closed")
+    for _ in range(5):
         next(interrupted)
+    shutil.copytree(tmp_path / "closed", tmp_path / "killed")
     interrupted.close()
     pipeline.unet.load_state_dict(start)
-    rest = list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "parts"))
-    assert [record.step for record in rest] == [5, 6]
+    rest = list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / interruption))
+    assert [record.step for record in rest] == left
     for name, value in motion_state_dict(pipeline.unet).items():
         assert torch.equal(value, whole[name]), name
 
