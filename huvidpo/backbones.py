@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusio
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
 from huvidpo.categories import STYLES, find_category, styled_prompt
-from huvidpo.hub_models import Downloaded, HubFiles, cached, check_room, fetch, fetch_now
+from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
@@ -79,10 +79,7 @@ class LoadedBackbone:
 
     def download_first_frames(self, model: str) -> Iterator[Downloaded]:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
-        missing = self.missing_files(model)
-        check_room(*missing)
-        for wanted in missing:
-            yield from fetch(wanted)
+        yield from fetch_all(*self.missing_files(model))
 
     def first_frame_pipeline(self, model: str) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
         """The pipeline of a first-frame model, loaded at its first use. ValueError for other names."""

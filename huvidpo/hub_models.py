@@ -106,6 +106,13 @@ def fetch(wanted: HubFiles) -> Iterator[Downloaded]:
         raise ValueError(f"{wanted.repo} on the Hub has no file {missing[0]} at revision {wanted.revision}.")
 
 
+def fetch_all(*several: HubFiles) -> Iterator[Downloaded]:
+    """`fetch` of each in turn, once the disk is known to have room for all. ValueError as `fetch`."""
+    check_room(*several)
+    for wanted in several:
+        yield from fetch(wanted)
+
+
 def reporting_bar(wanted: HubFiles, events: SimpleQueue, given_up: Event) -> type[tqdm]:
     """What the Hub's client reports its bytes to; it makes several, of which one counts bytes on the disk."""
 

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 import gradio as gr
 
 from huvidpo.backbones import find_backbone, missing_weights
-from huvidpo.hub_models import Downloaded, HubFiles, check_room, fetch
+from huvidpo.hub_models import Downloaded, HubFiles, fetch_all
 from huvidpo.presets import Backbone
 from huvidpo.ui.theme import CSS, HERO, TITLE, theme
 
@@ -76,12 +76,10 @@ class StandIn:
 
     def downloaded(self) -> bool:
         """Downloads what is missing; False when somebody chose anew meanwhile. ValueError as `fetch`."""
-        check_room(*self.missing)
-        for wanted in self.missing:
-            with closing(fetch(wanted)) as events:
-                for self.progress in events:
-                    if not self.choices.empty():
-                        return False
+        with closing(fetch_all(*self.missing)) as events:
+            for self.progress in events:
+                if not self.choices.empty():
+                    return False
         return True
 
     def page(self) -> gr.Blocks:
