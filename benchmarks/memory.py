@@ -30,8 +30,8 @@ from huvidpo.models.motion import motion_parameters
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.training import preference_step
 from huvidpo.training.examples import Batch
+from huvidpo.training.loop import apply_gradients
 from huvidpo.training.motion import motion_loss
-from huvidpo.training.preference import apply_gradients
 from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.reference import add_policy
 

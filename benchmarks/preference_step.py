@@ -135,7 +135,7 @@ def own_step(pipeline, clips, settings, kept: bool):
 
     from huvidpo.training.clips import TrainingClip, encode_clip
     from huvidpo.training.examples import EncodedExamples, Example, draw_batch, encode_prompt
-    from huvidpo.training.preference import apply_gradients
+    from huvidpo.training.loop import apply_gradients
     from huvidpo.training.preference_step import accumulate_gradients
     from huvidpo.training.reference import add_policy
 

@@ -69,20 +69,33 @@ def learning_rate_factor(progress: float, warmup: float = 0.02, decay: float = 0
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 1 + decay) / decay))
 
 
-def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float = 1.0) -> float:
-    """Backward, clip the gradient's norm at `clip`, one step at `learning_rate`; gives the norm before clipping.
+def optimizer_step(
+    optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float = 1.0
+) -> tuple[float, float]:
+    """Backward and one step as `apply_gradients`; gives the loss and the gradient's norm before clipping.
 
-    With several processes the gradient is that of the sum of their losses.
+    With several processes both are of the sum of their losses.
     """
+    loss.backward()
+    total = float(sum_over_processes(loss.detach()))
+    return total, apply_gradients(optimizer, learning_rate, clip, total)
+
+
+def apply_gradients(optimizer: torch.optim.Optimizer, learning_rate: float, clip: float, loss: float) -> float:
+    """Sums the gradient over all processes, clips its norm at `clip`, takes one step; gives the norm before clipping.
+
+    The weights stay as they are when the loss or the norm is no number: there would be no way back. Gradients are gone
+    afterwards, so that they take no memory in the next forward pass.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    sum_gradients(parameters)
+    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
+    if math.isfinite(norm) and math.isfinite(loss):
+        optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    sum_gradients(parameters)
-    norm = nn.utils.clip_grad_norm_(parameters, clip)
-    optimizer.step()
-    return float(norm)
+    return norm
 
 
 def run_steps(
@@ -105,15 +118,13 @@ def run_steps(
     progress = largest_over_processes(clock.progress(first), device)
     for step in range(first, clock.steps):
         rate = learning_rate * learning_rate_factor(progress, decay=decay)
-        loss = loss_of(step)
-        norm = optimizer_step(optimizer, loss, rate)
+        loss, norm = optimizer_step(optimizer, loss_of(step), rate)
         if average:
             average.update()
         progress = largest_over_processes(clock.progress(step + 1), device)
         over = progress >= 1
         if save and (over or (step + 1) % CHECKPOINT_EVERY == 0):
             save(step + 1)
-        loss = float(sum_over_processes(loss.detach()))
         try:
             yield StepRecord(step + 1, clock.steps, loss, norm, rate, clock.seconds_left(step + 1))
         except GeneratorExit:

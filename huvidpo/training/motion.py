@@ -52,13 +52,18 @@ def motion_loss(
 
 
 @torch.no_grad()
-def invert(unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, text: Tensor, steps: int = 50) -> Tensor:
-    """The noise that DDIM would make `latents` (b c f h w) from, with frame 0 clean; text (b n d) without guidance."""
+def invert(unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, text: Tensor, steps: int) -> Tensor:
+    """The noise that DDIM would make `latents` (b c f h w) from, with frame 0 clean; text (b n d) without guidance.
+
+    DDIM (arXiv 2010.02502) run backwards, as the paper's text has it; the published code draws noise at random.
+    """
+    halved = unet.dtype != torch.float32  # as on a GPU, where the trained weights are in single precision
     inverse = DDIMInverseScheduler.from_config(scheduler.config)
     inverse.set_timesteps(steps)
     noise = latents
     for timestep in inverse.timesteps:
-        prediction = unet(with_first_frame(noise, latents[:, :, 0]), timestep, text).sample
+        with mixed_precision(latents.device.type, wanted=halved):
+            prediction = unet(with_first_frame(noise, latents[:, :, 0]), timestep, text).sample.float()
         noise = inverse.step(prediction, timestep, noise).prev_sample
     return noise
 

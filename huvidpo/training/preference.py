@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import EncodedExamples, draw_batch
 from huvidpo.training.guard import NO_NUMBERS, Row, is_broken, reason_to_stop
-from huvidpo.training.loop import Clock, learning_rate_factor
+from huvidpo.training.loop import Clock, apply_gradients, learning_rate_factor
 from huvidpo.training.losses import next_reference_point
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, examples_per_step, total_steps
 from huvidpo.training.preference_state import Checkpoint, RunState, keep_best
@@ -27,7 +27,6 @@ from huvidpo.training.processes import (
     copied_from_first,
     largest_over_processes,
     process_number,
-    sum_gradients,
     sum_over_processes,
 )
 from huvidpo.training.reference import add_policy, load_lora, lora_state
@@ -188,22 +187,6 @@ def means(sums: Tensor) -> dict[str, float]:
         for name, total, weight in zip(NUMBERS, *sums, strict=True)
     }
     return found if sums[1, NUMBERS.index("loss")] != 0 else found | {"loss": 0.0}
-
-
-def apply_gradients(optimizer: torch.optim.Optimizer, rate: float, clip: float, loss: float) -> float:
-    """Sums the gradient over all processes, clips its norm, takes one step; gives the norm before clipping.
-
-    The weights stay as they are when the loss or the norm is no number: there would be no way back.
-    """
-    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    sum_gradients(trained)
-    norm = float(nn.utils.clip_grad_norm_(trained, clip))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    if math.isfinite(norm) and math.isfinite(loss):
-        optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return norm
 
 
 def balance(encoded: EncodedExamples) -> tuple[float, float]:

@@ -35,9 +35,22 @@ def test_gradient_is_clipped_and_the_norm_reported_as_it_was() -> None:
     """loss = 3a + 4b has the gradient (3, 4) of norm 5; clipped to norm 1, SGD at rate 0.5 moves by (0.3, 0.4)."""
     parameter = nn.Parameter(torch.zeros(2))
     optimizer = torch.optim.SGD([parameter], lr=9)
-    norm = optimizer_step(optimizer, (parameter * torch.tensor([3.0, 4.0])).sum(), learning_rate=0.5)
-    assert norm == pytest.approx(5)
-    torch.testing.assert_close(parameter.detach(), torch.tensor([-0.3, -0.4]), atol=1e-5, rtol=1e-5)
+    parameter.data = torch.tensor([1.0, 1.0])
+    loss, norm = optimizer_step(optimizer, (parameter * torch.tensor([3.0, 4.0])).sum(), learning_rate=0.5)
+    assert (loss, norm) == pytest.approx((7, 5))
+    torch.testing.assert_close(parameter.detach(), torch.tensor([0.7, 0.6]), atol=1e-5, rtol=1e-5)
+    assert parameter.grad is None, "the next forward pass has its memory"
+
+
+def test_a_step_that_is_no_number_leaves_the_weights() -> None:
+    """The square root's derivative at 0 is infinite."""
+    parameter = nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.AdamW([parameter])
+    for loss in (parameter.sqrt().sum(), parameter.sum() * float("nan")):
+        optimizer_step(optimizer, loss, learning_rate=0.5)
+        assert torch.equal(parameter.detach(), torch.zeros(2))
+    optimizer_step(optimizer, parameter.sum(), learning_rate=0.5)
+    assert (parameter < 0).all(), "it goes on"
 
 
 def test_average_follows_and_swaps_back() -> None:

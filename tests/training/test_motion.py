@@ -1,6 +1,7 @@
 """Stage 1: the published loss, what it trains, that it learns, and that stopping and resuming changes nothing."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from huvidpo.models.motion import is_motion_parameter, motion_state_dict
+from huvidpo.models.precision import has_bfloat16
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.motion import MotionSettings, invert, motion_loss, train_motion
 from tests.goldens import load_golden_unet
@@ -107,3 +109,12 @@ def test_inversion_gives_the_noise_that_sampling_turns_back_into_the_clip(pipeli
     with torch.no_grad():
         back, elsewhere = sample(noise), sample(torch.randn_like(noise))
     assert (back - latents).abs().mean() < 0.25 * (elsewhere - latents).abs().mean()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_bfloat16("cpu"), reason="this processor has no bfloat16")
+def test_frozen_weights_in_half_precision_can_be_inverted_too(pipeline: ImageToVideoPipeline, tmp_path: Path) -> None:
+    """As on a GPU: the backbone is in half precision, what is trained in single."""
+    pipeline.to(torch.bfloat16)
+    settings = replace(SETTINGS, steps=2, inverted_latents=True)
+    assert all(np.isfinite(r.loss) for r in train_motion(pipeline, moving_clips(), settings, tmp_path / "run"))
