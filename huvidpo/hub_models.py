@@ -1,9 +1,11 @@
 """Files of model repositories on the Hugging Face Hub, pinned and cached. Knows nothing of what the models are for."""
 
 import errno
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +26,7 @@ from tqdm import tqdm
 
 SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
 GIGABYTE = 1e9
+FULL_DISK = r"os error (28|122)\b|No space left"  # ENOSPC and EDQUOT
 WEIGHTS = (".safetensors", ".json", ".txt")  # nothing that could be code, nothing pickled
 
 
@@ -99,11 +102,25 @@ def fetch(wanted: HubFiles) -> Iterator[Downloaded]:
             yield event
     finally:
         given_up.set()
-        worker.join()
+        wait_for(worker)
     if event is not None:
         raise ValueError(sentence(wanted, event)) from event
     if missing := missing_files(wanted):
         raise ValueError(f"{wanted.repo} on the Hub has no file {missing[0]} at revision {wanted.revision}.")
+
+
+def wait_for(worker: Thread) -> None:
+    """Returns when the download's thread is over. Xet goes on whatever a bar raises: its transfers are aborted.
+
+    That is of the whole process, so an upload of ratings under way breaks off as well; it is tried again.
+    """
+    worker.join(0.2)
+    while worker.is_alive():
+        with suppress(ImportError):  # without Xet a bar's exception has ended the download
+            from huggingface_hub.utils._xet import abort_xet_session
+
+            abort_xet_session()
+        worker.join(0.5)
 
 
 def fetch_all(*several: HubFiles) -> Iterator[Downloaded]:
@@ -114,21 +131,29 @@ def fetch_all(*several: HubFiles) -> Iterator[Downloaded]:
 
 
 def reporting_bar(wanted: HubFiles, events: SimpleQueue, given_up: Event) -> type[tqdm]:
-    """What the Hub's client reports its bytes to; it makes several, of which one counts bytes on the disk."""
+    """What the Hub's client reports its bytes to.
+
+    It makes several bars, of which some count bytes: those received, and those on the disk, which come in large blocks.
+    The one that is further says how far the download is.
+    """
+    furthest = Downloaded(wanted, 0, 0)
 
     class Bar(tqdm):
         def __init__(self, *args, **settings):
             settings.pop("name", None)
-            self.counts_bytes = str(settings.get("desc", "")).startswith("Reconstructing")
+            self.counts_bytes = settings.get("unit") == "B"
             super().__init__(*args, **settings | {"disable": True})
             self.done = 0  # a disabled bar does not count
 
         def update(self, n: float | None = 1) -> None:
+            nonlocal furthest
             if given_up.is_set():
                 raise InterruptedError("The download was ended.")
             if self.counts_bytes:
                 self.done += int(n or 0)
-                events.put(Downloaded(wanted, self.done, int(self.total or 0)))
+                total = max(furthest.total, int(self.total or 0))
+                furthest = Downloaded(wanted, min(max(furthest.done, self.done), total), total)
+                events.put(furthest)
 
     return Bar
 
@@ -183,9 +208,11 @@ def sentence(wanted: HubFiles, error: BaseException) -> str:
         return f"{wanted.repo} on the Hub lacks a file that is needed from it."
     if isinstance(error, RepositoryNotFoundError) or status == 404:
         return f"There is no model {wanted.repo} on the Hub, or your token may not see it."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    # Xet raises a RuntimeError with Rust's words for everything.
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or (isinstance(error, RuntimeError) and re.search(FULL_DISK, str(error))):
         return no_room([wanted], "no room is left")
-    if isinstance(error, HTTPError | LocalEntryNotFoundError | OSError):
+    if isinstance(error, HTTPError | LocalEntryNotFoundError | OSError | RuntimeError):
         return (
             f"{wanted.repo} is not complete in the cache {constants.HF_HUB_CACHE}, and the Hub could not be reached "
             f"({type(error).__name__}): check the network and HF_HUB_OFFLINE, then try again; complete files are kept."

@@ -2,10 +2,13 @@
 
 import contextlib
 import shutil
+import socket
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
+import hf_xet
 import huggingface_hub.constants
 import pytest
 
@@ -65,6 +68,47 @@ def test_a_download_that_was_given_up_goes_on_later(hub: HubServer) -> None:
         next(steps)
     fetch_now(WANTED)
     assert (cached(WANTED) / "unet/x.safetensors").read_bytes() == FILES["unet/x.safetensors"]
+
+
+@pytest.fixture
+def by_xet(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HubServer:
+    """The weights lie in a store of chunks, as all large files of the real Hub do."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", False)
+    (tmp_path / "weights").write_bytes(FILES["unet/x.safetensors"])
+    hub.xet_store = f"local://{tmp_path / 'store'}"
+    (tmp_path / "store").mkdir()
+    with hf_xet.XetSession().new_upload_commit(endpoint=hub.xet_store) as commit:
+        uploaded = commit.start_upload_file(str(tmp_path / "weights"), sha256=hf_xet.SKIP_SHA256)
+    hub.xet_hashes[FILES["unet/x.safetensors"]] = uploaded.result().xet_info.hash
+    return hub
+
+
+def test_xet_brings_the_same_bytes_and_counts_them(by_xet: HubServer) -> None:
+    steps = list(fetch(WANTED))
+    assert steps[-1].done == steps[-1].total == len(FILES["unet/config.json"]) + len(FILES["unet/x.safetensors"])
+    assert (cached(WANTED) / "unet/x.safetensors").read_bytes() == FILES["unet/x.safetensors"]
+    assert by_xet.requests["xet"] and not by_xet.requests["blob"], "it came by Xet"
+
+
+def test_a_download_by_xet_that_stalls_can_be_given_up(by_xet: HubServer) -> None:
+    """Xet swallows what a progress bar raises: without its own abort, closing would wait for all of the file."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections and never answers
+        by_xet.xet_store = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        steps = fetch(WANTED)
+        next(steps)  # of the small file
+        given_up = Thread(target=steps.close, daemon=True)
+        given_up.start()
+        given_up.join(30)
+        assert not given_up.is_alive()
+    assert cached(WANTED) is None
+
+
+def test_what_xet_says_becomes_a_sentence(by_xet: HubServer) -> None:
+    by_xet.xet_store = by_xet.url  # which is no store
+    said = refused(WANTED)
+    assert "someone/model is not complete in the cache" in said and "check the network" in said
+    full = RuntimeError("Task error: I/O error: IO Error: No space left on device (os error 28)")
+    assert "no room is left" in hub_models.sentence(WANTED, full)
 
 
 def test_a_second_part_of_a_repository_joins_the_first(hub: HubServer) -> None:

@@ -54,6 +54,8 @@ class HubServer:
         self.fault = fault
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[str, bytes] = {}  # LFS objects by sha256
+        self.xet_store = ""  # the address of a store of chunks, from which LFS files are to be fetched by Xet
+        self.xet_hashes: dict[bytes, str] = {}  # content -> what it is called there
         self.requests: Counter[str] = Counter()  # answered ones, by kind
         self.lock = threading.RLock()
         handler = type("BoundHandler", (Handler,), {"hub": self})
@@ -94,6 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             "GET",
             rf"{API}/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?",
         ),
+        "xet": ("GET", rf"{API}/xet-read-token/(?P<rev>[^/]+)"),
         "paths": ("POST", rf"{API}/paths-info/(?P<rev>[^/]+)"),
         "info": ("GET", rf"{API}(?:/revision/(?P<rev>[^/]+))?"),
         "lfs": ("POST", rf"{REPO}\.git/info/lfs/objects/batch"),
@@ -241,7 +244,8 @@ class Handler(BaseHTTPRequestHandler):
         if not commit:
             return absent
         _, files = commit
-        entries = [entry(name, content) for name, content in files.items() if name.startswith(f"{path}/" * bool(path))]
+        inside = {name: content for name, content in files.items() if name.startswith(f"{path}/" * bool(path))}
+        entries = [entry(name, content) | self.by_xet(content) for name, content in inside.items()]
         folders = {name.rsplit("/", depth)[0] for name in files for depth in range(1, name.count("/") + 1)}
         entries += [
             {"type": "directory", "path": name, "size": 0, "oid": "0" * 40}
@@ -251,6 +255,15 @@ class Handler(BaseHTTPRequestHandler):
         if path and not entries:
             return {"error": "no such folder"}, 404, {"X-Error-Code": "EntryNotFound"}
         return entries, 200
+
+    def by_xet(self, content: bytes) -> dict[str, str]:
+        """What an entry says of a file that is to be fetched by Xet."""
+        found = self.hub.xet_hashes.get(content)
+        return {"xetHash": found} if found else {}
+
+    def serve_xet(self, repo: str, rev: str) -> tuple:
+        token = {"Access-Token": "t", "Token-Expiration": "9999999999", "Cas-Url": self.hub.xet_store}
+        return {}, 200, {f"X-Xet-{name}": value for name, value in token.items()}
 
     def serve_paths(self, repo: str, rev: str) -> tuple:
         _, files = self.hub.repositories[repo].at(rev)
