@@ -74,7 +74,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
     run = Visitors(gpu_runner(backbone))
-    wake = Filler(run, store, backbone.preset, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
+    wake = Filler(run, store, backbone, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         visitor = visitor_state()

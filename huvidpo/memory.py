@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ MODES = {
     "sequential": "of the first-frame model, only the layer at work is on the GPU, which is slow",
 }
 GIGABYTE = 1e9
+FULL_GPU = "CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
 CLOSE_OTHERS = "Close other programs that use it, or choose the backbone pocket, which needs far less."
 # No mode helps while the weights are loaded: each of them begins with the video model there.
 NO_ROOM_TO_LOAD = f"The GPU has no room for the model. {CLOSE_OTHERS}"
@@ -77,7 +79,7 @@ def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
     if mode == "offload":
         pipeline.enable_model_cpu_offload(device=place)
     elif mode == "sequential":
-        half = pipeline.vae.config.sample_size // 2  # at full size a picture of ours is one tile
+        half = pipeline.unet.config.sample_size * pipeline.vae_scale_factor // 2  # of the size that the UNet is made for
         pipeline.vae.tile_sample_min_size = half
         pipeline.vae.tile_latent_min_size = half // 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
         pipeline.vae.enable_tiling()
@@ -108,7 +110,9 @@ def full_gpu_says(sentence: str) -> Iterator[None]:
     """Turns a GPU's lack of memory into a ValueError with these words."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:  # the driver's and cuBLAS's are no torch.OutOfMemoryError
+        if not isinstance(error, torch.OutOfMemoryError) and not re.search(FULL_GPU, str(error)):
+            raise
         raise ValueError(sentence) from error
 
 

@@ -137,7 +137,7 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
         with closing(events):  # before the lock is free: the pipeline must have stopped by then
             for event in events:
                 if isinstance(event, int):
-                    yield Progress(event, steps)
+                    yield Progress(min(event, steps), steps)  # Stable Diffusion's own solver has one more
                 else:
                     yield FirstFrame(fit_image(event, preset.width, preset.height, "crop"), request)
 

@@ -21,6 +21,7 @@ from huvidpo.cli import main
 from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
 from huvidpo.hub_models import HubFiles, cached
 from huvidpo.models.motion import motion_state_dict
+from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FirstFrameSettings
 from huvidpo.takes import (
     ClipRequest,
@@ -165,6 +166,24 @@ def test_the_dpo_unet_goes_onto_the_base_pipeline(sd14: LoadedBackbone) -> None:
     assert isinstance(small, StableDiffusionPipeline) and small.safety_checker is None
     spatial = sd14.video.unet.state_dict()["conv_in.weight"]
     assert small.unet.conv_in.weight.shape == spatial.shape and not torch.equal(small.unet.conv_in.weight, spatial)
+
+
+@pytest.mark.parametrize("model", FIRST_FRAMES)
+def test_a_first_frame_is_the_picture_of_the_published_call(sd14: LoadedBackbone, model: str) -> None:
+    """diffusers' own call with a prompt and nothing negative: for SDXL an empty text would be another picture."""
+    settings = sd14.preset.first_frame_settings(model)
+    *steps, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=2, model=model))
+    published = sd14.first_frame_pipeline(model)(
+        PROMPT,
+        generator=torch.Generator().manual_seed(3),
+        num_inference_steps=2,
+        guidance_scale=settings.guidance,
+        width=settings.width,
+        height=settings.height,
+    ).images[0]
+    assert np.array_equal(frame.image, fit_image(published, 64, 64, "crop"))
+    counted = [step.step for step in steps if isinstance(step, Progress) and not step.doing]
+    assert counted[:2] == [1, 2] and max(counted) == 2
 
 
 def test_the_whole_backbone_loads_from_the_cache_without_a_network(

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from diffusers import (
     AutoencoderKL,
-    DDIMScheduler,
     EulerDiscreteScheduler,
+    PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -86,7 +86,9 @@ def tiny_sd14(folder: Path) -> StableDiffusionPipeline:
         text_encoder=large.text_encoder,
         tokenizer=large.tokenizer,
         unet=unet.eval(),
-        scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1),
+        scheduler=PNDMScheduler(  # the real repository's class
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

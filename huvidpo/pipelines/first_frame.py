@@ -33,7 +33,7 @@ def stream_first_frame(
     def draw() -> Image.Image:
         return pipeline(
             prompt=prompt,
-            negative_prompt=negative_prompt,
+            negative_prompt=negative_prompt or None,  # for SDXL "" is another picture: without a text it takes zeros
             generator=torch.Generator().manual_seed(seed),
             num_inference_steps=steps,
             guidance_scale=guidance,

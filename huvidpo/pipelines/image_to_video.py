@@ -194,7 +194,8 @@ class ImageToVideoPipeline(DiffusionPipeline):
         if start is not None:
             clean, strength = start
             skipped = len(scheduler.timesteps) - max(1, round(strength * len(scheduler.timesteps)))
-            scheduler.set_begin_index(skipped)
+            if isinstance(scheduler, DPMSolverMultistepScheduler):  # which counts its steps; DDIM goes by the timestep
+                scheduler.set_begin_index(skipped)
             latents = scheduler.add_noise(clean.to(noise).expand_as(noise), noise, scheduler.timesteps[skipped, None])
         latents = with_first_frame(latents, first_frame)
         for i, timestep in enumerate(scheduler.timesteps[skipped:]):

@@ -1,20 +1,22 @@
 """Two takes of one prompt and one first frame, made now: for a visitor who asks, or ahead of all visitors."""
 
+import logging
 import random
 import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import Backbone
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import Backbone
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
 from huvidpo.ui.making import Run, View, progress_words
 
@@ -83,21 +85,23 @@ class Visitors:
 class Filler:
     """Keeps a few pairs ahead of the visitors, in a thread of its own, while somebody is rating.
 
-    A visitor's own run always comes first: the filler gives its unfinished pair up at the next step.
+    A visitor's own run always comes first: the filler gives its unfinished pair up at the next step. It downloads
+    nothing: the first-frame model's licence and size are shown to a visitor, who then makes the first picture with it.
     """
 
     PATIENCE = 600  # seconds after the last rating
 
-    def __init__(self, visitors: Visitors, store: RatingStore, preset: Backbone, ahead: int):
-        self.visitors, self.store, self.preset, self.ahead = visitors, store, preset, ahead
+    def __init__(self, visitors: Visitors, store: RatingStore, backbone: LoadedBackbone, ahead: int):
+        self.visitors, self.store, self.backbone, self.ahead = visitors, store, backbone, ahead
         self._needed = threading.Event()
         self._last = 0.0
         threading.Thread(target=self._work, daemon=True, name="pairs-ahead").start()
 
-    def wake(self) -> None:
-        """Somebody is rating."""
+    def wake(self) -> bool:
+        """Somebody is rating. Gives whether missing pairs can be made."""
         self._last = time.monotonic()
         self._needed.set()
+        return self._can()
 
     def _work(self) -> None:
         while True:
@@ -107,21 +111,32 @@ class Filler:
                 if self.visitors.active or not self._make_one():
                     time.sleep(2)
 
+    def _can(self) -> bool:
+        return not self.backbone.missing_files(self.backbone.preset.first_frame_models[0])
+
     def _missing(self) -> bool:
+        if not self._can():
+            return False
         untouched = [pair for pair in self.store.outlines() if not pair.chosen_a + pair.chosen_b + pair.ties]
         return len([pair for pair in untouched if pair.origin == "queue"]) < self.ahead
 
     def _make_one(self) -> bool:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
+        preset = self.backbone.preset
         category = random.choice(list(CATEGORIES.values()))
         prompt = random.choice(category.example_prompts)
         # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
-        against = random.choice([None, rival(self.preset.name, category.name)])
-        making = make_pair(self.visitors.run, self.preset, self.store, prompt, category.name, "queue", against)
-        with suppress(ValueError, gr.Error), closing(making) as steps:
-            for item in steps:
-                if isinstance(item, Pair):
-                    return True
-                if self.visitors.active:
-                    return False
+        against = random.choice([None, rival(preset.name, category.name)])
+        making = make_pair(self.visitors.run, preset, self.store, prompt, category.name, "queue", against)
+        try:
+            with closing(making) as steps:
+                for item in steps:
+                    if isinstance(item, Pair):
+                        return True
+                    if self.visitors.active:
+                        return False
+        except (ValueError, gr.Error):
+            pass  # whoever makes a clip is told
+        except Exception:  # the thread must outlive what nobody thought of
+            logging.exception("No pair could be made ahead")
         return False

@@ -44,7 +44,8 @@ def shown_folder() -> Path:
 class RateTab:
     """The stage and what stands beside it, working. Every handler returns the components that it changes.
 
-    `wake` is called whenever somebody rates, since pairs may be running out; None where nobody makes new ones.
+    `wake` is called whenever somebody rates, since pairs may be running out, and says whether new ones are on the
+    way; None where nobody makes any.
     """
 
     def __init__(
@@ -53,10 +54,9 @@ class RateTab:
         visitor: gr.BrowserState,
         store: RatingStore,
         pusher: Pusher | NoPusher,
-        wake: Callable[[], None] | None = None,
+        wake: Callable[[], bool] | None = None,
     ):
-        self.store, self.pusher, self.wake = store, pusher, wake or (lambda: None)
-        self.hope = ON_THE_WAY if wake else MAKE_ONE
+        self.store, self.pusher, self.wake = store, pusher, wake or (lambda: False)
         self.salt = rater_salt(home())
         self.booth = Booth(store)
         self.ui = RateLayout(visitor, promise())
@@ -160,8 +160,8 @@ class RateTab:
             f"{plural(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
         )
         if stage is None:
-            self.wake()
-            note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + self.hope
+            hope = ON_THE_WAY if self.wake() else MAKE_ONE
+            note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + hope
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
             ui.tally: tally_value(f"{plural(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),

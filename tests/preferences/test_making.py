@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from huvidpo.backbones import BACKBONES
+from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.making import adapter_difference, default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.store import RatingStore
@@ -109,9 +110,10 @@ def test_the_shared_part_of_the_noise_is_shared(backbone, moving_adapter) -> Non
 
 
 @pytest.mark.slow
-def test_aligned_takes_start_from_the_source(backbone, moving_adapter) -> None:
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_aligned_takes_start_from_the_source(backbone, moving_adapter, recipe: str) -> None:
     """With a small strength the takes stay near the source; without the source they cannot be made."""
-    a, b = pair_requests(POCKET, REQUEST, "aligned", source_sha256="a" * 64)
+    a, b = pair_requests(POCKET, dataclasses.replace(REQUEST, recipe=recipe), "aligned", source_sha256="a" * 64)
     gentle = [dataclasses.replace(request, source_strength=0.25, steps=4) for request in (a, b)]
     takes = [sampled(backbone, request, SCENE).frames.astype(float) for request in gentle]
     free = sampled(backbone, REQUEST).frames.astype(float)

@@ -1,6 +1,7 @@
 """Pairs made now and pairs made ahead, with the small untrained model."""
 
 import time
+from dataclasses import replace
 
 import gradio as gr
 import pytest
@@ -51,8 +52,8 @@ def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors
 
 
 @pytest.mark.slow
-def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store):
-    filler = Filler(visitors, store, BACKBONES["pocket"], ahead=1)
+def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store, pocket):
+    filler = Filler(visitors, store, pocket, ahead=1)
     assert store.pairs() == [], "nobody is rating yet"
     filler.wake()
     while not store.pairs():
@@ -62,10 +63,28 @@ def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, sto
 
 
 def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
-    filler = Filler(visitors, store, BACKBONES["pocket"], ahead=1)
+    filler = Filler(visitors, store, pocket, ahead=1)
     run = visitors("first_frame", FirstFrameRequest(PROMPT, steps=2))
     next(run)
     assert visitors.active == 1 and pocket.lock.locked()
     assert not filler._make_one(), "it does not even wait for the model"
     run.close()
     assert visitors.active == 0 and store.pairs() == [] and not pocket.lock.locked()
+
+
+def test_the_filler_downloads_nothing(visitors, store, pocket, monkeypatch):
+    """The 12 GB of a first-frame model come when a visitor, who has read of them, asks for a first frame."""
+    filler = Filler(visitors, store, pocket, ahead=1)
+    assert filler._missing()
+    monkeypatch.setattr(pocket, "preset", replace(BACKBONES["sd14"], name="sd14"))
+    monkeypatch.setattr("huvidpo.hub_models.constants.HF_HUB_CACHE", "/nowhere")
+    assert pocket.missing_files("dpo") and not filler._missing() and not filler.wake()
+
+
+def test_the_filler_outlives_what_nobody_thought_of(store, pocket, caplog):
+    def broken(operation, payload):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        yield
+
+    assert not Filler(Visitors(broken), store, pocket, ahead=1)._make_one()
+    assert "illegal memory access" in caplog.text
