@@ -21,7 +21,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.runs import train_plan
-from huvidpo.ui.create import CreateTab
+from huvidpo.ui.create import CreateTab, fixed_mode
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
@@ -84,7 +84,7 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
             FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
             EvaluateTab(backbone, store)
-        gr.Markdown(about(backbone.preset, backbone.device), elem_id="about")
+        gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone)), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

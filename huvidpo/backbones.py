@@ -9,6 +9,7 @@ from threading import Lock
 
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from torch import nn
 
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
@@ -55,6 +56,21 @@ class LoadedBackbone:
                     memory.send_away(other)
         memory.bring(pipeline, self.device)
 
+    def make_room_to_learn(self) -> None:
+        """Brings the video model to the device, and takes the first-frame models off a GPU whatever the mode."""
+        if len(self.memory_modes()) > 1:
+            for pipeline in self.first_frames.values():
+                memory.send_away(pipeline)
+        self.take_turn(self.video)
+
+    def room_to_learn(self) -> float:
+        """Gigabytes that first-frame models have on the GPU now and leave before something is learned."""
+        if len(self.memory_modes()) == 1:
+            return 0.0
+        kept = networks_of(self.video)
+        leaving = [network for one in self.first_frames.values() for network in networks_of(one)]
+        return memory.gigabytes_there(network for network in leaving if network not in kept)
+
     def check_first_frame_model(self, model: str) -> None:
         """ValueError that lists the first-frame models when `model` is none of them."""
         if model not in self.preset.first_frame_models:
@@ -93,6 +109,11 @@ class LoadedBackbone:
         if "dpo" in getattr(pipeline.unet, "peft_config", {}):
             pipeline.unet.enable_adapters() if model == "dpo" else pipeline.unet.disable_adapters()
         return pipeline
+
+
+def networks_of(pipeline: DiffusionPipeline) -> list[nn.Module]:
+    """The networks of a pipeline."""
+    return [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
 
 
 def default_device() -> str:
@@ -134,7 +155,8 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     no such mode.
     """
     preset, device = find_backbone(name or default_backbone()), default_device()
-    mode = memory.chosen_mode(memory_mode or os.environ.get("HUVIDPO_MEMORY"), device, preset.gigabytes)
+    preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
+    mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
     with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):
         return put_together(preset, device, mode)
 

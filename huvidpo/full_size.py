@@ -96,9 +96,7 @@ def load_first_frames(model: str, device: str) -> StableDiffusionPipeline | Stab
     )
     if model == "dpo-small":
         return assemble_sd14(folders[0], device, {"unet": unet})
-    vae = AutoencoderKL.from_pretrained(
-        folders[1], dtype=precision(device), use_safetensors=True, force_upcast=False
-    )
+    vae = AutoencoderKL.from_pretrained(folders[1], dtype=precision(device), use_safetensors=True, force_upcast=False)
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         folders[0],
         unet=unet,

@@ -133,8 +133,8 @@ def fetch_all(*several: HubFiles) -> Iterator[Downloaded]:
 def reporting_bar(wanted: HubFiles, events: SimpleQueue, given_up: Event) -> type[tqdm]:
     """What the Hub's client reports its bytes to.
 
-    It makes several bars, of which some count bytes: those received, and those on the disk, which come in large blocks.
-    The one that is further says how far the download is.
+    It makes several bars, of which some count bytes: those received, and those on the disk, which come in large
+    blocks. The one that is further says how far the download is.
     """
     furthest = Downloaded(wanted, 0, 0)
 
@@ -195,6 +195,12 @@ def no_room(several: Sequence[HubFiles], found: str) -> str:
         f"The download of {repos} needs {sum(map(missing_gigabytes, several)):.1f} GB on the disk of "
         f"{constants.HF_HUB_CACHE}, where {found}: make room there, or set HF_HOME to a folder on a larger disk."
     )
+
+
+def is_hub_error(error: BaseException) -> bool:
+    """Whether the Hub's client raised this itself, or the network library below it."""
+    theirs = ("huggingface_hub", HTTPError.__module__.split(".")[0])
+    return type(error).__module__.split(".")[0] in theirs
 
 
 def sentence(wanted: HubFiles, error: BaseException) -> str:

@@ -3,11 +3,12 @@
 import gc
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from diffusers import DiffusionPipeline
+from torch import nn
 
 # From the fastest to the smallest; the words go behind "so that".
 MODES = {
@@ -63,9 +64,22 @@ def chosen_mode(wanted: str | None, device: str, needs: Mapping[str, float]) -> 
     return choose_mode(free_gigabytes(), modes) if len(modes) > 1 else next(iter(modes))
 
 
+def preferred_mode(modes: Mapping[str, float]) -> str | None:
+    """HUVIDPO_MEMORY; None for a mode that there is elsewhere only: it is meant for another backbone or device."""
+    wanted = os.environ.get("HUVIDPO_MEMORY")
+    return None if wanted in MODES and wanted not in modes else wanted
+
+
 def free_gigabytes() -> float:
-    """What is free on the GPU of this process now, others' use counted as theirs."""
-    return torch.cuda.mem_get_info()[0] / GIGABYTE
+    """What this process can still have on its GPU: what is free there, and what torch holds without using it."""
+    held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return (torch.cuda.mem_get_info()[0] + held) / GIGABYTE
+
+
+def gigabytes_there(networks: Iterable[nn.Module]) -> float:
+    """What the weights of networks take of a GPU, each of them once."""
+    weights = {id(weight): weight for network in networks for weight in network.parameters()}
+    return sum(weight.nbytes for weight in weights.values() if weight.device.type not in ("cpu", "meta")) / GIGABYTE
 
 
 def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
@@ -79,7 +93,7 @@ def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
     if mode == "offload":
         pipeline.enable_model_cpu_offload(device=place)
     elif mode == "sequential":
-        half = pipeline.unet.config.sample_size * pipeline.vae_scale_factor // 2  # of the size that the UNet is made for
+        half = pipeline.unet.config.sample_size * pipeline.vae_scale_factor // 2  # of what the UNet is made for
         pipeline.vae.tile_sample_min_size = half
         pipeline.vae.tile_latent_min_size = half // 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
         pipeline.vae.enable_tiling()
@@ -122,10 +136,10 @@ def explained(mode: str, needs: Mapping[str, float], sentence: str = "") -> Iter
     lower = lower_mode(mode, needs)
     way_out = CLOSE_OTHERS
     if lower:
-        way_out = (
-            f"Choose the memory mode {lower!r} ({MODES[lower]}): on the page under Advanced settings, on the command "
-            f"line with --memory {lower}."
-        )
+        how = f"on the page under Advanced settings, on the command line with --memory {lower}"
+        if os.environ.get("SPACE_ID"):  # where visitors cannot choose
+            how = f"this Space's owner can, by its variable HUVIDPO_MEMORY={lower}"
+        way_out = f"Choose the memory mode {lower!r} ({MODES[lower]}): {how}."
     try:
         with full_gpu_says(sentence or f"The GPU ran out of memory in the memory mode {mode!r}. {way_out}"):
             yield

@@ -47,7 +47,7 @@ def train_motion(arguments: Namespace) -> None:
     backbone = load(arguments)
     pipeline = backbone.video
     with explained(backbone.memory, backbone.memory_modes(), NO_ROOM):
-        backbone.take_turn(pipeline)
+        backbone.make_room_to_learn()
         apply_adapter(pipeline.unet, start, backbone.still_motion)
         pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,11 @@ HUVIDPO_ADAPTERS names the repository, laid out as <backbone>/<category>/<name>/
 are first listed, weights when they are first used; both stay in the Hub's cache, so that all works on without the Hub.
 """
 
-import functools
+import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from huvidpo.hub_models import Downloaded, HubFiles, fetch, sentence
 REPO = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 CARDS = ["*/*/*/card.json", "*/*/*/README.md"]
 WEIGHTS = ("motion.safetensors", "preference_lora.safetensors")
+AGAIN = 60.0
+_found: dict[str, tuple[Path | None, float]] = {}  # repository -> folder of its cards, when that was asked for
 MAX_BYTES = 4e9  # of one adapter; the motion weights of sd14 are 0.5e9
 
 
@@ -41,14 +44,19 @@ def shared_root() -> Path | None:
     return cards_of(repo) if repo else None
 
 
-@functools.cache  # a process asks the Hub once
 def cards_of(repo: str) -> Path | None:
-    """The folder with the newest cards, else with those of last time; says on stderr when the Hub did not answer."""
-    try:
-        return Path(snapshot_download(repo, allow_patterns=CARDS))
-    except (HTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        print(f"Warning: the shared adapters are not there: {reason(repo, error)}", file=sys.stderr)
-        return None
+    """The folder with the newest cards, else with those of last time; says on stderr when the Hub did not answer.
+
+    A process asks the Hub once, and after a failure again when somebody lists adapters after AGAIN seconds.
+    """
+    folder, asked = _found.get(repo, (None, -math.inf))
+    if folder is None and time.monotonic() - asked > AGAIN:
+        try:
+            folder = Path(snapshot_download(repo, allow_patterns=CARDS))
+        except (HTTPError, LocalEntryNotFoundError, OSError, RuntimeError, ValueError) as error:
+            print(f"Warning: the shared adapters are not there: {reason(repo, error)}", file=sys.stderr)
+        _found[repo] = (folder, time.monotonic())
+    return folder
 
 
 def reason(repo: str, error: Exception) -> str:
@@ -101,5 +109,5 @@ def push_folder(repo: str, place: str, files: dict[str, Path]) -> str:
         if status in (401, 403):
             raise ValueError(f"The Hugging Face token may not write to {repo}: it needs write access.") from error
         raise ValueError(f"{repo} on the Hub did not take the adapter ({type(error).__name__}): try again.") from error
-    cards_of.cache_clear()
+    _found.pop(repo, None)
     return made.oid

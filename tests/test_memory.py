@@ -42,6 +42,8 @@ def test_a_cpu_has_one_mode(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HUVIDPO_MEMORY", "tiny")
     with pytest.raises(ValueError, match="no memory mode 'tiny'"):
         load_backbone("pocket")
+    monkeypatch.setenv("HUVIDPO_MEMORY", "turns")  # meant for the page's first choice, sd14 on a GPU
+    assert load_backbone("pocket").memory == "all"
 
 
 def test_zerogpu_moves_weights_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +133,29 @@ def test_a_full_gpu_says_what_to_do(backbone: LoadedBackbone) -> None:
     assert clip.frames.shape == (16, 128, 128, 3)
     with pytest.raises(ValueError, match=r"memory mode 'turns' .*--memory turns"), explained("all", NEEDS):
         full()
+
+
+@pytest.mark.parametrize("words", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"])
+def test_the_drivers_own_lack_of_memory_is_explained_too(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is a torch.OutOfMemoryError. On a Space nobody but its owner can choose the mode."""
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    with pytest.raises(ValueError, match="owner can, by its variable HUVIDPO_MEMORY=turns"), explained("all", NEEDS):
+        raise RuntimeError(words)
+    with pytest.raises(RuntimeError, match="illegal memory access"), explained("all", NEEDS):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+def test_first_frame_models_leave_before_something_is_learned(
+    backbone: LoadedBackbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the mode `all`. As above, `meta` stands in for the GPU; a network that both have stays."""
+    monkeypatch.setattr(LoadedBackbone, "memory_modes", lambda self: NEEDS)
+    left, video = tiny_sdxl(tmp_path), tiny_sdxl(tmp_path)
+    left.text_encoder = video.text_encoder
+    there = LoadedBackbone(backbone.preset, "meta", video, {}, {"dpo": left}, "all")
+    assert there.room_to_learn() == 0.0, "nothing is on a GPU yet"
+    there.make_room_to_learn()
+    assert left.unet.device.type == "cpu" and video.unet.device.type == video.text_encoder.device.type == "meta"
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ REPO = "someone/adapters"
 @pytest.fixture
 def hub(loopback_hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> HubServer:
     monkeypatch.setenv("HUVIDPO_ADAPTERS", REPO)
-    shared_adapters.cards_of.cache_clear()
+    shared_adapters._found.clear()
     return loopback_hub
 
 
@@ -53,10 +53,23 @@ def test_its_weights_arrive_when_it_is_put_on(
     assert found.revision() == moving_adapter.revision()
     before = shared.requests.copy()
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    shared_adapters.cards_of.cache_clear()  # as in another process, without a network
+    shared_adapters._found.clear()  # as in another process, without a network
     assert found in list_adapters("pocket")
     apply_adapter(backbone.video.unet, found, backbone.still_motion)
     assert shared.requests == before
+
+
+def test_a_hub_that_was_out_of_reach_is_asked_again(
+    shared: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """Not at every listing: each would wait for it."""
+    healthy, shared.fault = shared.fault, lambda kind, path: 500
+    assert list_adapters("pocket") == list_adapters("pocket") == []
+    assert capsys.readouterr().err.count("the shared adapters are not there") == 1
+    shared.fault = healthy
+    assert list_adapters("pocket") == []
+    monkeypatch.setattr(shared_adapters, "AGAIN", 0.0)
+    assert [adapter.name for adapter in list_adapters("pocket")] == ["gallop"]
 
 
 def test_an_inherited_motion_goes_along(hub: HubServer, own_home: Path, moving_adapter: Adapter) -> None:

@@ -25,7 +25,7 @@ from diffusers import (
 )
 from PIL import Image
 
-from huvidpo.hub_models import HubFiles, cached, sentence
+from huvidpo.hub_models import HubFiles, cached, is_hub_error, sentence
 from huvidpo.pipelines.latents import fit_image
 
 # Where the parts come from, and one file of each, by which it is seen whether a part was downloaded before.
@@ -142,7 +142,7 @@ def why_not(part: str, error: Exception) -> str:
 
 def hub_error(error: BaseException | None) -> BaseException | None:
     """What the Hub's client said, where that is behind an error; diffusers and transformers wrap it."""
-    while error and type(error).__module__.split(".")[0] not in ("huggingface_hub", "httpx"):
+    while error and not is_hub_error(error):
         error = error.__cause__ or error.__context__
     return error
 

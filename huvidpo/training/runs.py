@@ -70,7 +70,7 @@ def train_plan(
     no_room = NO_ROOM if plan.settings.members == "together" else ""
     with backbone.lock, explained(backbone.memory, backbone.memory_modes(), no_room):
         try:
-            backbone.take_turn(backbone.video)
+            backbone.make_room_to_learn()
             apply_adapter(unet, plan.start, backbone.still_motion)
             unet.unload_lora()
             with closing(steps_of(backbone, plan)) as records:

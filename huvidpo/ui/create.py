@@ -251,3 +251,9 @@ class CreateTab:
 def changeable_modes(backbone: LoadedBackbone) -> list[str]:
     """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
     return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())
+
+
+def fixed_mode(backbone: LoadedBackbone) -> str:
+    """The memory mode in words, where there are several and no visitor may choose; else ""."""
+    fixed = len(backbone.memory_modes()) > 1 and len(changeable_modes(backbone)) == 1
+    return MODES[backbone.memory] if fixed else ""

@@ -99,8 +99,9 @@ def free_gigabytes(backbone: LoadedBackbone, zero_gpu: bool) -> float | None:
     """Memory that is free now where training will be; None on ZeroGPU, whose card is not there yet."""
     if zero_gpu:
         return None
-    on_gpu = backbone.device.startswith("cuda")
-    return memory.free_gigabytes() if on_gpu else psutil.virtual_memory().available / memory.GIGABYTE
+    if backbone.device.startswith("cuda"):
+        return memory.free_gigabytes() + backbone.room_to_learn()
+    return psutil.virtual_memory().available / memory.GIGABYTE
 
 
 def members_that_fit(preset: Backbone, free: float | None) -> str:

@@ -154,12 +154,16 @@ HERO = """
 """
 
 
-def about(backbone: Backbone, device: str) -> str:
-    """Markdown for the foot of the page: what runs, on what, what it knows, under which licence."""
+def about(backbone: Backbone, device: str, memory: str) -> str:
+    """Markdown for the foot of the page: what runs, on what, what it knows, under which licence.
+
+    `memory` is the mode that nobody can change here, in words; "" where it can be changed, or there is one only.
+    """
     place = "a GPU" if device.startswith("cuda") else "the CPU"
+    held = f" ({memory})" if memory else ""
     return (
-        f"**{backbone.title}** is running on {place} of this machine: {backbone.width} × {backbone.height} pixels, "
-        f"{backbone.num_frames} frames, {backbone.fps} a second. {backbone.summary} Licence: {backbone.licence}."
+        f"**{backbone.title}** is running on {place} of this machine{held}: "
+        f"{backbone.width} × {backbone.height} pixels, {backbone.num_frames} frames, {backbone.fps} a second. {backbone.summary} Licence: {backbone.licence}."
     )
 
 

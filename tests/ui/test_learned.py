@@ -158,7 +158,7 @@ def test_pushed_to_the_hub_where_there_is_a_repository_and_a_token(
 ) -> None:
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is False, "no repository is named"
     monkeypatch.setenv("HUVIDPO_ADAPTERS", "someone/adapters")
-    shared_adapters.cards_of.cache_clear()
+    shared_adapters._found.clear()
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is True
     told = learned.on_push("horse", "dpo-1")
     assert told[learned.ui.meter]["text"] == "dpo-1 is in someone/adapters on the Hub now."
