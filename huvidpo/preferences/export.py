@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from huvidpo.preferences.records import Pair, Rating
+from huvidpo.preferences.pairs import votes_by_pair
+from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
 
 LAYOUTS = ("flat", "chosen-rejected")
@@ -53,22 +54,17 @@ def write_flat(store: RatingStore, ratings: Iterable[Rating], out: Path) -> int:
 
 
 def write_chosen(store: RatingStore, ratings: Iterable[Rating], out: Path) -> int:
-    """One row for each decided pair."""
-    votes: dict[str, Counter[str]] = {}
-    pairs: dict[str, Pair] = {}
-    for rating in ratings:
-        pairs[rating.pair.pair_id] = rating.pair
-        votes.setdefault(rating.pair.pair_id, Counter())[rating.preference] += 1
+    """One row for each decided pair. Votes count as they do for training: a rater has one, and none who differs."""
     rows = []
-    for pair_id, counted in votes.items():
+    for votes in votes_by_pair(ratings):
+        counted, pair = Counter(vote.preference for vote in votes), votes[0].pair
         if counted["a"] == counted["b"]:
             continue
-        pair = pairs[pair_id]
         better, worse = (pair.a, pair.b) if counted["a"] > counted["b"] else (pair.b, pair.a)
-        names = {"chosen": f"chosen/{pair_id}.mp4", "rejected": f"rejected/{pair_id}.mp4"}
+        names = {"chosen": f"chosen/{pair.pair_id}.mp4", "rejected": f"rejected/{pair.pair_id}.mp4"}
         for name, take in zip(names.values(), (better, worse), strict=True):
             copy(store.video_path(take.sha256), out / name)
-        said = {"prompt": pair.prompt, "category": pair.category, "split": pair.split, "pair_id": pair_id}
+        said = {"prompt": pair.prompt, "category": pair.category, "split": pair.split, "pair_id": pair.pair_id}
         decided = {"votes_for": max(counted["a"], counted["b"]), "votes": counted.total()}
         rows.append(names | said | decided)
     if not rows:

@@ -163,7 +163,8 @@ def about(backbone: Backbone, device: str, memory: str) -> str:
     held = f" ({memory})" if memory else ""
     return (
         f"**{backbone.title}** is running on {place} of this machine{held}: "
-        f"{backbone.width} × {backbone.height} pixels, {backbone.num_frames} frames, {backbone.fps} a second. {backbone.summary} Licence: {backbone.licence}."
+        f"{backbone.width} × {backbone.height} pixels, {backbone.num_frames} frames, {backbone.fps} a second. "
+        f"{backbone.summary} Licence: {backbone.licence}."
     )
 
 

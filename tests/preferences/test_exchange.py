@@ -176,6 +176,8 @@ def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], 
     ]
     for i, (pair, preference) in enumerate(votes):
         store.append(rating_of(pair, preference, rater=f"{i:016x}"))
+    for preference in ("a", "a"):  # who came back counts once: the second pair stays a contradiction
+        store.append(rating_of(open_pair, preference, rater=f"{3:016x}", is_repeat=True))
     assert export_ratings(store, tmp_path / "out", "chosen-rejected") == 1
     (row,) = [json.loads(line) for line in (tmp_path / "out" / "pairs.jsonl").read_text().splitlines()]
     assert (row["votes_for"], row["votes"], row["pair_id"]) == (2, 3, decided.pair_id)
