@@ -207,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ["HUVIDPO_HOME"] = str(home)
     home.mkdir(parents=True, exist_ok=True)
     results = home / "results.jsonl"
-    rows = [json.loads(text) for text in results.read_text().splitlines()] if results.exists() else []
+    rows = [json.loads(text) for text in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
     done = {(row["category"], row["adapter"]): row for row in rows}
     backbone, judge, pairs_store = load_backbone("pocket"), load_judge(), RatingStore(home / "pairs")
     grid = (options.categories, options.tastes, options.objectives, options.pairs, options.flips)
@@ -218,7 +218,7 @@ def main(argv: list[str] | None = None) -> None:
         row = done.get((cell.category, cell.name()))
         if row is None:
             row = run_cell(backbone, judge, pairs_store, cell, home, options)
-            with results.open("a") as file:
+            with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         asked.append(row)
         print(line(row), flush=True)

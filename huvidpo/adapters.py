@@ -120,7 +120,7 @@ def read_promotions(backbone: str, category: str) -> list[dict[str, object]]:
     Each has its `name`, and where votes decided the `verdict` on it as it was then. Older files hold names alone.
     """
     try:
-        rows = json.loads(promotions_file(backbone, category).read_text())
+        rows = json.loads(promotions_file(backbone, category).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return []
     named = [row if isinstance(row, dict) else {"name": row} for row in rows] if isinstance(rows, list) else []
@@ -140,7 +140,7 @@ def read_adapter(folder: Path) -> Adapter | None:
     try:
         if (folder / "card.json").stat().st_size > MAX_CARD_BYTES:
             return None
-        card = json.loads((folder / "card.json").read_text())
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         return Adapter(
             name=folder.name,
             category=str(card["category"]),
@@ -240,8 +240,8 @@ def write_card(folder: Path, card: dict[str, object]) -> Adapter:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **card,
     }
-    (folder / "README.md").write_text(model_card(folder.name, card))
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    (folder / "README.md").write_text(model_card(folder.name, card), encoding="utf-8")
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return read_adapter(folder)
 
 

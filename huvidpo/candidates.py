@@ -82,7 +82,7 @@ def write_promotions(backbone: str, category: str, rows: list[dict[str, object]]
     path = promotions_file(backbone, category)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(rows) + "\n")
+        temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 
 def delete(adapter: Adapter) -> None:
@@ -119,7 +119,7 @@ def push(adapter: Adapter, repo: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         if said := promotion_words(adapter):
             files["README.md"] = Path(folder) / "README.md"
-            files["README.md"].write_text(model_card(adapter.name, adapter.card, said))
+            files["README.md"].write_text(model_card(adapter.name, adapter.card, said), encoding="utf-8")
         return push_folder(repo, place, files)
 
 

@@ -35,8 +35,10 @@ def new_tokenizer(folder: Path) -> CLIPTokenizer:
     tokens = sorted(learned, key=learned.get)
     tokens += [f"{letter}</w>" for letter in alphabet] + ["<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(dict.fromkeys(tokens))}))
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    (folder / "vocab.json").write_text(
+        json.dumps({token: i for i, token in enumerate(dict.fromkeys(tokens))}), encoding="utf-8"
+    )
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", encoding="utf-8")
     return CLIPTokenizer.from_pretrained(folder, model_max_length=TEXT_TOKENS)
 
 

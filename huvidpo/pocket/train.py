@@ -56,7 +56,7 @@ class Run:
 def follow(records: Iterator[StepRecord], log: Path, every: int = 25) -> None:
     """Runs a training loop; prints and logs the mean loss of every `every` steps."""
     losses: list[float] = []
-    with log.open("a") as lines:
+    with log.open("a", encoding="utf-8") as lines:
         for record in records:
             losses.append(record.loss)
             if record.step % every == 0 or record.step == record.steps:

@@ -192,7 +192,9 @@ class Incoming:
             self.refused.append(f"{path} is too large.")
             return []
         good = []
-        for number, line in enumerate(self.download(path).read_text("utf-8", errors="replace").splitlines(), 1):
+        for number, line in enumerate(
+            self.download(path).read_text("utf-8", errors="replace", encoding="utf-8").splitlines(), 1
+        ):
             try:
                 record = record_from_row(json.loads(line))
                 self.keep_pair(record)

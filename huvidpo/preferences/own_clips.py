@@ -77,7 +77,7 @@ def read_scores(path: Path) -> tuple[list[Path], list[float]]:
     if path.stat().st_size > MAX_SCORES_BYTES:
         raise ValueError(f"{path} has more than {MAX_SCORES_BYTES // 10**6} MB.")
     try:
-        rows = json.loads(path.read_text())
+        rows = json.loads(path.read_text(encoding="utf-8"))
         named = [(str(row["video"]), float(row["score"])) for row in rows]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f'{path} is no list of {{"video": name, "score": number}}.') from error
@@ -144,7 +144,7 @@ def clips_by_name(folder: Path) -> dict[str, Path]:
 def prompt_beside(clip: Path, prompt: str) -> str:
     """The words of the text file beside a clip, else `prompt`."""
     caption = clip.with_suffix(".txt")
-    text = caption.read_text(errors="replace")[:MAX_PROMPT].strip() if caption.is_file() else ""
+    text = caption.read_text(errors="replace", encoding="utf-8")[:MAX_PROMPT].strip() if caption.is_file() else ""
     return text or prompt
 
 

@@ -24,7 +24,7 @@ def rater_salt(home: Path) -> bytes:
         home.mkdir(parents=True, exist_ok=True)
         drawn = home / f".{secrets.token_hex(8)}"
         drawn.touch(mode=0o600)
-        drawn.write_text(secrets.token_hex(32))
+        drawn.write_text(secrets.token_hex(32), encoding="utf-8")
         with suppress(FileExistsError):  # another process was faster
             os.link(drawn, file)  # whole or not at all, and never over another
         drawn.unlink()

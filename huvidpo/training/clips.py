@@ -66,7 +66,7 @@ def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int)
         raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
     fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
     caption = path.with_suffix(".txt")
-    text = caption.read_text(errors="replace")[:MAX_CAPTION].strip() if caption.is_file() else ""
+    text = caption.read_text(errors="replace", encoding="utf-8")[:MAX_CAPTION].strip() if caption.is_file() else ""
     return TrainingClip(path.name, np.stack(fitted), text or prompt)
 
 

@@ -106,7 +106,7 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
         row = next((row for row in read_rounds(plan.work) if row.round == number), None)
         if row is None:
             row = yield from one_round(backbone, plan, number, current, critic, held_out)
-            with (plan.work / ROWS).open("a") as file:
+            with (plan.work / ROWS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
         yield row
         if row.accepted:
@@ -120,11 +120,11 @@ def check_same_plan(plan: RoundsPlan) -> None:
     named = (plan.category, plan.critic, plan.held_out, plan.pairs, plan.unseen, start, real)
     text = json.dumps([named, asdict(plan.settings)], sort_keys=True)
     path = plan.work / "plan.json"
-    if path.is_file() and path.read_text() != text:
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
         raise ValueError(f"{plan.work} holds other rounds: choose another folder, or go on as they were begun.")
     plan.work.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def check_names(plan: RoundsPlan, backbone: str) -> None:
@@ -151,7 +151,9 @@ def round_folder(plan: RoundsPlan, number: int) -> Path:
 def read_rounds(work: Path) -> list[Round]:
     """The rows of the rounds that are over."""
     path = work / ROWS
-    return [Round(**json.loads(line)) for line in path.read_text().splitlines()] if path.is_file() else []
+    return (
+        [Round(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    )
 
 
 def one_round(
@@ -266,7 +268,7 @@ def compare(
     Prompts and seeds are the same in every round: none of them is ever trained on.
     """
     path = plan.work / f"round-{number}" / "compared.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     for i in range(len(rows), plan.unseen):
         yield Step(number, "comparing", i, plan.unseen)
         frame, request = request_at(backbone, plan.category, UNSEEN + RUN * plan.settings.seed + i, new)
@@ -275,7 +277,7 @@ def compare(
         old = take(backbone, frame, other).frames
         scores = [critic(clip, request.prompt) for clip in (own, old)]
         rows.append({"scores": scores, "motion": [motion_magnitude(clip) for clip in (own, old)]})
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1]) + "\n")
     return rows
 

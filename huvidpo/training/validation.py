@@ -43,7 +43,9 @@ class Validation:
         frames = [Image.fromarray(read_frames(path, max_frames=1)[0][0]) for path, _ in chosen]
         self.first_frames = [fit_image(frame, *size[1:], "crop") for frame in frames]
         self.count, self.known = count, folder / "motions.json"
-        self.motions: dict[str, float] = json.loads(self.known.read_text()) if self.known.is_file() else {}
+        self.motions: dict[str, float] = (
+            json.loads(self.known.read_text(encoding="utf-8")) if self.known.is_file() else {}
+        )
 
     def __call__(self, step: int) -> float:
         """Makes and keeps the clips of a step; gives their share of the motion before training; -1 without any."""
@@ -72,7 +74,7 @@ class Validation:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 write_mp4(frames, self.folder / f"{clip}.mp4", self.fps)
                 with replacing(self.known) as temporary:
-                    temporary.write_text(json.dumps(self.motions))
+                    temporary.write_text(json.dumps(self.motions), encoding="utf-8")
         return self.motions[clip]
 
     def sample(self, i: int) -> np.ndarray:

@@ -73,7 +73,7 @@ def begin(
         (folder / "real").mkdir(exist_ok=True)
         shutil.copyfile(clip, folder / "real" / f"{number:02d}{clip.suffix.lower()}")
     with replacing(folder / REQUEST) as temporary:
-        temporary.write_text(json.dumps(asdict(request)))
+        temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
     return f"{category}/{folder.name}"
 
 
@@ -90,7 +90,7 @@ def read_run(backbone: Backbone, run: str) -> RunRequest:
     """The run of that name, "category/adapter". ValueError when there is none."""
     category, _, name = str(run).partition("/")
     try:
-        values = json.loads((run_folder(backbone.name, category, name) / REQUEST).read_text())
+        values = json.loads((run_folder(backbone.name, category, name) / REQUEST).read_text(encoding="utf-8"))
         return RunRequest(**{**values, "rating_ids": tuple(values["rating_ids"])})
     except (OSError, TypeError, KeyError) as error:
         raise ValueError(f"There is no run {str(run)[:80]!r}; it may have been discarded.") from error

@@ -90,7 +90,7 @@ def add_to_file(path: Path, name: str, tables: list[Table], made_with: dict[str,
     whole = read_file(path)
     whole[name] = {"settings": made_with, "tables": [dataclasses.asdict(table) for table in tables]}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(whole, indent=1) + "\n")
+        temporary.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 def read_file(path: Path) -> dict[str, object]:
@@ -98,7 +98,7 @@ def read_file(path: Path) -> dict[str, object]:
     if not path.parent.is_dir():
         raise ValueError(f"Could not write {path}: there is no folder {path.parent}.")
     try:
-        whole = json.loads(path.read_text()) if path.exists() else {}
+        whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError):
         whole = None
     if not isinstance(whole, dict):
