@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, default_backbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, choice_that_cannot_be, default_backbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
-from huvidpo.memory import on_zero_gpu
+from huvidpo.memory import on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
@@ -25,7 +25,7 @@ from huvidpo.ui.create import CreateTab, fixed_mode
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
-from huvidpo.ui.finetune_needs import requested_seconds
+from huvidpo.ui.finetune_needs import seconds_of_slice
 from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run, asked_seconds, clip_seconds, first_frame_seconds
@@ -51,7 +51,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
     def seconds(operation: str, payload: Any) -> int:
         """Asked of ZeroGPU for one call; the page says the same beforehand."""
         if operation == "train":
-            return requested_seconds(backbone, payload[1], payload[0].validation_clips)
+            return seconds_of_slice(backbone, *payload)
         if operation == "first_frame":
             return asked_seconds(first_frame_seconds(backbone, payload.steps))
         recipe = chosen_recipe(backbone.preset, payload[1])
@@ -82,9 +82,10 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
-            FinetuneTab(page, backbone, run, GPU_EVENTS, ZERO_GPU)
+            FinetuneTab(page, backbone, run, GPU_EVENTS)
             EvaluateTab(backbone, store)
-        gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone)), elem_id="about")
+        notes = (unusable_gpu(), choice_that_cannot_be())
+        gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone), notes), elem_id="about")
         Endpoints(backbone, run, GPU_EVENTS)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
@@ -97,6 +98,8 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     """
     if port is not None:
         check_port(host or "127.0.0.1", port)
+    for note in filter(None, (unusable_gpu(), choice_that_cannot_be())):
+        print(f"Warning: {note}", file=sys.stderr)
     store, name = RatingStore(home()), default_backbone()  # in this order: a disk that is full is told at once
     if not ZERO_GPU:  # its patched launch takes the weights that are loaded by then
         name, port = choose_backbone(name, host, port)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -77,10 +78,17 @@ class Adapter:
     def revision(self) -> str:
         """First 16 hex digits of the sha256 of its weight files: equal exactly when they are; "" before a download."""
         files = [path for path in (self.motion_file(), self.folder / PREFERENCE_FILE) if path and path.is_file()]
-        digest = hashlib.sha256()
-        for path in files:
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:16] if files else ""
+        states = [(path, path.stat()) for path in files]
+        return digest_of(tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)) if files else ""
+
+
+@lru_cache(maxsize=256)  # half a gigabyte at full size, and asked for with every take
+def digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """First 16 hex digits of the sha256 of files one after the other; given with their times and sizes."""
+    digest = hashlib.sha256()
+    for path, *_ in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def is_plain_name(name: str) -> bool:
@@ -163,7 +171,7 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
     adapters = list_adapters(backbone, category)
     if not name:
         return adapters[0] if adapters and adapters[0].status == "default" else None
-    by_folder = read_adapter(Path(name).resolve()) if os.sep in name else None
+    by_folder = read_adapter(Path(name).resolve()) if {"/", os.sep} & set(name) else None  # Windows takes both
     chosen = by_folder or next((adapter for adapter in adapters if adapter.name == name), None)
     if chosen is None:
         known = ", ".join(["none", *(adapter.name for adapter in adapters)])

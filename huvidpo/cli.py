@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     try:
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
+        commands.check_alone(arguments.run.__name__)
         return arguments.run(arguments) or 0
     except KeyboardInterrupt:
         return 130

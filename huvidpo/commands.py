@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind")
 APP = Path(__file__).parents[1] / "app.py"
 ADDRESS = re.compile(r"Running on .*?(https?://[^\s,]+)")  # Gradio's line once the page is up
+SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what several processes do together
 
 
 def backbones(arguments: Namespace) -> None:
@@ -225,13 +226,25 @@ def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest
     return request, first
 
 
+def check_alone(command: str) -> None:
+    """ValueError in one of several processes that would all do the same; `command` is the name of its function."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and command not in SHARED:
+        raise ValueError(
+            "Only train-motion, train-preference, evaluate and pair --count share their work among processes: start "
+            "this command without accelerate launch."
+        )
+
+
 def load(arguments: Namespace) -> "LoadedBackbone":
     """The chosen backbone, without the loading bars of the libraries below it."""
     import diffusers.utils.logging
     import transformers.utils.logging
 
     from huvidpo.backbones import load_backbone
+    from huvidpo.memory import unusable_gpu
 
+    if note := unusable_gpu():
+        print(f"Warning: {note}", file=sys.stderr)
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     return load_backbone(arguments.backbone, arguments.memory)

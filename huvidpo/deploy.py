@@ -16,10 +16,11 @@ from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
 
 ROOT = Path(__file__).parents[1]
 SPACE = re.compile(r"[\w.-]+/[\w.-]+")
-NOT_NEEDED_THERE = ("tests", "benchmarks", ".github", ".ci")
+# The last one stays as the Hub makes it: it says there which files lie in the large-file store.
+NOT_NEEDED_THERE = ("tests", "benchmarks", ".github", ".ci", ".gitattributes")
 NEEDED = ("README.md", "app.py", "requirements.txt", "huvidpo/backbones.py")
 OWN = ("app.py", "huvidpo", "docs", "examples", "lora_weights", "README.md", "LICENSE", "Makefile", "pyproject.toml")
-OWN += ("requirements.txt", "constraints.txt", ".gitignore", ".gitattributes")  # the top level, of what is needed
+OWN += ("requirements.txt", "constraints.txt", ".gitignore")  # the top level, of what is needed
 OURS = {"app.py", "huvidpo/backbones.py"}  # a Space that has them is one of ours
 OF_A_NEW_SPACE = {"README.md", ".gitattributes"}  # what the Hub's page puts into a Space that it makes
 NAMED = 3  # files that a warning names

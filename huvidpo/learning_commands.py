@@ -52,6 +52,7 @@ def train_preference(arguments: Namespace) -> None:
     check_examples(examples, arguments.few)
     real = real_clips(arguments, category)
     join_processes()
+    settings = fitted_to_processes(settings, arguments.pairs_per_step is not None)
     backbone, quiet = load(arguments), process_number()[0] > 0
     work = work or new_work_folder(preset.name, category.name, settings.objective)
     out = arguments.out or candidate_folder(preset.name, category.name, work.name)
@@ -64,6 +65,20 @@ def train_preference(arguments: Namespace) -> None:
     stopped = str(saved.card["stopped_because"])
     result = {"out": str(out), "name": saved.name, "stopped": stopped, "card": saved.card}
     answer(arguments, result, [*filter(None, [stopped, weakened_line(saved)]), str(out)])
+
+
+def fitted_to_processes(settings: "PreferenceSettings", given: bool) -> "PreferenceSettings":
+    """The settings with an example for each process in every step, unless their number was given; says so."""
+    from huvidpo.training.preference_settings import examples_per_step
+    from huvidpo.training.processes import process_number
+
+    (rank, processes), examples = process_number(), examples_per_step(settings)
+    if examples >= processes:
+        return settings
+    if rank == 0:
+        idle = f"{processes - examples} of {processes} processes have nothing to do" if given else ""
+        print(f"Warning: {idle or f'a step has {processes} pairs'}; --pairs-per-step changes that.", file=sys.stderr)
+    return settings if given else replace(settings, pairs_per_step=processes)
 
 
 def new_work_folder(backbone: str, category: str, objective: str) -> Path:

@@ -3,8 +3,10 @@
 import gc
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
@@ -27,6 +29,19 @@ NO_ROOM_TO_LOAD = f"The GPU has no room for the model. {CLOSE_OTHERS}"
 def on_zero_gpu() -> bool:
     """Whether this is a Space on ZeroGPU, which lends a card for one call at a time."""
     return bool(os.environ.get("SPACES_ZERO_GPU"))
+
+
+def unusable_gpu() -> str:
+    """One sentence where there is an NVIDIA driver and torch cannot use its GPU; "" where all is as it should be."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    driver = Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi")
+    if torch.cuda.is_available() or hidden or not driver:
+        return ""
+    built = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+    return (
+        f"The GPU of this machine is not used: torch {torch.__version__} was built {built}, which its driver does not "
+        "serve. Update the driver, or install a torch that fits it (docs/deploy.md)."
+    )
 
 
 def choose_mode(free: float, needs: Mapping[str, float]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, follow, load, take_requests, warn_of_words
+from huvidpo.commands import answer, check_alone, follow, load, take_requests, warn_of_words
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
@@ -30,6 +30,7 @@ def pair(arguments: Namespace) -> None:
     """`pair`: two takes of one prompt and one first frame; with --count many such pairs."""
     if arguments.count is not None:
         return pairs(arguments)
+    check_alone("pair without --count")
     check_prompt(arguments.prompt)
     find_category(arguments.category)
     if (arguments.pairing == "aligned") != (arguments.source is not None):
@@ -76,7 +77,7 @@ def pairs(arguments: Namespace) -> None:
     if arguments.first_frame or arguments.pairing == "aligned":
         raise ValueError("With --count every pair has a first frame of its own: leave --first-frame and --source out.")
     from huvidpo import takes
-    from huvidpo.preferences.bulk import PairOrder, make_pairs
+    from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
     from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
@@ -97,8 +98,11 @@ def pairs(arguments: Namespace) -> None:
         for event in events:
             bar.update(isinstance(event, Pair))
     wait_for_all()
-    if rank == 0:  # all are there now, so nothing is made here
-        made = [event.pair_id for event in make_pairs(backbone, store, order, seeds)]
+    if rank == 0:
+        there = pairs_there(backbone, store, order, seeds)
+        if None in there:
+            raise ValueError(f"What other processes made is not in {home()}: pair --count is for one machine.")
+        made = [pair.pair_id for pair in there]
         answer(arguments, {"pairs": made, "seeds": seeds, "warnings": warnings}, made)
 
 

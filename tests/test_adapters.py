@@ -196,3 +196,19 @@ def test_weights_of_another_network_are_refused(backbone: LoadedBackbone, horses
     with pytest.raises(ValueError, match="'other' could not be loaded: These motion weights do not fit"):
         apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
     assert torch.equal(predict(backbone.video.unet), still)
+
+
+def test_a_folder_may_be_written_with_either_slash(moving_adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, whose own separator is another than the one in the documentation."""
+    monkeypatch.setattr("huvidpo.adapters.os.sep", "\\")
+    assert find_adapter("pocket", "horse", str(moving_adapter.folder)).name == "gallop"
+
+
+def test_new_weights_of_one_name_have_another_revision(moving_adapter: Adapter) -> None:
+    """It is kept from one take to the next, and notices when the file is another."""
+    before = moving_adapter.revision()
+    file = moving_adapter.folder / MOTION_FILE
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert moving_adapter.revision() not in ("", before)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from huvidpo.backbones import default_backbone
+from huvidpo.backbones import choice_that_cannot_be, default_backbone
 from huvidpo.cli import main
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
@@ -56,6 +56,14 @@ def full_for(monkeypatch: pytest.MonkeyPatch, kind: type[DiffusionPipeline]) -> 
         return whole(pipeline, *place, **more)
 
     monkeypatch.setattr(DiffusionPipeline, "to", to)
+
+
+def test_a_duplicated_space_on_a_cpu_takes_pocket_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the variables of the original, not its GPU."""
+    monkeypatch.setenv("HUVIDPO_BACKBONE", "sd14")
+    assert default_backbone() == "sd14" and choice_that_cannot_be() == "", "elsewhere it is its owner's business"
+    monkeypatch.setenv("SPACE_ID", "someone/copy")
+    assert default_backbone() == "pocket" and "choose a GPU in its settings" in choice_that_cannot_be()
 
 
 def test_no_room_to_load_is_one_sentence(

@@ -9,8 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from huvidpo.cli import main
+from huvidpo.learning_commands import fitted_to_processes
+from huvidpo.memory import unusable_gpu
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.store import RatingStore
+from huvidpo.training.preference_settings import preset_settings
+from huvidpo.training.processes import join_processes
 from huvidpo.video import write_mp4
 from tests.launched import launch_two
 
@@ -61,6 +65,36 @@ def test_two_processes_share_the_pairs_to_make(own_home: Path) -> None:
     with closing(RatingStore(own_home)) as store:
         assert [store.pair(name).a.seed for name in made["pairs"]] == [0, 1, 2]
         assert len(store.pairs()) == 3
+
+
+def test_a_job_that_is_not_shared_is_refused(own_home: Path, monkeypatch, capsys) -> None:
+    """Every process would do all of it, on one GPU."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    pair = ("pair", "--prompt", "a red horse runs", "--category", "horse")
+    for command in (("rounds", "--category", "horse"), ("categories",), pair):
+        assert main(command) == 2
+        assert "without accelerate launch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given, pairs", [(False, 8), (True, 2)])
+def test_every_process_has_a_pair_unless_their_number_was_given(given: bool, pairs: int, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("huvidpo.training.processes.process_number", lambda: (0, 8))
+    assert fitted_to_processes(preset_settings("recommended", "dpo"), given).pairs_per_step == pairs
+    said = "6 of 8 processes have nothing to do" if given else "a step has 8 pairs"
+    assert said in capsys.readouterr().err
+
+
+def test_a_gpu_that_torch_cannot_use_is_said_and_not_trained_beside(tmp_path: Path, monkeypatch) -> None:
+    """As with a driver that is too old. A program of the driver's name stands for it."""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="The GPU of this machine is not used: torch"):
+        join_processes()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # somebody wants it so
+    assert unusable_gpu() == ""
 
 
 def load(folder: Path) -> dict[str, torch.Tensor]:

@@ -50,11 +50,15 @@ def make_pairs(
 
     A broken-off run goes on when it is started again. Raises ValueError for an order that makes no sense.
     """
+    for seed, pair in zip(seeds, pairs_there(backbone, store, order, seeds), strict=True):
+        yield pair or (yield from make_one(backbone, store, order, *order.requests(backbone, seed)))
+
+
+def pairs_there(backbone: LoadedBackbone, store: RatingStore, order: PairOrder, seeds: list[int]) -> list[Pair | None]:
+    """For each seed its pair, or None where it is still to be made."""
     there = {(identity(pair.a), identity(pair.b)): pair for pair in store.pairs(order.clip.category)}
-    for seed in seeds:
-        first, requests = order.requests(backbone, seed)
-        pair = there.get(tuple(expected_identity(backbone, request) for request in requests))
-        yield pair or (yield from make_one(backbone, store, order, first, requests))
+    asked = (order.requests(backbone, seed)[1] for seed in seeds)
+    return [there.get(tuple(expected_identity(backbone, request) for request in requests)) for requests in asked]
 
 
 def make_one(

@@ -6,7 +6,8 @@ step only.
 """
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
@@ -41,9 +42,9 @@ class Database:
         self._lock = RLock()
         with saying_why():
             self._connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            patiently(self._connection.execute, "PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(schema)
+            patiently(self._connection.executescript, schema)
 
     def rows(self, query: str, *values: object) -> list[tuple]:
         """The answer to a query."""
@@ -65,6 +66,19 @@ class Database:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def patiently(execute: Callable[[str], object], statement: str) -> None:
+    """Runs a statement that several processes may run on a new file at once, for which SQLite itself does not wait."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 @contextmanager

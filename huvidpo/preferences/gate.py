@@ -56,14 +56,19 @@ def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
         else:
             prompts.add(rating.pair.prompt)
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
+    return verdict_of(wins, losses, ties, motion_share(motions), len(prompts))
+
+
+def verdict_of(wins: int, losses: int, ties: int, motion: float, prompts: int) -> Verdict:
+    """The gate's rules on votes that count; `motion` as `motion_share` has it, `prompts` those with decided votes."""
     low, high = wilson_interval(wins, wins + losses)
-    motion, needed = motion_share(motions), votes_needed(wins, losses)
+    needed = votes_needed(wins, losses)
     if needed >= 0:
-        needed = max(needed, MIN_PROMPTS - len(prompts))  # on other prompts
-    reason = reason_against(wins + losses, low, high, motion, needed) or few_prompts(len(prompts))
+        needed = max(needed, MIN_PROMPTS - prompts)  # on other prompts
+    reason = reason_against(wins + losses, low, high, motion, needed) or few_prompts(prompts)
     rate = wins / (wins + losses) if wins + losses else -1.0
     passed, reason = not reason, reason or "It won."
-    return Verdict(wins, losses, ties, rate, low, high, motion, needed, len(prompts), passed, reason)
+    return Verdict(wins, losses, ties, rate, low, high, motion, needed, prompts, passed, reason)
 
 
 def is_between(pair: Pair, revision: str, against: str) -> bool:

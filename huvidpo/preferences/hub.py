@@ -193,7 +193,7 @@ class Incoming:
             return []
         good = []
         for number, line in enumerate(
-            self.download(path).read_text("utf-8", errors="replace", encoding="utf-8").splitlines(), 1
+            self.download(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1
         ):
             try:
                 record = record_from_row(json.loads(line))

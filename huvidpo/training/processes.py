@@ -1,7 +1,7 @@
 """Several processes at one job, which train one network together or share out what is to be made.
 
 `accelerate launch` starts the processes; `join_processes` makes them know each other. In one process all of this is
-without effect. Knows torch.distributed only.
+without effect. Knows torch.distributed, and whether there is a GPU.
 """
 
 import atexit
@@ -14,15 +14,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from huvidpo.memory import unusable_gpu
+
 Item = TypeVar("Item")
 PATIENCE = timedelta(days=2)  # a process waits for the others that long: shares of a big job end hours apart
 
 
 def join_processes() -> None:
-    """Joins the processes that `accelerate launch` or `torchrun` started, if any; each takes its own GPU."""
+    """Joins the processes that `accelerate launch` or `torchrun` started, if any; each takes its own GPU.
+
+    ValueError where there are GPUs that cannot be used: several processes on one CPU are not what was meant.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         from accelerate import PartialState
 
+        if why := unusable_gpu():
+            raise ValueError(why)
         PartialState(cpu=not torch.cuda.is_available(), timeout=PATIENCE)
         atexit.register(leave_processes)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,11 @@ from huvidpo.adapters import Adapter, list_adapters, read_adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.preferences.gate import motion_share, reason_against, votes_needed
+from huvidpo.preferences.gate import motion_share, verdict_of
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
-from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame, starting_from
 from huvidpo.training.preference import PreferenceRecord
@@ -267,7 +267,7 @@ def compare(
 
     Prompts and seeds are the same in every round: none of them is ever trained on.
     """
-    path = plan.work / f"round-{number}" / "compared.jsonl"
+    path = round_folder(plan, number) / "compared.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     for i in range(len(rows), plan.unseen):
         yield Step(number, "comparing", i, plan.unseen)
@@ -276,27 +276,19 @@ def compare(
         other = replace(request, adapter=str(parent.folder) if parent else "none")
         old = take(backbone, frame, other).frames
         scores = [critic(clip, request.prompt) for clip in (own, old)]
-        rows.append({"scores": scores, "motion": [motion_magnitude(clip) for clip in (own, old)]})
+        motion = [motion_magnitude(clip) for clip in (own, old)]
+        rows.append({"prompt": request.prompt, "scores": scores, "motion": motion})
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1]) + "\n")
     return rows
 
 
-def verdict(compared: list[dict[str, list[float]]]) -> dict[str, object]:
+def verdict(compared: list[dict[str, Any]]) -> dict[str, object]:
     """What comparisons of [new, parent] say, by the rules of the gate that people's votes go through."""
     differences = [row["scores"][0] - row["scores"][1] for row in compared]
     wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    low, high = wilson_interval(wins, wins + losses)
+    prompts = {row["prompt"] for row, difference in zip(compared, differences, strict=True) if difference}
     motion = motion_share(tuple(row["motion"]) for row in compared)
-    reason = reason_against(wins + losses, low, high, motion, votes_needed(wins, losses))
-    return {
-        "wins": wins,
-        "losses": losses,
-        "ties": len(compared) - wins - losses,
-        "win_rate": wins / (wins + losses) if wins + losses else -1.0,
-        "low": low,
-        "high": high,
-        "motion": motion,
-        "accepted": not reason,
-        "reason": reason or "It won.",
-    }
+    found = verdict_of(wins, losses, len(compared) - wins - losses, motion, len(prompts)).to_row()
+    same = ("wins", "losses", "ties", "win_rate", "low", "high", "motion", "reason")
+    return {name: found[name] for name in same} | {"accepted": found["passed"]}

@@ -4,7 +4,11 @@ A run's folder is `$HUVIDPO_HOME/runs/<backbone>/<category>/<name>`; its adapter
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from huvidpo.adapters import is_plain_name, list_adapters
 from huvidpo.categories import find_category
@@ -12,6 +16,7 @@ from huvidpo.home import home
 
 CHECKPOINT = "training.pt"  # in every run that has learned something
 FINISHED = "finished"  # a file that says that the run became an adapter, also when that is deleted later
+WAIT = 10.0  # seconds for a slice that was paused to end
 REQUEST = "run.json"  # in the folders of runs that were begun on the page
 
 
@@ -36,6 +41,21 @@ def made(folder: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else goes on with the run in that folder meanwhile, also in another process. ValueError when one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", thread_local=False)  # a generator may be closed on another thread
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout as error:
+        raise ValueError("Somebody is going on with this run already: wait until it pauses.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def mark_finished(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from huvidpo.training.preference_settings import PreferenceSettings, total_steps
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import TARGETS, lora_rank_and_alpha
-from huvidpo.training.run_folders import mark_finished
+from huvidpo.training.run_folders import held, mark_finished
 from huvidpo.training.strength import CLIPS, Measuring, Strength, settle_strength
 from huvidpo.training.validation import Validation
 
@@ -64,11 +64,13 @@ def train_plan(
     """Trains, for at most so many seconds, and yields every step, the measuring after it, and the saved adapter.
 
     What a slice has learned is kept when it ends: the next one goes on there. ValueError for clips that cannot be
-    read, settings out of range, or a folder that holds another run. Closing the generator ends the slice.
+    read, settings out of range, a folder that holds another run, or one that somebody goes on with now. Closing the
+    generator ends the slice.
     """
     deadline, unet = time.monotonic() + seconds, backbone.video.unet
     no_room = NO_ROOM if plan.settings.members == "together" else ""
-    with backbone.lock, explained(backbone.memory, backbone.memory_modes(), no_room):
+    alone = held(plan.work) if process_number()[0] == 0 else nullcontext()
+    with backbone.lock, alone, explained(backbone.memory, backbone.memory_modes(), no_room):
         try:
             backbone.make_room_to_learn()
             apply_adapter(unet, plan.start, backbone.still_motion)

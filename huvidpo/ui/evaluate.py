@@ -19,8 +19,9 @@ from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
 from huvidpo.ui import evaluate_tables as tables
 from huvidpo.ui.evaluate_layout import EvaluateLayout
+from huvidpo.ui.owner import is_owner
 from huvidpo.ui.pair_player import Stage, player_value
-from huvidpo.ui.rate import QUIET, SPOKEN, is_owner
+from huvidpo.ui.rate import QUIET, SPOKEN
 from huvidpo.ui.toasts import toasts
 from huvidpo.video import read_frames
 

@@ -21,8 +21,9 @@ from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import readiness
-from huvidpo.ui.learned import Learned, may_change
+from huvidpo.ui.learned import Learned
 from huvidpo.ui.making import Run, duration
+from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -33,12 +34,10 @@ QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 class FinetuneTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
 
-    def __init__(
-        self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any], zero_gpu: bool
-    ):
-        self.backbone, self.run, self.zero_gpu = backbone, run, zero_gpu
+    def __init__(self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+        self.backbone, self.run = backbone, run
         with gr.Tab("Fine-tune", id="finetune") as self.tab:
-            self.ui = FinetuneLayout(backbone.preset, may_change())
+            self.ui = FinetuneLayout(backbone.preset)
             self.learned = Learned(self.ui.category, backbone, run, gpu_events)
         self._wire(page, gpu_events)
 
@@ -68,7 +67,7 @@ class FinetuneTab:
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
-        opened = [*ready, ui.unfinished_row, ui.unfinished, ui.start, *self.learned.parts]
+        opened = [*ready, ui.unfinished_row, ui.unfinished, ui.discard, ui.start, *self.learned.parts]
         # Also when the tab is opened: ratings were given meanwhile, and others train too.
         gr.on(
             [page.load, self.tab.select], self.on_open, [*asked, ui.current, self.learned.ui.adapter], opened, **QUIET
@@ -76,26 +75,39 @@ class FinetuneTab:
 
     # Before
 
-    def on_open(self, category: str, objective: str, minutes: float, current: str, adapter: str | None) -> Changes:
+    def on_open(
+        self,
+        category: str,
+        objective: str,
+        minutes: float,
+        current: str,
+        adapter: str | None,
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
+    ) -> Changes:
+        may = may_change(request, profile)
         ready = self.on_readiness(category, objective, minutes, current)
         if current:  # what is on the page is the run's
             return ready
         choices = {self.ui.start: gr.Dropdown(self.ui.start_choices(category))}
-        return ready | choices | self.unfinished() | self.learned.show(category, adapter)
+        changeable = {self.ui.discard: gr.Button(visible=may)}
+        return ready | choices | changeable | self.unfinished() | self.learned.show(category, adapter, may=may)
 
     def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
         with toasts():
-            ready = readiness(self.backbone, category, objective, minutes, self.zero_gpu)
+            ready = readiness(self.backbone, category, objective, minutes)
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
             self.ui.begin: gr.Button(interactive=ready.ready and not current),
             self.ui.real: gr.File(visible=objective == "ipo"),
         }
 
-    def on_category(self, category: str) -> Changes:
+    def on_category(
+        self, category: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Changes:
         with toasts():
             start = {self.ui.start: gr.Dropdown(self.ui.start_choices(category), value="")}
-            return start | self.learned.show(category)
+            return start | self.learned.show(category, may=may_change(request, profile))
 
     # The run
 
@@ -125,19 +137,21 @@ class FinetuneTab:
             self.ui.unfinished_row: gr.Row(visible=False),
         }
 
-    def on_slice(self, run: str) -> Iterator[Changes]:
+    def on_slice(
+        self, run: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
         try:
-            yield from self.one_slice(run)
+            yield from self.one_slice(run, may_change(request, profile))
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
             yield self.paused(run, f"Paused: {html.unescape(error.message)}")
         except Exception as error:  # whatever it is: the timer would try it again and again
             traceback.print_exc()
             yield self.paused(run, f"Paused by an error of this program ({type(error).__name__}): try to go on.")
 
-    def one_slice(self, run: str) -> Iterator[Changes]:
+    def one_slice(self, run: str, may: bool) -> Iterator[Changes]:
         with toasts():
-            plan = runs.plan_of(self.backbone, run, self.zero_gpu)
+            plan = runs.plan_of(self.backbone, run)
             rows, event = runs.log_of(self.backbone.preset, run), None
         for event in runs.train_slice(self.run, plan):  # has toasts of its own
             if isinstance(event, PreferenceRecord):
@@ -149,7 +163,7 @@ class FinetuneTab:
         if isinstance(event, Adapter):
             stopped = str(event.card["stopped_because"])
             reason = f" early: {stopped}" if stopped else ""
-            yield self.ended(run, plan.category, plan.out.name, f"{run} is finished{reason}")
+            yield self.ended(plan.category, plan.out.name, f"{run} is finished{reason}", may)
 
     def on_pause(self, run: str) -> Changes:
         return self.paused(run, f"{run} is paused. What it learned is kept.")
@@ -162,10 +176,10 @@ class FinetuneTab:
     def paused(self, run: str, text: str) -> Changes:
         return self.idle(text) | self.unfinished(run)
 
-    def ended(self, run: str, category: str, adapter: str, text: str) -> Changes:
+    def ended(self, category: str, adapter: str, text: str, may: bool) -> Changes:
         start = {self.ui.start: gr.Dropdown(self.ui.start_choices(category))}
         found = self.idle(f"{text}. Try it in the tab Create, or make pairs to vote on below.")
-        return found | start | self.unfinished() | self.learned.show(category, adapter)
+        return found | start | self.unfinished() | self.learned.show(category, adapter, may=may)
 
     def idle(self, text: str) -> Changes:
         """No run is under way; whether one can begin is for `on_readiness` to say, which follows."""
@@ -177,9 +191,11 @@ class FinetuneTab:
             self.ui.resume: gr.Button(interactive=True),
         }
 
-    def on_discard(self, run: str | None) -> Changes:
+    def on_discard(
+        self, run: str | None, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Changes:
         with toasts():
-            if not self.learned.may_change:
+            if not may_change(request, profile):
                 raise ValueError("Nothing is discarded here.")
             if not run:
                 raise ValueError("There is no unfinished run to discard.")

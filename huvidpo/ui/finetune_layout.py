@@ -34,8 +34,8 @@ EMPTY = """
 class FinetuneLayout:
     """Builds the form and the view of a run inside an open tab. Its attributes are the components."""
 
-    def __init__(self, preset: Backbone, may_discard: bool):
-        self.preset, self.may_discard = preset, may_discard
+    def __init__(self, preset: Backbone):
+        self.preset = preset
         with gr.Row(elem_id="tune", equal_height=False):
             with gr.Column(elem_id="tune-form", min_width=320):
                 self._form()
@@ -66,9 +66,7 @@ class FinetuneLayout:
         with gr.Row(elem_id="tune-unfinished-row", visible=bool(names)) as self.unfinished_row:
             self.unfinished = gr.Dropdown(names, label="Unfinished runs", elem_id="tune-unfinished", scale=3)
             self.resume = gr.Button("Go on", size="md", min_width=0, elem_id="tune-resume")
-            self.discard = gr.Button(
-                "Discard", size="md", min_width=0, visible=self.may_discard, elem_id="tune-discard"
-            )
+            self.discard = hidden_button("Discard", "tune-discard")  # for who may
 
     def _run(self) -> None:
         self.empty = gr.HTML(EMPTY, elem_id="tune-empty")

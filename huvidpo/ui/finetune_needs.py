@@ -13,6 +13,7 @@ from huvidpo.home import home
 from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
+from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS
 from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds, duration
@@ -45,7 +46,7 @@ def examples_for(backbone: Backbone, category: str, objective: str) -> TrainingS
         return training_set(store.ratings(category), objective, backbone.name, store.video_path)
 
 
-def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: float, zero_gpu: bool) -> Readiness:
+def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: float) -> Readiness:
     """How many examples there are and what the run will take; or why it would be pointless."""
     check_request(category, objective, minutes)
     examples = examples_for(backbone.preset, category, objective)
@@ -66,9 +67,9 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
     steps = planned_steps(backbone, settings, len(examples), minutes)
     seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
     found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
-    if zero_gpu:
+    if memory.on_zero_gpu():
         found.append(("GPU quota", run_quota_words(backbone, seconds)))
-    free = free_gigabytes(backbone, zero_gpu)
+    free = free_gigabytes(backbone)
     if (needed := memory_needed(backbone.preset, free)) is not None:
         found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
     if needed is not None and free is not None and free < needed:
@@ -79,25 +80,40 @@ def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: 
 def run_quota_words(backbone: LoadedBackbone, seconds: float) -> str:
     """What a run of so many seconds takes of a visitor's quota on ZeroGPU, which counts what is asked for."""
     slices = max(1, math.ceil(seconds / SLICE_SECONDS))
-    asked = requested_seconds(backbone, SLICE_SECONDS, RunPlan.validation_clips)
+    asked = requested_seconds(backbone, min(seconds, SLICE_SECONDS), 2 * RunPlan.validation_clips, encoded=False)
     each = round(QUOTA_FACTOR * asked)
-    return f"{each} s for each of about {slices} requests of {asked} s, {duration(slices * each)} in all"
+    if slices == 1:
+        return f"{each} s for a request of {asked} s"
+    return f"up to {each} s for each of about {slices} requests, the first of {asked} s"
 
 
-def requested_seconds(backbone: LoadedBackbone, slice_seconds: float, validation_clips: int) -> int:
-    """Asked of ZeroGPU for one slice of training.
+def seconds_of_slice(backbone: LoadedBackbone, plan: RunPlan, slice_seconds: float) -> int:
+    """Asked of ZeroGPU for a run's next slice: what is left of it where that is less, and clips that fall into it."""
+    rows, settings = run_outcome(plan.work).rows, plan.settings
+    each = step_seconds(backbone, settings.pairs_per_step)
+    steps = total_steps(settings, len(plan.examples))
+    left = rows[-1]["seconds_left"] if rows else min(60 * (settings.minutes or math.inf), steps * each)
+    seconds = min(slice_seconds, left + measuring_seconds(backbone))
+    validated = (len(rows) + seconds / each) // settings.validate_every > len(rows) // settings.validate_every
+    first = len(rows) < settings.validate_every
+    clips = plan.validation_clips * (1 + first) if validated else 0
+    return requested_seconds(backbone, seconds, clips, encoded=(plan.work / "latents").is_dir())
 
-    Beside the slice: encoding before it, a step and a checkpoint after it, and clips that are made without a break,
-    of which the first time there are twice as many: before and now.
+
+def requested_seconds(backbone: LoadedBackbone, seconds: float, clips: int, encoded: bool) -> int:
+    """Asked of ZeroGPU for so many seconds of training.
+
+    Beside them: encoding before, where that was not done, a step and a checkpoint after, and clips that are made
+    without a break, of which the first time there are twice as many: before and now.
     """
     recipe = backbone.preset.recipe("default")
-    clips = 2 * validation_clips * clip_seconds(backbone, recipe.steps, recipe.guidance)
-    return round(30 + slice_seconds + MARGIN * clips)
+    each = clip_seconds(backbone, recipe.steps, recipe.guidance)
+    return round((10 if encoded else 30) + seconds + MARGIN * clips * each)
 
 
-def free_gigabytes(backbone: LoadedBackbone, zero_gpu: bool) -> float | None:
+def free_gigabytes(backbone: LoadedBackbone) -> float | None:
     """Memory that is free now where training will be; None on ZeroGPU, whose card is not there yet."""
-    if zero_gpu:
+    if memory.on_zero_gpu():
         return None
     if backbone.device.startswith("cuda"):
         return memory.free_gigabytes() + backbone.room_to_learn()

@@ -20,7 +20,7 @@ from huvidpo.training.clips import read_clip
 from huvidpo.training.guard import Row
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.preference_state import run_outcome
-from huvidpo.training.run_folders import REQUEST, new_run, run_folder
+from huvidpo.training.run_folders import REQUEST, held, new_run, run_folder
 from huvidpo.training.runs import RunPlan, fitted_to_start
 from huvidpo.ui.finetune_needs import (
     SLICE_SECONDS,
@@ -58,7 +58,7 @@ def begin(
     real: Sequence[str] = (),  # files of real clips, for ipo
 ) -> str:
     """Writes down a new run; gives its name, "category/adapter". ValueError when it makes no sense."""
-    ready = readiness(backbone, category, objective, minutes, zero_gpu=False)
+    ready = readiness(backbone, category, objective, minutes)
     if not ready.ready:
         raise ValueError(". ".join(filter(None, [ready.facts[0][1], ready.text])))
     real = checked_real_clips(backbone.preset, real) if objective == "ipo" else []
@@ -96,7 +96,7 @@ def read_run(backbone: Backbone, run: str) -> RunRequest:
         raise ValueError(f"There is no run {str(run)[:80]!r}; it may have been discarded.") from error
 
 
-def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPlan:
+def plan_of(backbone: LoadedBackbone, run: str) -> RunPlan:
     """All that a run is made of, from what was written down. ValueError when its ratings are no longer all there."""
     preset, request = backbone.preset, read_run(backbone.preset, run)
     start = find_adapter(preset.name, request.category, request.start)
@@ -113,7 +113,7 @@ def plan_of(backbone: LoadedBackbone, run: str, zero_gpu: bool = False) -> RunPl
         minutes=request.minutes,
         seed=request.seed,
         validate_every=min(50, max(5, planned // COMPARISONS)),
-        members=members_that_fit(preset, free_gigabytes(backbone, zero_gpu)),
+        members=members_that_fit(preset, free_gigabytes(backbone)),
     )
     work = run_folder(preset.name, request.category, request.name)
     prompt = find_category(request.category).motion_prompt
@@ -136,9 +136,12 @@ def unfinished_runs(backbone: Backbone) -> list[str]:
 
 
 def discard(backbone: Backbone, run: str) -> None:
-    """Forgets a run and what it learned."""
+    """Forgets a run and what it learned. ValueError while somebody goes on with it."""
     request = read_run(backbone, run)
-    shutil.rmtree(run_folder(backbone.name, request.category, request.name))
+    folder = run_folder(backbone.name, request.category, request.name)
+    with held(folder):
+        pass  # nobody goes on with it; the lock itself lies in the folder
+    shutil.rmtree(folder)
 
 
 def log_of(backbone: Backbone, run: str) -> list[Row]:

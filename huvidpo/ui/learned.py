@@ -5,7 +5,6 @@ is that visitor's quota, elsewhere others get their turn between two pairs, and 
 """
 
 import html
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -26,6 +25,7 @@ from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.learned_layout import LearnedLayout, is_learned
 from huvidpo.ui.making import Run
+from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -35,16 +35,11 @@ SPOKEN = {"show_progress": "hidden", "api_visibility": "private", "concurrency_l
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
 
-def may_change() -> bool:
-    """Whether visitors may undo what others made, or push with the owner's token: not on a Space, open to anyone."""
-    return not os.environ.get("SPACE_ID")
-
-
 class Learned:
     """The section, working. Every handler returns or yields the components that it changes."""
 
     def __init__(self, category: gr.Dropdown, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.backbone, self.run, self.may_change = backbone, run, may_change()
+        self.backbone, self.run = backbone, run
         self.ui = LearnedLayout(backbone.preset, category.value)
         self._wire(category, gpu_events)
 
@@ -76,8 +71,11 @@ class Learned:
 
     # Showing
 
-    def show(self, category: str, name: str | None = None, text: str = "") -> Changes:
-        """The section for an action, with one of its adapters chosen; `text` says what has just happened."""
+    def show(self, category: str, name: str | None = None, text: str = "", may: bool = False) -> Changes:
+        """The section for an action, with one of its adapters chosen; `text` says what has just happened.
+
+        `may` says whether the visitor may change what others made.
+        """
         ui, choices = self.ui, self.ui.choices(category)
         title = find_category(category).title
         empty = f"Nothing has been learned for “{title}” yet. What is learned above appears here, with its votes."
@@ -86,11 +84,11 @@ class Learned:
             ui.section: gr.Row(visible=bool(choices)),
             ui.empty: "" if choices else empty,
             ui.adapter: gr.Dropdown(choices, value=chosen),
-            ui.rollback: gr.Button(visible=self.may_change and self.has_earlier_default(category)),
+            ui.rollback: gr.Button(visible=may and self.has_earlier_default(category)),
             ui.meter: meter_value(text),
-        } | self.chosen(self.find(category, chosen))
+        } | self.chosen(self.find(category, chosen), may)
 
-    def chosen(self, adapter: Adapter | None) -> Changes:
+    def chosen(self, adapter: Adapter | None, may: bool) -> Changes:
         """What is said of an adapter, and what can be done with it."""
         ui = self.ui
         if adapter is None:
@@ -98,24 +96,28 @@ class Learned:
             return {**buttons, ui.about: facts(), ui.download: gr.DownloadButton(visible=False)}
         if not adapter.revision():
             here = "its weights come from the Hub when it first makes a clip"
-            return self.chosen(None) | {ui.about: facts([("Shared", here)])}
+            return self.chosen(None, may) | {ui.about: facts([("Shared", here)])}
         verdict, waiting = verdict_on(adapter), waiting_pairs(adapter)
         learned, default = is_learned(adapter), adapter.status == "default"
         own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
         return {
             ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
             ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
-            ui.promote: gr.Button(
-                visible=not default and (learned or self.may_change), interactive=verdict.passed or not learned
-            ),
-            ui.push: gr.Button(visible=own and self.may_change and can_push()),
-            ui.delete: gr.Button(visible=own and not default and self.may_change),
+            ui.promote: gr.Button(visible=not default and (learned or may), interactive=verdict.passed or not learned),
+            ui.push: gr.Button(visible=own and may and can_push()),
+            ui.delete: gr.Button(visible=own and not default and may),
             ui.download: gr.DownloadButton(value=str(self.packed(adapter)), visible=True),
         }
 
-    def on_adapter(self, category: str, name: str | None) -> Changes:
+    def on_adapter(
+        self,
+        category: str,
+        name: str | None,
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
+    ) -> Changes:
         with toasts():
-            return self.chosen(self.find(category, name))
+            return self.chosen(self.find(category, name), may_change(request, profile))
 
     # Votes
 
@@ -129,8 +131,11 @@ class Learned:
                 self.ui.timer: gr.Timer(active=True),
             }
 
-    def on_pair(self, contest: tuple[str, str]) -> Iterator[Changes]:
+    def on_pair(
+        self, contest: tuple[str, str], request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Iterator[Changes]:
         """Makes one pair of the adapter against its parent; the last one, or a failure, ends it."""
+        may = may_change(request, profile)
         try:
             with toasts(), closing(RatingStore(home())) as store:
                 adapter = self.named(*contest)
@@ -139,10 +144,11 @@ class Learned:
                         yield self.making(adapter, item.text)
                 waiting = waiting_pairs(adapter)
         except gr.Error as error:  # out of quota, for one: the pairs that were made stay
-            yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}")
+            yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}", may)
             return
         if waiting >= WAITING_PAIRS:
-            yield self.stopped(*contest, f"{waiting} pairs wait in the tab Rate, among others. Let people vote there.")
+            text = f"{waiting} pairs wait in the tab Rate, among others. Let people vote there."
+            yield self.stopped(*contest, text, may)
 
     def making(self, adapter: Adapter, text: str) -> Changes:
         """While pairs are being made."""
@@ -154,49 +160,76 @@ class Learned:
             self.ui.vote: gr.Button(visible=False),
         }
 
-    def on_stop(self, contest: tuple[str, str]) -> Changes:
+    def on_stop(
+        self, contest: tuple[str, str], request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Changes:
         with toasts():
-            return self.stopped(*contest, "Stopped. The pairs that were made wait in the tab Rate.")
+            text = "Stopped. The pairs that were made wait in the tab Rate."
+            return self.stopped(*contest, text, may_change(request, profile))
 
-    def stopped(self, category: str, name: str, text: str) -> Changes:
+    def stopped(self, category: str, name: str, text: str, may: bool) -> Changes:
         over = {self.ui.timer: gr.Timer(active=False), self.ui.stop: gr.Button(visible=False)}
-        return self.show(category, name, text) | over
+        return self.show(category, name, text, may) | over
 
     # What becomes of it
 
-    def on_promote(self, category: str, name: str | None) -> Changes:
+    def on_promote(
+        self,
+        category: str,
+        name: str | None,
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
+    ) -> Changes:
         with toasts():
+            may = may_change(request, profile)
             adapter = self.named(category, name)
             verdict = verdict_on(adapter) if is_learned(adapter) else None
-            if verdict is None and not self.may_change:
+            if verdict is None and not may:
                 raise ValueError("Only what won by votes becomes the default here.")
             if verdict is not None and not verdict.passed:
                 raise ValueError(f"Not yet: {verdict.reason}")
             candidates.promote(adapter, verdict)
-            return self.show(category, name, f"{adapter.name} is the default of {category} now.")
+            return self.show(category, name, f"{adapter.name} is the default of {category} now.", may)
 
-    def on_rollback(self, category: str) -> Changes:
+    def on_rollback(
+        self, category: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+    ) -> Changes:
         with toasts():
-            if not self.may_change:
+            may = may_change(request, profile)
+            if not may:
                 raise ValueError("No default is brought back here.")
             adapter = candidates.rollback(self.backbone.preset.name, category)
-            return self.show(category, adapter.name, f"{adapter.name} is the default of {category} again.")
+            return self.show(category, adapter.name, f"{adapter.name} is the default of {category} again.", may)
 
-    def on_delete(self, category: str, name: str | None) -> Changes:
+    def on_delete(
+        self,
+        category: str,
+        name: str | None,
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
+    ) -> Changes:
         with toasts():
-            if not self.may_change:
+            may = may_change(request, profile)
+            if not may:
                 raise ValueError("Nothing is deleted here.")
             adapter = self.named(category, name)
             candidates.delete(adapter)
-            return self.show(category, None, f"{adapter.name} is gone.")
+            return self.show(category, None, f"{adapter.name} is gone.", may)
 
-    def on_push(self, category: str, name: str | None) -> Changes:
+    def on_push(
+        self,
+        category: str,
+        name: str | None,
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
+    ) -> Changes:
         with toasts():
-            if not self.may_change:
+            may = may_change(request, profile)
+            if not may:
                 raise ValueError("Nothing is pushed from here; the command push-adapter does it.")
             adapter, repo = self.named(category, name), adapters_repo()
             candidates.push(adapter, repo)
-            return self.show(category, name, f"{adapter.name} is in {repo} on the Hub now.")
+            return self.show(category, name, f"{adapter.name} is in {repo} on the Hub now.", may)
 
     # Finding out
 

@@ -64,7 +64,11 @@ def rival(backbone: str, category: str) -> str | None:
 
 
 class Visitors:
-    """A `Run` that knows whether anyone is waiting for it."""
+    """A `Run` that knows whether anyone is waiting for it, and can be given up at once.
+
+    Gradio closes a cancelled generator where it answers all requests: whatever the model is in the middle of, a step
+    or a picture's decoding, comes to its end on a thread of its own.
+    """
 
     def __init__(self, run: Run):
         self.run, self.active = run, 0
@@ -72,8 +76,21 @@ class Visitors:
 
     def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
         self._count(1)
+        steps = self.run(operation, payload)
         try:
-            yield from self.run(operation, payload)
+            for item in steps:  # noqa: UP028 - `yield from` would close it here and wait
+                yield item
+        except GeneratorExit:
+            threading.Thread(target=self._end, args=(steps,), daemon=True).start()
+            raise
+        except BaseException:
+            self._count(-1)
+            raise
+        self._count(-1)
+
+    def _end(self, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
+        try:
+            steps.close()
         finally:
             self._count(-1)
 

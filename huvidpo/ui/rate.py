@@ -17,6 +17,7 @@ from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Rating, TakeRecord
 from huvidpo.preferences.statistics import Summary, stillness_warning, summarise
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.owner import is_owner
 from huvidpo.ui.pair_player import Revealed, Stage, player_value
 from huvidpo.ui.rate_layout import RateLayout
 from huvidpo.ui.rate_widgets import own_ratings_value, tally_value
@@ -224,14 +225,6 @@ def name_of(take: TakeRecord, letter: str) -> str:
 def named(event: gr.EventData) -> object:
     """The id of a rating in what a browser sent."""
     return event._data.get("rating") if isinstance(event._data, dict) else None
-
-
-def is_owner(request: gr.Request, profile: gr.OAuthProfile | None) -> bool:
-    """Whether someone owns this page: on a Space its author, elsewhere whoever sits at the machine."""
-    if space := os.environ.get("SPACE_ID"):
-        return profile is not None and profile.username == space.split("/")[0]
-    through_a_proxy = "x-forwarded-for" in request.headers
-    return not through_a_proxy and request.client is not None and request.client.host in ("127.0.0.1", "::1")
 
 
 def promise() -> str:

@@ -1,5 +1,6 @@
 """Colours, type and the fixed words of the page. Knows nothing of what the tabs do."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import gradio as gr
@@ -154,14 +155,16 @@ HERO = """
 """
 
 
-def about(backbone: Backbone, device: str, memory: str) -> str:
+def about(backbone: Backbone, device: str, memory: str, notes: Iterable[str]) -> str:
     """Markdown for the foot of the page: what runs, on what, what it knows, under which licence.
 
-    `memory` is the mode that nobody can change here, in words; "" where it can be changed, or there is one only.
+    `memory` is the mode that nobody can change here, in words; "" where it can be changed, or there is one only. Of
+    the notes on what is not as the owner meant it, empty ones are left out.
     """
     place = "a GPU" if device.startswith("cuda") else "the CPU"
     held = f" ({memory})" if memory else ""
-    return (
+    said = "".join(f"**{note}** " for note in notes if note)
+    return said + (
         f"**{backbone.title}** is running on {place} of this machine{held}: "
         f"{backbone.width} × {backbone.height} pixels, {backbone.num_frames} frames, {backbone.fps} a second. "
         f"{backbone.summary} Licence: {backbone.licence}."

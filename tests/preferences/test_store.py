@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from huvidpo.preferences.database import Database
 from huvidpo.preferences.records import (
     Answers,
     Pair,
@@ -225,6 +227,23 @@ def test_several_processes_and_threads_write_at_once(store: RatingStore, add_pai
     written = [name for output, _ in outputs for name in output.split()] + [one.rating_id for one in here]
     assert [error for _, error in outputs] == [""] * 3 and len(written) == 160
     assert sorted(rating.rating_id for rating in store.ratings()) == sorted(written)
+
+
+def test_a_new_store_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    """While one is in the midst of making it, the others wait: SQLite itself does not when it changes to its log."""
+    path = tmp_path / "ratings.sqlite"
+    first = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    first.execute("BEGIN EXCLUSIVE")
+    opened = []
+    others = [threading.Thread(target=lambda: opened.append(Database(path))) for _ in range(2)]
+    for other in others:
+        other.start()
+    others[0].join(0.3)
+    assert opened == []
+    first.execute("COMMIT")
+    for other in others:
+        other.join(30)
+    assert len(opened) == 2 and opened[0].rows("PRAGMA journal_mode") == [("wal",)]
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(store: RatingStore, add_pair: Callable[..., Pair]) -> None:

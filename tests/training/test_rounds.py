@@ -29,8 +29,9 @@ from huvidpo.training.rounds import (
 from huvidpo.video import write_mp4
 
 
-def compared(differences: list[float], motion: tuple[float, float] = (1.0, 1.0)) -> list[dict]:
-    return [{"scores": [difference, 0.0], "motion": list(motion)} for difference in differences]
+def compared(differences: list[float], motion: tuple[float, float] = (1.0, 1.0), prompts: int = 5) -> list[dict]:
+    rows = [{"scores": [difference, 0.0], "motion": list(motion)} for difference in differences]
+    return [row | {"prompt": f"prompt {i % prompts}"} for i, row in enumerate(rows)]
 
 
 def test_a_round_counts_when_it_wins_and_still_moves() -> None:
@@ -42,6 +43,8 @@ def test_a_round_counts_when_it_wins_and_still_moves() -> None:
     frozen = verdict(compared([1.0] * 20, motion=(0.5, 1.0)))
     assert not frozen["accepted"] and "only 50% of the motion" in frozen["reason"]
     assert not verdict([])["accepted"]
+    narrow = verdict(compared([1.0] * 20, prompts=2))
+    assert not narrow["accepted"] and "on 2 prompts only" in narrow["reason"]
 
 
 @pytest.fixture

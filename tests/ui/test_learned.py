@@ -21,6 +21,7 @@ from huvidpo.ui import learned as module
 from huvidpo.ui.learned import Learned
 from tests.preferences.hub_server import HubServer
 from tests.test_learning_commands import vote
+from tests.ui.sign_in import signed_in
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +165,12 @@ def test_pushed_to_the_hub_where_there_is_a_repository_and_a_token(
     assert told[learned.ui.meter]["text"] == "dpo-1 is in someone/adapters on the Hub now."
     files = loopback_hub.repositories["someone/adapters"].files
     assert {"pocket/horse/dpo-1/card.json", "pocket/horse/dpo-1/preference_lora.safetensors"} <= set(files)
-    monkeypatch.setattr(learned, "may_change", False)  # a Space: whoever comes would push with its owner's token
+    monkeypatch.setenv("SPACE_ID", "team/space")  # whoever comes would push with its owner's token
+    monkeypatch.setenv("HUVIDPO_OWNERS", "bea, anna")  # an organisation cannot sign in
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.push].visible is False
-    with pytest.raises(gr.Error, match="Nothing is pushed from here"):
-        learned.on_push("horse", "dpo-1")
+    for visitor in (None, signed_in("carl")):
+        with pytest.raises(gr.Error, match="Nothing is pushed from here"):
+            learned.on_push("horse", "dpo-1", gr.Request(), visitor)
+    owner = (gr.Request(), signed_in("anna"))
+    assert learned.on_adapter("horse", "dpo-1", *owner)[learned.ui.push].visible is True
+    assert "dpo-1 is in" in learned.on_push("horse", "dpo-1", *owner)[learned.ui.meter]["text"]

@@ -1,5 +1,6 @@
 """Pairs made now and pairs made ahead, with the small untrained model."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -69,7 +70,9 @@ def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
     assert visitors.active == 1 and pocket.lock.locked()
     assert not filler._make_one(), "it does not even wait for the model"
     run.close()
-    assert visitors.active == 0 and store.pairs() == [] and not pocket.lock.locked()
+    while visitors.active:  # it ends on a thread of its own
+        time.sleep(0.01)
+    assert store.pairs() == [] and not pocket.lock.locked()
 
 
 def test_the_filler_downloads_nothing(visitors, store, pocket, monkeypatch):
@@ -88,3 +91,23 @@ def test_the_filler_outlives_what_nobody_thought_of(store, pocket, caplog):
 
     assert not Filler(Visitors(broken), store, pocket, ahead=1)._make_one()
     assert "illegal memory access" in caplog.text
+
+
+def test_giving_up_does_not_wait_for_the_model(store):
+    """Gradio closes a cancelled run where it answers everybody; the model ends its step meanwhile."""
+    step = threading.Event()
+
+    def slow(operation, payload):
+        try:
+            yield "a step"
+        finally:
+            step.wait(30)
+
+    visitors = Visitors(slow)
+    run = visitors("clip", None)
+    next(run)
+    run.close()
+    assert visitors.active == 1, "closed, and still at work"
+    step.set()
+    while visitors.active:
+        time.sleep(0.01)
