@@ -68,14 +68,20 @@ def train_motion(arguments: Namespace) -> None:
 
 
 def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
-    """The backbone's own settings with those that were given; ValueError when one is out of range."""
+    """The backbone's own settings, or those of the run that goes on, with those that were given.
+
+    ValueError when one is out of range.
+    """
     from huvidpo.pocket.train_motion import CATEGORY
-    from huvidpo.takes import MAX_SEED
-    from huvidpo.training.motion import MotionSettings
+    from huvidpo.takes import check_seed
+    from huvidpo.training.motion import MotionSettings, begun_with
 
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    settings = dataclasses.replace(CATEGORY if backbone == "pocket" else MotionSettings(), **given)
+    usual = CATEGORY if backbone == "pocket" else MotionSettings()
+    before = begun_with(arguments.out)  # a run goes on as it was begun
+    known = {name: before[name] for name in dataclasses.asdict(usual) if name in before and name != "minutes"}
+    settings = dataclasses.replace(usual, **known | given)
     if settings.steps < 1:
         raise ValueError(f"The number of steps must be at least 1, not {settings.steps}.")
     if settings.minutes is not None and not settings.minutes > 0:
@@ -84,8 +90,7 @@ def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
         raise ValueError(f"The learning rate must be above 0 and at most 1, not {settings.learning_rate:g}.")
     if settings.clips_per_step < 1:
         raise ValueError(f"The number of clips per step must be at least 1, not {settings.clips_per_step}.")
-    if not 0 <= settings.seed <= MAX_SEED:
-        raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {settings.seed}.")
+    check_seed(settings.seed)
     return settings
 
 

@@ -280,8 +280,14 @@ def test_motion_learned_from_clips_becomes_an_adapter(run, picture: str) -> None
 
     code, out, err = run(*train, "--steps", "2")
     assert (code, out) == (2, "") and "learned holds a run already: add --resume" in err
-    code, out, _ = run(*train, "--steps", "3", "--resume", "--json")
-    assert code == 0 and json.loads(out)["card"]["steps"] == 3
+    code, out, err = run(*train, "--resume", "--seed", "4")
+    assert (code, out) == (2, "") and "learned holds a run with other seed: give the same" in err
+    code, out, _ = run(*train[:-4], *train[-2:], "--steps", "3", "--resume", "--json")  # the rate is the run's own
+    card = json.loads(out)["card"]
+    assert code == 0 and (card["steps"], card["seed"], card["learning_rate"]) == (3, 3, 0.001)
+    (Path("clips") / "1.mp4").unlink()
+    code, out, err = run(*train, "--resume")
+    assert (code, out) == (2, "") and "with other clips" in err
 
 
 def test_a_clip_that_cannot_teach_is_named(run) -> None:

@@ -125,7 +125,8 @@ class TemporalAttention:
     ) -> Tensor:
         """(b f) n d -> (b f) n d."""
         frames, positions = self.clip.frames, hidden_states.shape[1]
-        tokens = rearrange(hidden_states, "(b f) n d -> (b n) f d", f=frames)
+        # Contiguous: of one clip this is a view, whose projections would be a product for every frame.
+        tokens = rearrange(hidden_states, "(b f) n d -> (b n) f d", f=frames).contiguous()
         tokens = attend(attn, attn.to_q(tokens), attn.to_k(tokens), attn.to_v(tokens))
         return rearrange(tokens, "(b n) f d -> (b f) n d", n=positions)
 

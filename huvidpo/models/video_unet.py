@@ -96,8 +96,11 @@ class VideoUNet(UNet2DConditionModel):
         clips = rearrange(frames, "(b f) c h w -> b c f h w", b=batch)
         return UNet2DConditionOutput(sample=clips) if return_dict else (clips,)
 
-    def enable_gradient_checkpointing(self) -> None:
-        """Recomputes activations in the backward pass, with the number of frames that the forward pass had."""
+    def enable_gradient_checkpointing(self, levels: int | None = None) -> None:
+        """Recomputes activations in the backward pass, with the number of frames that the forward pass had.
+
+        Of the first `levels` resolutions on the way down and their counterparts on the way up, or of all blocks.
+        """
 
         def checkpoint_clip(module: nn.Module, *inputs):
             frames = self.clip.frames
@@ -109,6 +112,12 @@ class VideoUNet(UNet2DConditionModel):
             return checkpoint(run, *inputs, use_reentrant=False)
 
         super().enable_gradient_checkpointing(checkpoint_clip)
+        if levels is not None:
+            others = (*self.down_blocks[levels:], self.mid_block, *self.up_blocks[: len(self.up_blocks) - levels])
+            for block in others:
+                for module in block.modules():
+                    if hasattr(module, "gradient_checkpointing"):
+                        module.gradient_checkpointing = False
 
     def _fix_state_dict_keys_on_load(self, state_dict: dict[str, Tensor]) -> None:
         """Adds the identity for temporal parts that a file lacks; diffusers calls this between reading and assigning.

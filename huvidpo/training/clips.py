@@ -72,11 +72,14 @@ def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int)
 
 @torch.no_grad()
 def encode_clip(vae: AutoencoderKL, clip: TrainingClip, text: Tensor) -> EncodedClip:
-    """Encodes a clip once, mirrored too, frame by frame to bound memory; kept on the CPU in half precision.
+    """Encodes a clip once, mirrored too, eight frames at a time to bound memory; kept on the CPU in half precision.
 
     The posterior's mode stands for the sample that the published code draws anew at each step: the difference is
     far below the noise that training adds.
     """
-    images = frames_to_tensor(clip.frames)
-    both = [torch.cat([encode_frames(vae, part) for part in x.split(8)]) for x in (images, images.flip(-1))]
-    return EncodedClip(both[0].half().cpu(), both[1].half().cpu(), text.cpu())
+    parts = [clip.frames[i : i + 8] for i in range(0, len(clip.frames), 8)]
+    both = [
+        torch.cat([encode_frames(vae, frames_to_tensor(part[:, :, ::step])).half().cpu() for part in parts])
+        for step in (1, -1)  # as it is, mirrored
+    ]
+    return EncodedClip(*both, text.cpu())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from huvidpo.training.processes import largest_over_processes, sum_gradients, sum_over_processes
 
 CHECKPOINT_EVERY = 100  # steps
+CHECKPOINT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,10 @@ def run_steps(
     """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
 
     The learning rate falls over the last share `decay` of the run.
-    `save` is called with the number of steps done, every CHECKPOINT_EVERY steps and at the end, before that record,
-    and when the generator is closed.
+    `save` is called with the number of steps done, at the end before that record, when the generator is closed, and
+    every CHECKPOINT_EVERY steps unless that was less than CHECKPOINT_SECONDS ago: at full size it writes 4 GB.
     """
+    saved = time.monotonic()
     device = optimizer.param_groups[0]["params"][0].device
     progress = largest_over_processes(clock.progress(first), device)
     for step in range(first, clock.steps):
@@ -123,8 +125,10 @@ def run_steps(
             average.update()
         progress = largest_over_processes(clock.progress(step + 1), device)
         over = progress >= 1
-        if save and (over or (step + 1) % CHECKPOINT_EVERY == 0):
+        due = (step + 1) % CHECKPOINT_EVERY == 0 and time.monotonic() - saved >= CHECKPOINT_SECONDS
+        if save and (over or due):
             save(step + 1)
+            saved = time.monotonic()
         try:
             yield StepRecord(step + 1, clock.steps, loss, norm, rate, clock.seconds_left(step + 1))
         except GeneratorExit:

@@ -1,7 +1,9 @@
 """Stage 1: a category's motion from a few clips, as in LAMP (arXiv 2310.10769). Knows no files but its own."""
 
+import hashlib
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -9,7 +11,7 @@ from diffusers import DDIMInverseScheduler, DDIMScheduler
 from torch import Tensor
 
 from huvidpo.models.motion import motion_parameters
-from huvidpo.models.precision import mixed_precision
+from huvidpo.models.precision import check_can_learn, mixed_precision
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
@@ -19,6 +21,11 @@ from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
+from huvidpo.training.recompute import recompute_as_needed
+from huvidpo.video import replacing
+
+CHECKPOINT, BEGUN_WITH = "training.pt", "begun_with.json"  # in a run's folder
+FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
 
 
 @dataclass(frozen=True)
@@ -76,19 +83,24 @@ def train_motion(
     Checkpoints go to `work`; a run that finds one there continues it, and ends with the same weights as a run that
     was never interrupted (but for `minutes`). At the end the UNet holds the averaged weights. Several processes share
     the clips of every step and end with the same weights; the first one writes the checkpoints. Raises ValueError when
-    there are fewer clips in a step than processes.
+    there are fewer clips in a step than processes, and when `work` holds a run of other clips or settings.
     """
     rank, processes = process_number()
     if settings.clips_per_step < processes:
         raise ValueError(f"{processes} processes need {processes} clips per step at least: add --clips-per-step.")
-    unet, device = pipeline.unet, pipeline.device
+    unet, device, frozen = pipeline.unet, pipeline.device, pipeline.unet.dtype
+    check_can_learn(unet)
+    encoded = encode_clips(pipeline, clips)
     trained = prepare(unet)
     copy_from_first(trained.values())
-    encoded = encode_clips(pipeline, clips)
     empty = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""]).detach()[0].cpu()
+    states = 4 * sum(parameter.nbytes for parameter in trained.values()) / 1e9  # gradients, two of Adam, the average
+    own_clips = len(own_share(range(settings.clips_per_step)))
+    recompute_as_needed(unet, own_clips, settings.num_frames, *encoded[0].latents.shape[-2:], states)
     optimizer = new_optimizer(settings.optimizer, trained)
     average = Average(trained.values(), settings.average_decay)
-    first, clock = resume(work / "training.pt", trained, optimizer, average, settings)
+    begin(work, settings, clips)
+    first, clock = resume(work / CHECKPOINT, trained, optimizer, average, settings)
 
     def loss_of(step: int) -> Tensor:
         latents, noise, timesteps, text = draw_batch(pipeline, encoded, empty, settings, step)
@@ -98,18 +110,26 @@ def train_motion(
 
     def save(step: int) -> None:
         if rank == 0:
-            checkpoint(work / "training.pt", trained, optimizer, average, step, clock.seconds())
+            checkpoint(work / CHECKPOINT, trained, optimizer, average, step, clock.seconds())
 
-    yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
-    average.swap()
-    unet.requires_grad_(False).eval()
+    try:
+        yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
+        average.swap()
+    finally:
+        unet.disable_gradient_checkpointing()
+        unet.requires_grad_(False).eval()
+        for parameter in trained.values():  # as it came: to make clips with
+            parameter.data = parameter.data.to(frozen)
 
 
 def new_optimizer(name: str, trained: dict[str, torch.nn.Parameter]) -> torch.optim.Optimizer | MuonAdamW:
     """The optimizer of a run. Raises ValueError for an unknown name."""
     if name not in ("adamw", "muon"):
         raise ValueError(f"The optimizer must be 'adamw' or 'muon', not {name!r}.")
-    return MuonAdamW(trained.items()) if name == "muon" else torch.optim.AdamW(trained.values(), weight_decay=1e-2)
+    if name == "muon":
+        return MuonAdamW(trained.items())
+    fused = all(parameter.is_cuda for parameter in trained.values())  # a third of the memory traffic
+    return torch.optim.AdamW(trained.values(), weight_decay=1e-2, fused=fused)
 
 
 def prepare(unet: VideoUNet) -> dict[str, torch.nn.Parameter]:
@@ -119,8 +139,6 @@ def prepare(unet: VideoUNet) -> dict[str, torch.nn.Parameter]:
     for parameter in trained.values():
         parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
-    if unet.device.type == "cuda":
-        unet.enable_gradient_checkpointing()
     return trained
 
 
@@ -168,8 +186,34 @@ def checkpoint(
     save_atomically(state | {"step": step, "seconds": seconds}, path)
 
 
+def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip]) -> None:
+    """Writes down what a run is made of. ValueError when `work` holds one that is made of something else."""
+    before, digest = begun_with(work), hashlib.sha256()
+    for clip in clips:
+        digest.update(clip.frames.tobytes() + clip.prompt.encode())
+    now = asdict(settings) | {"clips": digest.hexdigest()}
+    other = [name for name in before if name not in FREE_TO_CHANGE and before[name] != now.get(name)]
+    if other and (work / CHECKPOINT).exists():
+        words = ", ".join(name.replace("_", " ") for name in other)
+        raise ValueError(f"{work} holds a run with other {words}: give the same, or another output folder.")
+    if process_number()[0] == 0:
+        work.mkdir(parents=True, exist_ok=True)
+        with replacing(work / BEGUN_WITH) as temporary:
+            temporary.write_text(json.dumps(now), encoding="utf-8")
+
+
+def begun_with(work: Path) -> dict[str, object]:
+    """What `begin` wrote down: the settings by name, and what the clips hash to; empty where there is no run."""
+    path = work / BEGUN_WITH
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def resume(
-    path: Path, trained: dict, optimizer: torch.optim.Optimizer | MuonAdamW, average: Average, settings: MotionSettings
+    path: Path,
+    trained: dict,
+    optimizer: torch.optim.Optimizer | MuonAdamW,
+    average: Average,
+    settings: MotionSettings,
 ) -> tuple[int, Clock]:
     """Puts a checkpoint back, where there is one; gives the next step and the clock.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from huvidpo.models.precision import check_can_learn
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import EncodedExamples, draw_batch
@@ -29,9 +30,11 @@ from huvidpo.training.processes import (
     process_number,
     sum_over_processes,
 )
+from huvidpo.training.recompute import recompute_as_needed
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 
 CHECKPOINT_EVERY = 25  # steps
+MEMBERS = {"ipo": 3}  # clips of an example that go through the network together; elsewhere 2, of kto two examples
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,10 @@ def train_preference(
     """
     check_settings(settings)
     unet = pipeline.unet
+    check_can_learn(unet)
     optimizer = policy_optimizer(unet, settings, start)
+    at_once = 1 if settings.members == "apart" else settings.pairs_at_once * MEMBERS.get(settings.objective, 2)
+    recompute_as_needed(unet, at_once, num_frames, *encoded.examples[0].clips[0].latents.shape[-2:], 0.0)
     clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
     run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
     checkpoint = Checkpoint(work, unet, optimizer, settings, identity)
@@ -124,8 +130,6 @@ def train_preference(
 def policy_optimizer(unet: VideoUNet, settings: PreferenceSettings, start: Path | None) -> torch.optim.AdamW:
     """Puts the LoRA that will learn onto the UNet; gives the optimizer of its parameters."""
     trained = add_policy(unet, settings.rank, settings.alpha, settings.dropout, settings.seed, start)
-    if unet.device.type == "cuda":
-        unet.enable_gradient_checkpointing()
     return torch.optim.AdamW(trained.values(), eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
 
 

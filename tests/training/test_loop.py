@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from huvidpo.training import loop
 from huvidpo.training.loop import (
     Average,
     Clock,
@@ -74,8 +75,9 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert load_state(path) == {"step": 1}
 
 
-def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record() -> None:
+def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 230 steps from 90 on: saved after 100, 200 and 230; the caller sees a step's record when it is safe."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     parameter, saved, seen = nn.Parameter(torch.ones(1)), [], []
     optimizer = torch.optim.SGD([parameter], lr=1)
     records = run_steps(
@@ -86,6 +88,16 @@ def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record() -> N
     assert saved == [100, 200, 230]
     assert seen[0] == (91, []) and seen[9] == (100, [100]) and seen[-1] == (230, [100, 200, 230])
     assert len(seen) == 140
+
+
+def test_quick_steps_are_not_saved_every_hundred() -> None:
+    parameter, saved = nn.Parameter(torch.ones(1)), []
+    list(
+        run_steps(
+            lambda step: parameter.sum(), torch.optim.SGD([parameter], lr=1), 1e-6, Clock(250), save=saved.append
+        )
+    )
+    assert saved == [250]
 
 
 def test_a_loop_that_is_closed_saves_the_step_it_has_shown() -> None:

@@ -71,6 +71,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     """After five of six steps. Closing keeps the fifth; of a killed run the last checkpoint is that of step 4."""
     start = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
     monkeypatch.setattr("huvidpo.training.loop.CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr("huvidpo.training.loop.CHECKPOINT_SECONDS", 0.0)
     list(train_motion(pipeline, moving_clips(), SETTINGS, tmp_path / "whole"))
     whole = {name: value.clone() for name, value in motion_state_dict(pipeline.unet).items()}
 
@@ -118,3 +119,4 @@ def test_frozen_weights_in_half_precision_can_be_inverted_too(pipeline: ImageToV
     pipeline.to(torch.bfloat16)
     settings = replace(SETTINGS, steps=2, inverted_latents=True)
     assert all(np.isfinite(r.loss) for r in train_motion(pipeline, moving_clips(), settings, tmp_path / "run"))
+    assert {parameter.dtype for parameter in pipeline.unet.parameters()} == {torch.bfloat16}, "it makes clips again"
