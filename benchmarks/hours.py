@@ -9,44 +9,54 @@ here was measured on a GPU. full_size.py prints the share where there is one.
 import argparse
 
 from bounds import PEAKS
-from memory import COLUMNS, FRAMES, JOBS, ROWS, SD14, LiveBytes
+from jobs import COLUMNS, FRAMES, JOBS, LEVELS, ROWS, SD14
+from memory import LiveBytes
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from huvidpo.presets import BACKBONES
 from huvidpo.training.motion import MotionSettings
 from huvidpo.training.preference_settings import preset_settings, total_steps
+from huvidpo.training.strength import CLIPS
 
 PAIRS = 24  # rated ones, for stage 2
 SHARES = (0.2, 0.3, 0.4, 0.5)  # of a card's rate
 
 
-def operations(job: str, checkpointing: bool) -> float:
+def operations(job: str, levels: int | None) -> float:
     """Floating-point operations of one step, in units of 1e12."""
     with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes():  # which also answers where a step asks for a number
-        step, lasting = JOBS[job](SD14, ROWS, COLUMNS, "cpu", checkpointing)
+        step, lasting = JOBS[job](SD14, ROWS, COLUMNS, "cpu", levels)
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             step()
         del lasting
     return counter.get_total_flops() / 1e12
 
 
+def print_row(title: str, each: float, times: int, card: str) -> None:
+    hours = {share: times * each / (share * PEAKS[card]) / 3600 for share in SHARES}
+    words = "  ".join(f"{share:.0%} {time:.2f} h" for share, time in hours.items())
+    needed = times * each / PEAKS[card] / 3600 / 8
+    print(f"{title}: {each:.1f}e12 operations, {times} times\n  at shares of that rate: {words}", end="", flush=True)
+    print(f"; 8 hours need {needed:.1%}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--card", choices=list(PEAKS), default="RTX 4090")
     card = parser.parse_args().card
-    preference = preset_settings("recommended", "dpo")
+    preference, recipe = preset_settings("recommended", "dpo"), BACKBONES["sd14"].recipe("default")
     runs = {"stage 1, motion": MotionSettings().steps}
     runs["stage 2, pair at once"] = total_steps(preference, PAIRS) * preference.pairs_per_step
     print(f"512x320, {FRAMES} frames, a clip or a pair at a time; {card}: {PEAKS[card]:g}e12 operations a second")
     for job, steps in runs.items():
-        for checkpointing in (True, False):
-            each = operations(job, checkpointing)
-            hours = {share: steps * each / (share * PEAKS[card]) / 3600 for share in SHARES}
-            needed = steps * each / PEAKS[card] / 3600 / 8
-            title = f"{job}{', checkpointed' if checkpointing else ''}: {each:.1f}e12 operations, {steps} times"
-            times = "  ".join(f"{share:.0%} {time:.2f} h" for share, time in hours.items())
-            print(f"{title}\n  at shares of that rate: {times}; 8 hours need {needed:.1%}", flush=True)
+        for words, levels in LEVELS.items():
+            print_row(f"{job}{', ' if words else ''}{words}", operations(job, levels), steps, card)
+    # With the adapter and without it, the first time; each further strength that is tried takes half as many again.
+    clips = 2 * CLIPS
+    title = f"stage 2, {clips} clips that measure motion at the end"
+    print_row(title, recipe.steps * operations("a clip's step", 0), clips, card)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def test_a_gpus_memory_is_counted_without_the_scores_of_attention(benchmark, job
     """16x12 latents: 192 queries see the keys of two frames, 384, or the 77 of the text, which all 16 frames share."""
     memory = benchmark("memory")
     with Shapes() as shapes:
-        found = memory.count(memory.JOBS[job], memory.NARROW, 16, 12, checkpointing=False)
+        found = memory.count(memory.JOBS[job], memory.NARROW, 16, 12, levels=0)
     assert found["peak"] > found["weights"] > 0
     assert not shapes.seen & {(192, 384), (384, 192), (16 * 192, 77), (77, 16 * 192)}
     assert (192, 32) in shapes.seen or (192, 8) in shapes.seen, "what attention reads was seen"
