@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from loop_table import HEAD, Cell, interval_by_prompt, line, pooled, recipe_changes
+from loop_table import HEAD, Cell, line, pooled, recipe_changes
 from PIL import Image
 from tqdm import tqdm
 
@@ -165,7 +165,6 @@ def compare(backbone: LoadedBackbone, judge: Judge, cell: Cell, name: str, home:
     return {
         "wins": sum(d > 0 for d in differences),
         "decided": sum(d != 0 for d in differences),
-        "by_prompt": interval_by_prompt(differences),
         "motion": float(motion[0] / motion[1]) if motion[1] > 0 else -1.0,
         "clip_score": float(followed[0] / followed[1]) if followed[1] > 0 else -1.0,
         "mean_difference": float(np.mean(differences)),

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.training.preference_settings import PreferenceSettings
@@ -47,16 +46,6 @@ def converts(kind: type, text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def interval_by_prompt(differences: list[float]) -> list[float]:
-    """95 % bootstrap interval of the win rate, prompts drawn whole: clips of one prompt are not independent."""
-    won = np.array([float(d > 0) + 0.5 * float(d == 0) for d in differences])
-    by_prompt = np.array([won[i : i + 2].mean() for i in range(0, len(won), 2)])
-    if len(by_prompt) < 2 or np.ptp(by_prompt) == 0:
-        return [0.0, 1.0]
-    found = bootstrap((by_prompt,), np.mean, method="percentile", rng=np.random.default_rng(0)).confidence_interval
-    return [float(found.low), float(found.high)]
 
 
 def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:

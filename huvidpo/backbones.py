@@ -19,6 +19,7 @@ from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
+from huvidpo.preferences.fields import check_choice
 from huvidpo.presets import BACKBONES, Backbone
 
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
@@ -154,8 +155,7 @@ def missing_weights(name: str) -> list[HubFiles]:
 
 def find_backbone(name: str) -> Backbone:
     """The preset of a name; ValueError that lists the names."""
-    if name not in BACKBONES:
-        raise ValueError(f"There is no backbone {name!r}; choose one of: {', '.join(BACKBONES)}.")
+    check_choice("backbone", name, BACKBONES)
     return BACKBONES[name]
 
 

@@ -101,7 +101,7 @@ def video(arguments: Namespace) -> None:
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
-    clip = follow(takes.make_clip(backbone, image, request), "Clip")
+    clip = follow(takes.make_clip(backbone, image, request, previews=False), "Clip")
     takes.save_clip(clip, arguments.out)
     result = {"out": str(arguments.out), "seed": request.seed, "settings": clip.metadata, "warnings": warnings}
     answer(arguments, result, [f"{arguments.out} (seed {request.seed})"])

@@ -14,6 +14,7 @@ from huvidpo.categories import find_category
 from huvidpo.commands import answer, check_run_folder, load, until_interrupted
 
 if TYPE_CHECKING:
+    from huvidpo.presets import Backbone
     from huvidpo.training.loop import StepRecord
     from huvidpo.training.motion import MotionSettings
 
@@ -37,7 +38,7 @@ def train_motion(arguments: Namespace) -> None:
     from huvidpo.training.processes import join_processes, process_number
 
     preset = find_backbone(arguments.backbone or default_backbone())
-    settings = training_settings(arguments, preset.name)
+    settings = training_settings(arguments, preset)
     start = find_adapter(preset.name, category.name, arguments.start)
     clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
     join_processes()
@@ -67,18 +68,17 @@ def train_motion(arguments: Namespace) -> None:
     answer(arguments, {"out": str(arguments.out), "seed": settings.seed, "card": saved.card}, [str(arguments.out)])
 
 
-def training_settings(arguments: Namespace, backbone: str) -> "MotionSettings":
+def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettings":
     """The backbone's own settings, or those of the run that goes on, with those that were given.
 
     ValueError when one is out of range.
     """
-    from huvidpo.pocket.train_motion import CATEGORY
     from huvidpo.takes import check_seed
-    from huvidpo.training.motion import MotionSettings, begun_with
+    from huvidpo.training.motion import begun_with, usual_settings
 
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    usual = CATEGORY if backbone == "pocket" else MotionSettings()
+    usual = usual_settings(preset)
     before = begun_with(arguments.out)  # a run goes on as it was begun
     known = {name: before[name] for name in dataclasses.asdict(usual) if name in before and name != "minutes"}
     settings = dataclasses.replace(usual, **known | given)

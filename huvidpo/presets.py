@@ -40,6 +40,9 @@ class Backbone:
     small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     clips_at_once: int = 1  # in an evaluation
     judge: str = "hub"  # whose models look at an evaluation's clips: the Hub's, or pocket's, which know its world only
+    motion_steps: int = 25_000  # of a category's motion; LAMP's and HuViDPO's, as the two below
+    motion_learning_rate: float = 3e-5
+    motion_optimizer: str = "adamw"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`
     training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
     seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
@@ -79,6 +82,9 @@ BACKBONES = {
             pair_guidances=(1.0, 2.5),
             clips_at_once=4,
             judge="pocket",
+            motion_steps=800,  # as its shipped motion was trained
+            motion_learning_rate=5e-4,
+            motion_optimizer="muon",
             preference_learning_rate=5e-4,  # a network of this size, from few steps
             training_gigabytes=(1.0, 0.5),  # benchmarks/preference_step.py
             seconds_per_step={"cpu": (0.1, 0.7), "cuda": (0.02, 0.03)},

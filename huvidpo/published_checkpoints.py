@@ -30,7 +30,7 @@ def import_checkpoint(
     and shapes are the same. The rest of the file is left out: the base stays the backbone's. Raises ValueError, before
     anything is written, for a file that holds code or does not fit the network.
     """
-    weights, lora, _ = convert_state_dict(load_checkpoint(path))
+    weights, lora = convert_state_dict(load_checkpoint(path))
     motion = {name: value for name, value in weights.items() if is_motion_parameter(name)}
     load_motion_state_dict(empty_unet, motion)
     settings = lora_settings(empty_unet, lora, lora_alpha) if lora else None

@@ -60,7 +60,7 @@ def pair(arguments: Namespace) -> None:
     asked = pair_requests(preset, request, pairing, source_sha256, arguments.against)
     clips = []
     for side, one in zip("ab", asked, strict=True):
-        clips.append(follow(takes.make_clip(backbone, image, one, source), f"Take {side}"))
+        clips.append(follow(takes.make_clip(backbone, image, one, source, previews=False), f"Take {side}"))
     made = keep_pair(store, *clips, image, request.prompt, request.category, "queue", pairing)
     files = {side: str(store.video_path(take.sha256)) for side, take in (("a", made.a), ("b", made.b))}
     said = {"seed": request.seed, "split": made.split, "motion": {"a": made.a.motion, "b": made.b.motion}}

@@ -22,6 +22,7 @@ from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
+from huvidpo.preferences.fields import check_choice
 from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
 from huvidpo.video import write_gif, write_mp4
 
@@ -143,9 +144,13 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
 
 
 def make_clip(
-    backbone: LoadedBackbone, image: Image.Image, request: ClipRequest, source: np.ndarray | None = None
+    backbone: LoadedBackbone,
+    image: Image.Image,
+    request: ClipRequest,
+    source: np.ndarray | None = None,
+    previews: bool = True,
 ) -> Iterator[Progress | Clip]:
-    """Yields progress with previews, at last the clip that continues `image` (any size and mode).
+    """Yields progress with previews, if asked for, at last the clip that continues `image` (any size and mode).
 
     `source`, uint8 frames (f h w 3), are those of the clip that the request names, if it names one. Raises ValueError
     for a request that makes no sense. Closing the generator ends the work.
@@ -169,6 +174,7 @@ def make_clip(
             negative_prompts=[request.negative_prompt],
             shared_seeds=None if request.shared_noise_seed < 0 else [request.shared_noise_seed],
             source=None if source is None else Source(source, request.source_strength),
+            preview_every=2 if previews else 0,
         )  # fmt: skip
         for event in steps:
             if isinstance(event, SamplingStep):
@@ -216,12 +222,6 @@ def check_seed(seed: int) -> int:
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"The seed must be a whole number from 0 to {MAX_SEED}, not {seed}.")
     return seed
-
-
-def check_choice(what: str, value: str, choices: tuple[str, ...] | dict) -> None:
-    """ValueError that lists the choices when `value` is none of them."""
-    if value not in choices:
-        raise ValueError(f"There is no {what} {value!r}; choose one of: {', '.join(choices)}.")
 
 
 def clip_metadata(

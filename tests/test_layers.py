@@ -41,7 +41,7 @@ LAYERS = {
     "images": 1,
     "memory": 1,
 }
-# These import nothing of the project, so that they can be read, tested and trusted on their own; all may import them.
+# These import nothing of the project but each other: to be read, tested and trusted on their own; all may import them.
 LEAVES = {
     "video",
     "categories",

@@ -1,14 +1,18 @@
 """What a newcomer meets first: README, versions, licence; and what must never be in the repository."""
 
 import re
+import runpy
 import subprocess
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from huvidpo.video import read_metadata
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -73,9 +77,15 @@ def test_the_pins_fit_the_requirements():
         assert all(not wanted.specifier for wanted in requirements("requirements.txt") if wanted.name == name)
 
 
-def test_python_blocks_of_the_readme_compile():
-    for block in re.findall(r"^```python\n(.*?)^```", BODY, re.DOTALL | re.MULTILINE):
-        compile(block, "README.md", "exec")
+@pytest.mark.slow
+def test_the_first_code_that_people_run_runs(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's Python, which must be as it stands, and examples/quickstart.py; with small untrained weights."""
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)^```", BODY, re.DOTALL | re.MULTILINE)
+    exec(compile(block, "README.md", "exec"), {})
+    assert read_metadata(tmp_path / "horse.mp4")["prompt"] == "a red horse runs on the beach"
+    clip = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))["main"](tmp_path, steps=1)
+    assert read_metadata(clip)["category"] == "waterfall" and (tmp_path / "quickstart.png").is_file()
 
 
 def test_the_tree_names_what_is_there_and_nothing_else():

@@ -28,7 +28,6 @@ QUESTIONS = {
     "quality": "Does it look good?",
     "consistency": "Do its frames fit together?",
 }
-PAPER_PROMPTS = 14
 MAX_CLIPS = 400  # more than anyone looks at
 MAX_STUDY_BYTES = 4_000_000
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

@@ -2,37 +2,17 @@
 
 import re
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from huvidpo.models.motion import plain_name
 
 WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _LORA = re.compile(r"\.lora_([AB])\.(?:\w+\.)?weight$")  # peft puts the adapter's name in the middle
-
-
-@dataclass(frozen=True)
-class CheckpointReport:
-    """What became of a file's names (all as we spell them) when they met a UNet."""
-
-    loaded: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()  # in the UNet only: these keep their values
-    unexpected: tuple[str, ...] = ()  # in the file only
-    shape_mismatch: tuple[str, ...] = ()  # in both, but not loaded
-
-    def __str__(self) -> str:
-        lines = [f"{len(self.loaded)} tensors loaded"]
-        for problem in ("missing", "unexpected", "shape_mismatch"):
-            names = getattr(self, problem)
-            if names:
-                more = ", ..." if len(names) > 3 else ""
-                lines.append(f"{len(names)} {problem.replace('_', ' ')}: {', '.join(names[:3])}{more}")
-        return "\n".join(lines)
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
@@ -74,43 +54,19 @@ def weight_file(path: Path) -> Path:
     )
 
 
-def convert_state_dict(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor], CheckpointReport]:
-    """Splits a file into UNet weights and LoRA matrices, both under our names, with a report of names without a use.
+def convert_state_dict(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Splits a file into UNet weights and LoRA matrices, both under our names; what is neither is left out.
 
     Understands diffusers' names (SD 1.x and ours), LAMP's and HuViDPO's (`<conv>.conv2d.weight` is our
     `<conv>.weight`), and whole networks saved with peft (`base_model.model.`, `.base_layer.`, `.lora_A.default.`).
     The LoRA part is as `unet.load_lora_adapter(lora_state, prefix=None)` wants it; its scale is not in such files
     (HuViDPO: r 16, alpha 32), so pass that along.
     """
-    unet_state, lora_state, unexpected = {}, {}, []
+    unet_state, lora_state = {}, {}
     for name, value in state.items():
         name = plain_name(name.removeprefix("base_model.model.")).replace(".conv2d.", ".")
         if _LORA.search(name):
             lora_state[_LORA.sub(r".lora_\1.weight", name)] = value
         elif name.endswith((".weight", ".bias")) and ".lora_" not in name:
             unet_state[name] = value
-        else:
-            unexpected.append(name)
-    return unet_state, lora_state, CheckpointReport((*unet_state, *lora_state), unexpected=tuple(unexpected))
-
-
-def load_into(unet: nn.Module, state: dict[str, Tensor]) -> CheckpointReport:
-    """Copies into `unet` every weight of a file that fits, and says what did not; LoRA matrices count as unexpected.
-
-    What the file lacks keeps its value: an SD file leaves the temporal parts as they are. ValueError if nothing fits.
-    """
-    weights, lora, report = convert_state_dict(state)
-    parameters = {plain_name(name): parameter for name, parameter in unet.named_parameters() if ".lora_" not in name}
-    common = [name for name in parameters if name in weights]
-    fitting = [name for name in common if parameters[name].shape == weights[name].shape]
-    if not fitting:
-        raise ValueError("None of the file's tensors belongs to this UNet: it is another kind or size of model.")
-    with torch.no_grad():
-        for name in fitting:
-            parameters[name].copy_(weights[name])
-    return CheckpointReport(
-        loaded=tuple(fitting),
-        missing=tuple(name for name in parameters if name not in weights),
-        unexpected=(*(name for name in weights if name not in parameters), *lora, *report.unexpected),
-        shape_mismatch=tuple(name for name in common if name not in set(fitting)),
-    )
+    return unet_state, lora_state

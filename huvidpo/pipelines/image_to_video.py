@@ -208,7 +208,10 @@ class ImageToVideoPipeline(DiffusionPipeline):
             yield i + 1, len(scheduler.timesteps) - skipped, latents, with_first_frame(clean, first_frame)
 
     def guided_prediction(self, latents: Tensor, timestep: Tensor, text: Tensor, guidance: float) -> Tensor:
-        """Classifier-free guidance, unconditional + guidance * (text - unconditional): (b c f h w) -> (b c f h w)."""
+        """Classifier-free guidance (arXiv 2207.12598), Equation 6 with guidance = 1 + w: (b c f h w) -> (b c f h w).
+
+        unconditional + guidance * (text - unconditional).
+        """
         latents = latents.to(self.unet.dtype)
         with mixed_precision(latents.device.type, self.config.mixed_precision):
             if guidance == 1:
@@ -252,7 +255,10 @@ class ImageToVideoPipeline(DiffusionPipeline):
 
 
 def predicted_clean(scheduler: DDIMScheduler, latents: Tensor, prediction: Tensor, timestep: Tensor) -> Tensor:
-    """The clean latents that `prediction` (noise or velocity) implies at `timestep`, in the shape of `latents`."""
+    """The clean latents that `prediction` implies at `timestep`, in the shape of `latents`.
+
+    Of noise DDIM's Equation 9 (arXiv 2010.02502); of velocity that of progressive distillation (arXiv 2202.00512).
+    """
     alpha = scheduler.alphas_cumprod[int(timestep)].to(latents)
     if scheduler.config.prediction_type == "v_prediction":
         return alpha.sqrt() * latents - (1 - alpha).sqrt() * prediction

@@ -44,11 +44,9 @@ def tensor_to_frames(images: Tensor) -> np.ndarray:
     return (rearrange(images.float(), "f c h w -> f h w c").cpu() * 127.5 + 127.5).round().clamp(0, 255).byte().numpy()
 
 
-def encode_frames(vae: AutoencoderKL, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Scaled latents of images in -1..1, (f 3 h w) -> (f c h/8 w/8): the posterior's mode, or a sample."""
-    posterior = vae.encode(images.to(vae.device, vae.dtype)).latent_dist
-    latents = posterior.mode() if generator is None else posterior.sample(generator)
-    return latents * vae.config.scaling_factor
+def encode_frames(vae: AutoencoderKL, images: Tensor) -> Tensor:
+    """Scaled latents of images in -1..1, (f 3 h w) -> (f c h/8 w/8): the posterior's mode."""
+    return vae.encode(images.to(vae.device, vae.dtype)).latent_dist.mode() * vae.config.scaling_factor
 
 
 def decode_frames(vae: AutoencoderKL, latents: Tensor) -> Tensor:

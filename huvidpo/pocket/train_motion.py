@@ -21,9 +21,10 @@ from huvidpo.pocket.practice_clips import (
     render_clip,
     sample_scene,
 )
+from huvidpo.presets import BACKBONES
 from huvidpo.training.clips import TrainingClip
 from huvidpo.training.loop import StepRecord
-from huvidpo.training.motion import MotionSettings, train_motion
+from huvidpo.training.motion import MotionSettings, train_motion, usual_settings
 
 CLIPS = 16  # per action, as in the paper
 CLIPS_AT_ONCE, GPU_CLIPS_AT_ONCE = 1, 8  # in a step
@@ -31,7 +32,7 @@ ADOPTED = "motion-{}-adopted.safetensors"
 START_FILE = "motion-start.safetensors"
 FIRST_SEED = 500_000  # of the few-shot clips
 START = MotionSettings(steps=4000, learning_rate=1e-3, optimizer="muon", average_decay=0.995)
-CATEGORY = MotionSettings(steps=800, learning_rate=5e-4, optimizer="muon", average_decay=0.99)
+CATEGORY = usual_settings(BACKBONES["pocket"])
 SHARED = f"motion trained on the {CLIPS} clips of each of the eight actions together"
 # What was adopted is this stage's own work of another day, so it goes back to such a start too: a card that names this
 # action's clips alone would not be the whole truth.

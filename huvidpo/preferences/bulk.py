@@ -72,7 +72,7 @@ def make_one(
     frame = yield from last(make_first_frame(backbone, first))
     clips = []
     for request in requests:
-        clips.append((yield from last(make_clip(backbone, frame.image, request))))
+        clips.append((yield from last(make_clip(backbone, frame.image, request, previews=False))))
     asked = requests[0]
     return keep_pair(store, *clips, frame.image, asked.prompt, asked.category, "queue", order.pairing)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -76,9 +76,9 @@ def mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return row[name]
 
 
-def check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(what: str, value: str, choices: Collection[str]) -> None:
     """ValueError that lists the choices when `value` is none of them."""
-    require(value in choices, f"There is no {what} {value[:80]!r}; choose one of: {', '.join(choices)}.")
+    require(value in choices, f"There is no {what} {str(value)[:80]!r}; choose one of: {', '.join(choices)}.")
 
 
 def require(condition: object, sentence: str) -> None:

@@ -11,9 +11,10 @@ from PIL import Image
 from huvidpo.backbones import Backbone
 from huvidpo.images import write_png
 from huvidpo.preferences.clips import record_of
+from huvidpo.preferences.fields import check_choice
 from huvidpo.preferences.records import PAIRINGS, Pair, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import MAX_SEED, Clip, ClipRequest, check_choice, save_clip
+from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
 
 ALIGNED_STRENGTH = 0.75  # share of the steps that aligned takes run anew: the source's motion stays, details differ
 

@@ -25,14 +25,15 @@ def denoising_error(prediction: Tensor, target: Tensor, first_index: int = 0) ->
 
     Clips whose frame 0 is given, and so was never noised, leave it out with `first_index` 1.
     """
-    if prediction.ndim == 5:
-        return frame_errors(prediction, target)[:, first_index:].mean(dim=1)
-    return (prediction - target).float().square().flatten(1).mean(dim=1)
+    residuals = prediction - target
+    if residuals.ndim == 5:
+        return frame_errors(residuals)[:, first_index:].mean(dim=1)
+    return residuals.float().square().flatten(1).mean(dim=1)
 
 
-def frame_errors(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of every frame, (b c f h w) -> (b f). Its mean over frames is the clip's error."""
-    return (prediction - target).float().square().mean(dim=(1, 3, 4))
+def frame_errors(residuals: Tensor) -> Tensor:
+    """Mean square of prediction - target in every frame, (b c f h w) -> (b f); its mean over frames is the clip's."""
+    return residuals.float().square().mean(dim=(1, 3, 4))
 
 
 # How much more the policy prefers the winner than the reference does, in the units of beta.

@@ -16,9 +16,11 @@ from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
+from huvidpo.presets import Backbone
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.losses import denoising_error
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
 from huvidpo.training.recompute import recompute_as_needed
@@ -45,6 +47,13 @@ class MotionSettings:
     minutes: float | None = None  # end after this much training, the learning rate decayed
 
 
+def usual_settings(preset: Backbone) -> MotionSettings:
+    """How a category's motion is trained on a backbone when nothing else is said."""
+    return MotionSettings(
+        steps=preset.motion_steps, learning_rate=preset.motion_learning_rate, optimizer=preset.motion_optimizer
+    )
+
+
 def motion_loss(
     unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor, text: Tensor
 ) -> Tensor:
@@ -55,7 +64,7 @@ def motion_loss(
     noisy = with_first_frame(scheduler.add_noise(latents, noise, timesteps), latents[:, :, 0])
     prediction = unet(noisy, timesteps, text).sample
     target = denoising_target(scheduler, latents, noise, timesteps)
-    return (prediction - target)[:, :, 1:].float().square().mean()
+    return denoising_error(prediction, target, first_index=1).mean()
 
 
 @torch.no_grad()

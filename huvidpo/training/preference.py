@@ -107,9 +107,10 @@ def train_preference(
         motion = -1.0
         if validate is not None and run.step % settings.validate_every == 0:
             motion = copied_from_first(validate(run.step))
-        taken = {"gradient_norm": norm, "learning_rate": rate, "motion": motion}
         left = clock.seconds_left(run.step)
-        record = PreferenceRecord(step=run.step, steps=clock.steps, seconds_left=left, **numbers, **taken)
+        record = PreferenceRecord(
+            run.step, clock.steps, **numbers, gradient_norm=norm, learning_rate=rate, seconds_left=left, motion=motion
+        )
         run.rows.append(record.to_row())
         progress = largest_over_processes(clock.progress(run.step), unet.device)
         look_out(unet, run, settings.guard)

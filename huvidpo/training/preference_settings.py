@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
+from huvidpo.preferences.fields import check_choice
+
 # What a step may minimise; see the functions of training/losses.py.
 OBJECTIVES = {
     "dpo": "pairs: Diffusion-DPO, HuViDPO's Equation 9",
@@ -83,10 +85,8 @@ def preset_settings(preset: str, objective: str, learning_rate: float | None = N
 
     Raises ValueError for names that are none, and where the two do not go together.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"There is no preset {preset!r}; choose one of: {', '.join(PRESETS)}.")
-    if objective not in OBJECTIVES:
-        raise ValueError(f"There is no objective {objective!r}; choose one of: {', '.join(OBJECTIVES)}.")
+    check_choice("preset", preset, PRESETS)
+    check_choice("objective", objective, OBJECTIVES)
     settings = PRESETS[preset]
     if preset != "recommended":
         if objective != settings.objective:

@@ -69,13 +69,13 @@ def accumulate_gradients(
     if reference_errors is None:
         with reference(unet):
             parts = one_by_one(judged) if apart else [slice(0, judged)]
-            reference_errors = torch.cat([frame_errors(residuals(part)) for part in parts])
+            reference_errors = torch.cat([losses.frame_errors(residuals(part)) for part in parts])
     if apart:
         with torch.no_grad():
             all_residuals = torch.cat([policy(part) for part in one_by_one(clips)])
     else:
         all_residuals = policy(slice(None))
-    errors = frame_errors(all_residuals)
+    errors = losses.frame_errors(all_residuals)
     if apart:
         errors.requires_grad_(True)
     result = outcome(errors, reference_errors, batch, settings, balance, reference_point, all_residuals)
@@ -84,7 +84,7 @@ def accumulate_gradients(
         # The exact gradient with the activations of one clip at a time: the loss depends on the network through the
         # errors alone, and its derivative by each of them is known now.
         for part in one_by_one(clips):
-            frame_errors(policy(part)).backward(errors.grad[part])
+            losses.frame_errors(policy(part)).backward(errors.grad[part])
     return result.sums, reference_errors.detach()
 
 
@@ -99,11 +99,6 @@ def denoiser(unet: VideoUNet, scheduler: DDIMScheduler, batch: Batch, autocast: 
         return (prediction.float() - target[clips])[:, :, 1:]
 
     return residuals
-
-
-def frame_errors(residuals: Tensor) -> Tensor:
-    """(m c f h w) -> (m f)."""
-    return losses.frame_errors(residuals, torch.zeros_like(residuals))
 
 
 def one_by_one(count: int) -> list[slice]:
@@ -227,7 +222,7 @@ def weighted_sum(values: Tensor, weights: Tensor) -> tuple[float, float]:
 
 @contextmanager
 def own_dropout(unet: VideoUNet, settings: PreferenceSettings, batch: Batch, clips: slice) -> Iterator[None]:
-    """Dropout that follows from the timestep and the noise: the same when a clip goes through the network again."""
+    """Dropout that follows from timestep, noise and place in the batch: the same when a clip goes through again."""
     if not settings.dropout:
         yield
         return

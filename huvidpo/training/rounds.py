@@ -228,7 +228,7 @@ def request_at(
 
 def take(backbone: LoadedBackbone, frame: FirstFrame, request: ClipRequest) -> Clip:
     """The clip that is asked for."""
-    *_, clip = make_clip(backbone, frame.image, request)
+    *_, clip = make_clip(backbone, frame.image, request, previews=False)
     return clip
 
 

@@ -7,9 +7,10 @@ from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from huvidpo.adapters import PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
+from huvidpo.adapters import PREFERENCE, PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.memory import explained
+from huvidpo.models.video_unet import VideoUNet
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.examples import encode_examples
@@ -81,6 +82,7 @@ def train_plan(
                     if time.monotonic() >= deadline and not is_over(record):
                         return
             strength = Strength(1.0, -1.0)
+            use_precision_of_clips(unet)
             if plan.settings.guard and plan.motion_clips:
                 measured = validation_of(backbone, plan, "strength", plan.motion_clips)
                 steps = len(run_outcome(plan.work).rows)
@@ -94,6 +96,13 @@ def train_plan(
         finally:
             unet.disable_gradient_checkpointing()
             apply_adapter(unet, None, backbone.still_motion)
+
+
+def use_precision_of_clips(unet: VideoUNet) -> None:
+    """Learned in single precision, a LoRA is measured and used in that of the network, which is faster."""
+    for name, parameter in unet.named_parameters():
+        if f".{PREFERENCE}." in name:
+            parameter.data = parameter.data.to(unet.dtype)
 
 
 def steps_of(backbone: LoadedBackbone, plan: RunPlan) -> Iterator[PreferenceRecord]:

@@ -43,7 +43,7 @@ def make_pair(
     request = starting_from(ClipRequest(prompt, name, adapter=adapter, seed=draw_seed()), frame.request)
     clips, pairing = [], default_pairing(request, against)
     for number, asked in enumerate(pair_requests(preset, request, pairing, against=against), start=1):
-        clips.append((yield from _follow(run, "clip", (frame.image, asked), f"Clip {number} of 2")))
+        clips.append((yield from _follow(run, "clip", (frame.image, asked, None, False), f"Clip {number} of 2")))
     yield keep_pair(store, *clips, frame.image, prompt, name, origin, pairing, split)
 
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from huvidpo.models.checkpoints import load_into
+from huvidpo.models.checkpoints import convert_state_dict
 from huvidpo.models.video_unet import VideoUNet
 
 FOLDER = Path(__file__).parent
@@ -31,6 +31,7 @@ def load_golden_unet(variant: str, file: str = "unet_forward") -> tuple[VideoUNe
     for blocks in ("down_block_types", "up_block_types"):
         sizes[blocks] = [name.replace("3D", "2D") for name in sizes[blocks]]
     unet = VideoUNet(attention=ATTENTION[variant], **sizes).eval()
-    report = load_into(unet, {k.removeprefix("sd."): v for k, v in weights.items() if k.startswith("sd.")})
-    assert not (report.missing or report.unexpected or report.shape_mismatch), str(report)
+    weights, lora = convert_state_dict({k.removeprefix("sd."): v for k, v in weights.items() if k.startswith("sd.")})
+    assert not lora
+    unet.load_state_dict(weights)  # all of them, and no others
     return unet, tensors

@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 
-from huvidpo.models.checkpoints import CheckpointReport, convert_state_dict, load_checkpoint, load_into
+from huvidpo.models.checkpoints import convert_state_dict, load_checkpoint
 from huvidpo.models.motion import MotionConv2d
 from huvidpo.models.video_unet import VideoUNet
 
@@ -33,8 +33,9 @@ def test_published_names_load_completely(moving_unet, inputs, tmp_path):
     state = load_checkpoint(tmp_path / "unet.bin")
     assert "conv_in.conv2d.weight" in state
     unet = VideoUNet(**SIZES).eval()
-    report = load_into(unet, state)
-    assert report == CheckpointReport(loaded=tuple(unet.state_dict()))
+    weights, lora = convert_state_dict(state)
+    assert not lora
+    unet.load_state_dict(weights)
     assert torch.equal(unet(*inputs).sample, moving_unet(*inputs).sample)
 
 
@@ -46,47 +47,19 @@ def test_a_whole_peft_network_splits_into_weights_and_an_adapter_that_loads(movi
     )
     whole = get_peft_model(moving_unet, config)
     torch.save(whole.state_dict(), tmp_path / "model_weights_epoch_0.pth")
-    weights, lora, report = convert_state_dict(load_checkpoint(tmp_path / "model_weights_epoch_0.pth"))
-    assert weights.keys() == base.state_dict().keys()
-    assert not report.unexpected
+    weights, lora = convert_state_dict(load_checkpoint(tmp_path / "model_weights_epoch_0.pth"))
+    assert weights.keys() == base.state_dict().keys() and len(lora) + len(weights) == len(whole.state_dict())
     unet = VideoUNet(**SIZES).eval()
-    load_into(unet, weights)
+    unet.load_state_dict(weights)
     assert torch.equal(unet(*inputs).sample, base(*inputs).sample)
     unet.load_lora_adapter(lora, prefix=None, metadata=config.to_dict())
     torch.testing.assert_close(unet(*inputs).sample, whole(*inputs).sample)
 
 
-def test_an_image_unet_fills_the_spatial_part_only(unet2d, moving_unet):
-    temporal = moving_unet.conv_in.conv1d.weight.clone()
-    report = load_into(moving_unet, unet2d.state_dict())
-    assert set(report.loaded) == set(unet2d.state_dict())
-    assert set(report.missing) == set(moving_unet.state_dict()) - set(unet2d.state_dict())
-    assert torch.equal(moving_unet.conv_in.weight, unet2d.conv_in.weight)
-    assert torch.equal(moving_unet.conv_in.conv1d.weight, temporal)
-
-
-def test_weights_reach_layers_that_peft_has_wrapped(moving_unet):
-    unet = VideoUNet(**SIZES)
-    unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"]))
-    assert set(load_into(unet, moving_unet.state_dict()).loaded) == set(moving_unet.state_dict())
-
-
-def test_report_names_what_did_not_fit(moving_unet):
-    state = {
-        "conv_in.weight": moving_unet.conv_in.weight.detach() + 1,
-        "conv_out.weight": torch.zeros(1),
-        "other.weight": torch.zeros(1),
-        "attn.lora_A.default.weight": torch.zeros(1),
-        "step": torch.zeros(1),
-    }
-    report = load_into(moving_unet, state)
-    assert report.loaded == ("conv_in.weight",)
-    assert report.shape_mismatch == ("conv_out.weight",)
-    assert report.unexpected == ("other.weight", "attn.lora_A.weight", "step")
-    assert str(report).splitlines()[0] == "1 tensors loaded"
-    assert "1 shape mismatch: conv_out.weight" in str(report)
-    with pytest.raises(ValueError, match="another kind or size"):
-        load_into(moving_unet, {"conv_in.weight": torch.zeros(1)})
+def test_what_is_neither_a_weight_nor_a_lora_is_left_out():
+    names = ("conv_in.conv2d.weight", "attn.lora_A.default.weight", "attn.lora_magnitude_vector", "step")
+    weights, lora = convert_state_dict(dict.fromkeys(names, torch.zeros(1)))
+    assert (list(weights), list(lora)) == (["conv_in.weight"], ["attn.lora_A.weight"])
 
 
 @pytest.mark.parametrize("folder", ["", "unet"])

@@ -65,7 +65,7 @@ def test_frame_errors_average_to_the_clip_s_error() -> None:
     """Errors 1 in frame 0 and 2 in the other two: 1, 4, 4."""
     prediction = torch.zeros(2, 3, 3, 4, 5)
     target = torch.tensor([1.0, 2.0, 2.0]).view(1, 1, 3, 1, 1).expand_as(prediction)
-    torch.testing.assert_close(frame_errors(prediction, target), torch.tensor([[1.0, 4.0, 4.0]] * 2))
+    torch.testing.assert_close(frame_errors(prediction - target), torch.tensor([[1.0, 4.0, 4.0]] * 2))
 
 
 def errors(*values: float) -> list[torch.Tensor]:
