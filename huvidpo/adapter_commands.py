@@ -6,7 +6,7 @@ As in `commands`, heavy modules are imported inside, after what can be checked w
 from argparse import Namespace
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer
+from huvidpo.commands import answer, chosen_preset
 
 
 def import_checkpoint(arguments: Namespace) -> None:
@@ -14,11 +14,11 @@ def import_checkpoint(arguments: Namespace) -> None:
     category = find_category(arguments.category)
     if not arguments.file.exists():
         raise ValueError(f"There is no file or folder {arguments.file}.")
-    from huvidpo.backbones import default_backbone, empty_video_unet, find_backbone
+    from huvidpo.backbones import empty_video_unet
     from huvidpo.candidates import candidate_folder
     from huvidpo.published_checkpoints import import_checkpoint as import_into
 
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     folder = candidate_folder(preset.name, category.name, arguments.name)
     card = {"backbone": preset.name, "category": category.name, "attention": arguments.attention}
     if arguments.source:
@@ -33,11 +33,10 @@ def push_adapter(arguments: Namespace) -> None:
     """`push-adapter`"""
     category = find_category(arguments.category)
     from huvidpo.adapters import find_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.candidates import push
     from huvidpo.shared_adapters import adapters_repo
 
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     adapter = find_adapter(preset.name, category.name, arguments.name)
     if adapter is None:
         raise ValueError(f"Name an adapter of {category.name} to push.")

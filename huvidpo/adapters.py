@@ -75,6 +75,10 @@ class Adapter:
         found = (read_adapter(place / parent) for place in places if place / parent != self.folder)
         return [adapter for adapter in found if adapter]
 
+    def parent(self) -> "Adapter | None":
+        """The nearest of `parents`; None where it is not here, or there was none."""
+        return next(iter(self.parents()), None)
+
     def revision(self) -> str:
         """First 16 hex digits of the sha256 of its weight files: equal exactly when they are; "" before a download."""
         files = [path for path in (self.motion_file(), self.folder / PREFERENCE_FILE) if path and path.is_file()]

@@ -23,7 +23,7 @@ from huvidpo.categories import CATEGORIES, check_prompt, find_category
 from huvidpo.images import read_image, write_png
 
 if TYPE_CHECKING:
-    from huvidpo.backbones import LoadedBackbone
+    from huvidpo.backbones import Backbone, LoadedBackbone
     from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress
 
 Kind = TypeVar("Kind")
@@ -54,9 +54,8 @@ def adapters(arguments: Namespace) -> None:
     if arguments.category is not None:
         find_category(arguments.category)
     from huvidpo.adapters import list_adapters
-    from huvidpo.backbones import default_backbone, find_backbone
 
-    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    backbone = chosen_preset(arguments).name
     rows = [
         {"name": found.name, "category": found.category, "status": found.status, "revision": found.revision()}
         for found in list_adapters(backbone, arguments.category)
@@ -92,10 +91,9 @@ def video(arguments: Namespace) -> None:
     image = read_image(arguments.first_frame) if arguments.first_frame else None
     from huvidpo import takes
     from huvidpo.adapters import find_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
 
     request, first = take_requests(arguments)
-    find_adapter(find_backbone(arguments.backbone or default_backbone()).name, request.category, request.adapter)
+    find_adapter(chosen_preset(arguments).name, request.category, request.adapter)
     backbone = load(arguments)
     warnings = warn_of_words(backbone, request)
     if image is None:
@@ -233,6 +231,13 @@ def check_alone(command: str) -> None:
             "Only train-motion, train-preference, evaluate and pair --count share their work among processes: start "
             "this command without accelerate launch."
         )
+
+
+def chosen_preset(arguments: Namespace) -> "Backbone":
+    """The backbone that was named, else what suits this machine; ValueError for a name that is none."""
+    from huvidpo.backbones import default_backbone, find_backbone
+
+    return find_backbone(arguments.backbone or default_backbone())
 
 
 def load(arguments: Namespace) -> "LoadedBackbone":

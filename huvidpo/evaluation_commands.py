@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, load
+from huvidpo.commands import answer, chosen_preset, load
 from huvidpo.home import home
-from huvidpo.learning_commands import parent_of
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
@@ -146,7 +145,6 @@ def winrate(arguments: Namespace) -> None:
     """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
     find_category(arguments.category)
     from huvidpo.adapters import list_adapters
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.evaluation.ranking import ranking_of
     from huvidpo.evaluation.study_report import known
     from huvidpo.evaluation.verdict import comparisons_of_ratings, win_rate
@@ -154,7 +152,7 @@ def winrate(arguments: Namespace) -> None:
     from huvidpo.preferences.statistics import rater_agreement
     from huvidpo.preferences.store import RatingStore
 
-    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    backbone = chosen_preset(arguments).name
     adapter, against = the_two(arguments, backbone)
     own, other = adapter.revision(), against.revision() if against else ""
     with closing(RatingStore(home())) as store:
@@ -186,7 +184,7 @@ def the_two(arguments: Namespace, backbone: str) -> "tuple[Adapter, Adapter | No
             raise ValueError(f"There is no adapter of {arguments.category} that learned from preferences yet.")
         adapter = max(found, key=lambda a: str(a.card.get("created_at", "")))
     given = arguments.against
-    return adapter, find_adapter(backbone, arguments.category, given) if given else parent_of(adapter)
+    return adapter, find_adapter(backbone, arguments.category, given) if given else adapter.parent()
 
 
 def winrate_lines(row: dict[str, object], verdict: "Verdict", rate: "WinRate") -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import CATEGORIES, Category, find_category
-from huvidpo.commands import answer, check_run_folder, load, until_interrupted
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -36,13 +36,12 @@ def train_preference(arguments: Namespace) -> None:
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
     from huvidpo.adapters import find_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.candidates import candidate_folder
     from huvidpo.training.processes import join_processes, process_number
     from huvidpo.training.run_folders import run_to_resume
     from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
 
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     start = find_adapter(preset.name, category.name, arguments.start)
     settings = fitted_to_start(chosen_settings(arguments, preset.preference_learning_rate), start)
     work = arguments.out
@@ -182,11 +181,10 @@ def rounds(arguments: Namespace) -> None:
     """`rounds`: a line for each, as soon as it is over."""
     category = find_category(arguments.category)
     from huvidpo.adapters import find_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.evaluation.critics import find_critic
     from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
 
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     for name, lowest in (("rounds", 1), ("pairs", 8), ("unseen", 10)):
         if getattr(arguments, name) < lowest:
             raise ValueError(f"Fewer than {lowest} {name} would say nothing.")
@@ -231,7 +229,7 @@ def promote(arguments: Namespace) -> None:
     adapter = named_adapter(arguments)
     from huvidpo import candidates
 
-    verdict = verdict_on(adapter, parent_of(adapter))
+    verdict = verdict_on(adapter, adapter.parent())
     if not verdict.passed and not arguments.force:
         raise ValueError(f"{adapter.name} is not promoted: {verdict.reason} (--force does it all the same.)")
     candidates.promote(adapter, verdict)
@@ -243,9 +241,8 @@ def rollback(arguments: Namespace) -> None:
     """`rollback`"""
     find_category(arguments.category)
     from huvidpo import candidates
-    from huvidpo.backbones import default_backbone, find_backbone
 
-    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    backbone = chosen_preset(arguments).name
     adapter = candidates.rollback(backbone, arguments.category)
     result = {"default": adapter.name, "category": adapter.category}
     answer(arguments, result, [f"{adapter.name} is the default of {adapter.category} again."])
@@ -256,9 +253,8 @@ def named_adapter(arguments: Namespace) -> "Adapter":
     if arguments.category is not None:
         find_category(arguments.category)
     from huvidpo.adapters import list_adapters
-    from huvidpo.backbones import default_backbone, find_backbone
 
-    backbone = find_backbone(arguments.backbone or default_backbone()).name
+    backbone = chosen_preset(arguments).name
     categories = [arguments.category] if arguments.category else list(CATEGORIES)
     found = [a for name in categories for a in list_adapters(backbone, name) if a.name == arguments.name]
     if len(found) > 1:
@@ -269,11 +265,6 @@ def named_adapter(arguments: Namespace) -> "Adapter":
     if not found:
         raise ValueError(f"There is no adapter {arguments.name!r} of the backbone {backbone}.")
     return found[0]
-
-
-def parent_of(adapter: "Adapter") -> "Adapter | None":
-    """What an adapter was trained from."""
-    return next(iter(adapter.parents()), None)
 
 
 def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, check_run_folder, load, until_interrupted
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
 
 if TYPE_CHECKING:
     from huvidpo.presets import Backbone
@@ -31,13 +31,12 @@ def train_motion(arguments: Namespace) -> None:
     category = find_category(arguments.category)
     check_run_folder(arguments.out, arguments.resume)
     from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.memory import explained
     from huvidpo.training.clips import read_clips
     from huvidpo.training.motion import train_motion as train
     from huvidpo.training.processes import join_processes, process_number
 
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     settings = training_settings(arguments, preset)
     start = find_adapter(preset.name, category.name, arguments.start)
     clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, check_alone, follow, load, take_requests, warn_of_words
+from huvidpo.commands import answer, check_alone, chosen_preset, follow, load, take_requests, warn_of_words
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
@@ -38,11 +38,10 @@ def pair(arguments: Namespace) -> None:
     image = read_image(arguments.first_frame) if arguments.first_frame else None
     from huvidpo import takes
     from huvidpo.adapters import find_adapter
-    from huvidpo.backbones import default_backbone, find_backbone
     from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
 
     request, first = take_requests(arguments)
-    preset = find_backbone(arguments.backbone or default_backbone())
+    preset = chosen_preset(arguments)
     pairing = arguments.pairing or default_pairing(request, arguments.against)
     check_pairing(request, pairing, arguments.against)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:

@@ -68,7 +68,7 @@ def entries(
     standings = {standing.system: standing for standing in ranking_of(comparisons)[0]}
     found = []
     for adapter in adapters:
-        parent = next(iter(adapter.parents()), None)
+        parent = adapter.parent()
         against, older = (parent.name, parent.revision()) if parent else (NO_ADAPTER, "")
         rate = win_rate(comparisons, adapter.name, against)
         shared = answers_between(ratings, adapter.revision(), older)

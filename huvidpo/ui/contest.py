@@ -23,7 +23,7 @@ def make_contest_pair(
     Each has a prompt of its own: votes on a few prompts would say little of others.
     """
     prompt = varied_prompt(backbone, adapter.category, FIRST_PROMPT + len(contest_pairs(store, adapter)))
-    parent = next(iter(adapter.parents()), None)
+    parent = adapter.parent()
     return make_pair(
         run,
         backbone.preset,
@@ -58,5 +58,5 @@ def verdict_on(adapter: Adapter) -> Verdict:
 
 def parent_revision(adapter: Adapter) -> str:
     """The revision of what an adapter was trained from; "" is that of none."""
-    parent = next(iter(adapter.parents()), None)
+    parent = adapter.parent()
     return parent.revision() if parent else ""
