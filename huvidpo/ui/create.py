@@ -14,6 +14,7 @@ from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import START, CreateLayout
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
 from huvidpo.ui.making import Form, Run, View, compare_models, draw_first_frame, estimate, make_take
 from huvidpo.ui.settings import form_values
@@ -21,8 +22,6 @@ from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value, picked, wall_value
 from huvidpo.words import notices
 
-Changes = dict[Any, Any]  # component -> its new value or settings
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 EXAMPLE = "Example · "
 ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
 
@@ -65,11 +64,10 @@ class CreateTab:
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
         # Gradio shows toasts of queued events only.
-        spoken = {**QUIET, "queue": True, "concurrency_limit": None}
-        ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **spoken)
-        ui.memory.input(self.on_memory, ui.memory, ui.meter, **spoken)
-        ui.history.pick(self.on_history, ui.names, shown, **spoken)
-        ui.wall.pick(self.on_example, None, shown, **spoken)
+        ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **SPOKEN)
+        ui.memory.input(self.on_memory, ui.memory, ui.meter, **SPOKEN)
+        ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
+        ui.wall.pick(self.on_example, None, shown, **SPOKEN)
         latest = {**QUIET, "trigger_mode": "always_last"}
         gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **latest)
         words = [form["prompt"], form["style"], form["negative_prompt"]]

@@ -19,13 +19,12 @@ from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
 from huvidpo.ui import evaluate_tables as tables
 from huvidpo.ui.evaluate_layout import EvaluateLayout
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.owner import is_owner
 from huvidpo.ui.pair_player import Stage, player_value
-from huvidpo.ui.rate import QUIET, SPOKEN
 from huvidpo.ui.toasts import toasts
 from huvidpo.video import read_frames
 
-Changes = dict[Any, Any]  # component -> its new value or settings
 NOTHING = (
     "Nothing has been evaluated here yet. On the command line: "
     "huvidpo evaluate --category {} --out {}/evaluations/first"

@@ -19,6 +19,7 @@ from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import readiness
 from huvidpo.ui.learned import Learned
@@ -26,9 +27,6 @@ from huvidpo.ui.making import Run, duration
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
-
-Changes = dict[Any, Any]  # component -> its new value or settings
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class FinetuneTab:
@@ -46,7 +44,6 @@ class FinetuneTab:
         asked = [ui.category, ui.objective, ui.minutes]
         shown = [ui.timer, ui.current, ui.meter, ui.pause, ui.begin, ui.resume, ui.empty, ui.plots_row, *ui.plots]
         shown += [ui.clips, ui.before, ui.after, ui.unfinished_row, ui.unfinished, ui.start, *self.learned.parts]
-        spoken = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         slices = ui.timer.tick(
             self.on_slice,
             ui.current,
@@ -56,12 +53,12 @@ class FinetuneTab:
             api_visibility="private",
             **gpu_events,
         )
-        ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **spoken)
-        ui.resume.click(self.on_resume, ui.unfinished, shown, **spoken)
+        ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **SPOKEN)
+        ui.resume.click(self.on_resume, ui.unfinished, shown, **SPOKEN)
         paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
         # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
         slices.failure(self.on_cancelled, [ui.current, ui.unfinished], shown, **QUIET)
-        discarded = ui.discard.click(self.on_discard, ui.unfinished, shown, **spoken)
+        discarded = ui.discard.click(self.on_discard, ui.unfinished, shown, **SPOKEN)
         ui.category.change(self.on_category, ui.category, [ui.start, *self.learned.parts], **QUIET)
         ready = [ui.readiness, ui.begin, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)

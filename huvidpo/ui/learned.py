@@ -23,15 +23,13 @@ from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout, is_learned
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
-Changes = dict[Any, Any]  # component -> its new value or settings
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-SPOKEN = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
 

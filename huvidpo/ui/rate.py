@@ -5,7 +5,6 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -17,16 +16,13 @@ from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Rating, TakeRecord
 from huvidpo.preferences.statistics import Summary, stillness_warning, summarise
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.owner import is_owner
 from huvidpo.ui.pair_player import Revealed, Stage, player_value
 from huvidpo.ui.rate_layout import RateLayout
 from huvidpo.ui.rate_widgets import own_ratings_value, tally_value
 from huvidpo.ui.toasts import toasts
 
-Changes = dict[Any, Any]  # component -> its new value or settings
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# Gradio shows toasts of queued events only; a rating must never wait behind another one.
-SPOKEN = {**QUIET, "queue": True, "concurrency_limit": None}
 WATCH = "Watch both once, then choose."
 SAME_START = "Both start from the same picture. Watch them once, then choose."
 AGAIN = "Choose again; your earlier answer counts until then."

@@ -12,9 +12,10 @@ from huvidpo.categories import prompt_for
 from huvidpo.preferences.booth import RateLimit, Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.records import Pair, TakeRecord
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.making import Run, View
 from huvidpo.ui.pair_making import make_pair
-from huvidpo.ui.rate import QUIET, SPOKEN, Changes, RateTab, plural
+from huvidpo.ui.rate import RateTab, plural
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value

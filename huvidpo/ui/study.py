@@ -12,13 +12,13 @@ from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.fields import from_fields
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Answers
+from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.pair_player import served
-from huvidpo.ui.rate import QUIET, SPOKEN, shown_folder
+from huvidpo.ui.rate import shown_folder
 from huvidpo.ui.toasts import toasts
 
 TEMPLATE = Path(__file__).with_name("study_card.html")
 SCRIPT = Path(__file__).with_name("study_card.js")
-Changes = dict[Any, Any]  # component -> its new value or settings
 WELCOME = (
     "You are not told what made a clip. Your answers are kept with a pseudonymous id, never with your name; "
     "you may stop at any time and go on later in this browser."

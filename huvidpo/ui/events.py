@@ -1,0 +1,8 @@
+"""What handlers of the page have in common: what they return, and how Gradio sends their events."""
+
+from typing import Any
+
+Changes = dict[Any, Any]  # component -> its new value or settings
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Gradio shows toasts of queued events only; one event must never wait behind another.
+SPOKEN = {**QUIET, "queue": True, "concurrency_limit": None}
