@@ -94,6 +94,12 @@ class LoadedBackbone:
             return full_size.SD14.revision
         return pocket_digest("text_encoder", "unet", "vae")
 
+    def first_frame_revision(self, model: str) -> str:
+        """The same of a first-frame model."""
+        if self.preset.name == "sd14":
+            return self.first_frame_commit(model)
+        return pocket_digest("text_encoder", "unet", "vae", *(["dpo"] if model == "dpo" else []))
+
     def download_first_frames(self, model: str) -> Iterator[Downloaded]:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
         yield from fetch_all(*self.missing_files(model))

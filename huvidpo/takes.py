@@ -26,9 +26,7 @@ from huvidpo.preferences.fields import check_choice
 from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
 from huvidpo.video import write_gif, write_mp4
 
-MAX_SEED = 2**31 - 1
-MAX_STEPS = 200
-MAX_GUIDANCE = 50.0
+MAX_SEED, MAX_STEPS, MAX_GUIDANCE = 2**31 - 1, 200, 50.0
 
 
 @dataclass(frozen=True)
@@ -235,6 +233,7 @@ def clip_metadata(
             "adapter": adapter.name if adapter else "none",
             "adapter_revision": adapter.revision() if adapter else "",
             "attention": chosen_attention(request, adapter),
+            "backbone_revision": backbone.revision(),
             "steps": recipe.steps,
             "guidance": recipe.guidance,
             "first_frame_sha256": hashlib.sha256(first_frame.tobytes()).hexdigest(),
@@ -270,7 +269,7 @@ def save_clip(clip: Clip, path: Path) -> Path:
 def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameRequest, ClipRequest]:
     """The two requests behind a clip from the metadata in its file.
 
-    Raises ValueError when the file is not one of ours or its settings are out of range.
+    ValueError when the file is not one of ours or its settings are out of range.
     """
     if not isinstance(metadata.get("huvidpo"), str) or not isinstance(metadata.get("prompt"), str):
         raise ValueError("This file holds no settings: it was not made by this program, or it was re-encoded.")

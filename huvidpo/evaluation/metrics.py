@@ -16,7 +16,7 @@ from skimage.transform import resize, warp
 
 FLOW_SIDE = 48  # pixels of the longer side that flow is estimated at
 MAX_FLOW = 25.0  # percent of the longer side in one frame: faster than that, flow cannot be told from noise
-STILL_MSE = 9.0  # no frame of a still differs from the one before by more: 3 levels, where H.264 alone makes 1 to 2
+STILL_MSE = 9.0  # no frame of a still differs from frame 1 by more: 3 levels, where H.264 alone makes 1 to 2
 SSIM_WINDOW = 7  # pixels, uniform weights
 SMOOTH_SIDE = 128  # pixels of the longer side at which frames are interpolated
 
@@ -101,8 +101,13 @@ def wrapped_mse(frames: np.ndarray) -> float:
 
 
 def is_still(frames: np.ndarray) -> bool:
-    """Whether a clip stands still: the first frame repeated, up to what a video codec adds."""
-    return bool(pair_mse(frames).max() <= STILL_MSE)
+    """Whether a clip stands still: frame 1 repeated, up to what a video codec adds.
+
+    Frame 0 is given and not generated: a model that has stopped moving may leave it for another picture, and stay.
+    """
+    check_clip(frames)
+    second, others = frames[1].astype(np.float64), frames[2:] if len(frames) > 2 else frames[:1]
+    return bool(max(np.mean((frame - second) ** 2) for frame in others) <= STILL_MSE)
 
 
 def flicker(frames: np.ndarray) -> float:
@@ -133,8 +138,9 @@ def motion_magnitude(frames: np.ndarray) -> float:
 
     0 is a still. A pattern that travels its own frame's width in 20 frames has 5. The flow is the iterative
     Lucas-Kanade estimate (Le Besnerais and Champagnat 2005, `skimage.registration.optical_flow_ilk`) between every two
-    neighbours, with the longer side at 48 pixels, averaged over pixels and frames. Flicker counts a little too: flow
-    takes brightness as constant. Raises ValueError for fewer than two frames.
+    neighbours, with the longer side at 48 pixels, averaged over pixels and frames. It takes brightness as constant, so
+    every frame is given the mean and the contrast of the first: a picture that only flickers or fades does not move.
+    Raises ValueError for fewer than two frames.
     """
     return float(np.mean(flow_lengths(frames)))
 
@@ -157,7 +163,7 @@ def is_dynamic(frames: np.ndarray, lengths: np.ndarray | None = None) -> bool:
 def flow_lengths(frames: np.ndarray) -> np.ndarray:
     """Lengths of the flow between neighbours at a small size: uint8 (f h w 3) -> (f-1 h' w'), see motion_magnitude."""
     check_clip(frames)
-    small = shrunk_grey(frames, FLOW_SIDE)
+    small = evenly_lit(shrunk_grey(frames, FLOW_SIDE))
     flows = (optical_flow_ilk(first, second, radius=7, num_warp=3) for first, second in pairwise(small))
     return np.stack([np.minimum(np.hypot(*flow) * 100 / FLOW_SIDE, MAX_FLOW) for flow in flows])
 
@@ -242,6 +248,12 @@ def shrunk_grey(frames: np.ndarray, longer_side: int) -> list[np.ndarray]:
     scale = longer_side / max(frames.shape[1:3])
     size = [max(8, round(scale * side)) for side in frames.shape[1:3]]
     return [resize(rgb2gray(frame), size, anti_aliasing=scale < 1).astype(np.float32) for frame in frames]
+
+
+def evenly_lit(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Brightness (h w) of frames with the mean and the standard deviation of the first one."""
+    mean, deviation = frames[0].mean(), frames[0].std()
+    return [(frame - frame.mean()) * (deviation / max(frame.std(), 1e-3)) + mean for frame in frames]
 
 
 def check_clip(frames: np.ndarray) -> None:

@@ -30,7 +30,7 @@ from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_fr
 from huvidpo.training.processes import own_share, process_number, wait_for_all
 from huvidpo.video import read_frames, read_metadata, write_mp4
 
-MEASURES = 1  # goes up when a metric changes, so that clips are measured again
+MEASURES = 2  # goes up when a metric changes, so that clips are measured again
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class Evaluation:
             return  # said once for the system, when its clips are made
         path = self.first_frame_path(model, task)
         request = FirstFrameRequest(task.prompt, seed=task.seed, model=model)
-        settings = first_frame_metadata(self.backbone, request)
+        weights = {"backbone_revision": self.backbone.first_frame_revision(request.model)}
+        settings = first_frame_metadata(self.backbone, request) | weights
         if settings_inside(path) == settings:
             return
         try:

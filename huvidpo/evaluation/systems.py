@@ -103,7 +103,7 @@ def made_from(
 ) -> dict[str, Plain]:
     """Everything that decides what a clip looks like, as it is written into its file."""
     settings: dict[str, Plain] = {"prompt": prompt, "category": category, "seed": seed, **versions(backbone)}
-    settings["first_frame_sha256"] = image_digest(image)
+    settings |= {"first_frame_sha256": image_digest(image), "backbone_revision": backbone.revision()}
     return settings | system_settings(backbone, contestant, [category])
 
 
@@ -133,4 +133,5 @@ def environment(backbone: LoadedBackbone) -> dict[str, Plain]:
     libraries = {"transformers": transformers.__version__, "scikit-image": skimage.__version__}
     mixed = backbone.video.config.mixed_precision and has_bfloat16(backbone.device)
     dtype = str(backbone.video.unet.dtype).removeprefix("torch.") + ", bfloat16 for matrices" * mixed
-    return {**versions(backbone), **libraries, "device": backbone.device, "dtype": dtype}
+    weights = {"backbone_revision": backbone.revision()}
+    return {**versions(backbone), **weights, **libraries, "device": backbone.device, "dtype": dtype}

@@ -99,7 +99,7 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
     critic, held_out = (
         find_critic(name, plan.category, backbone.preset.name) for name in (plan.critic, plan.held_out)
     )
-    check_same_plan(plan)
+    check_same_plan(plan, backbone)
     check_names(plan, backbone.preset.name)
     current = plan.start
     for number in range(1, plan.rounds + 1):
@@ -113,11 +113,12 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
             current = read_adapter(plan.adapters / row.adapter)
 
 
-def check_same_plan(plan: RoundsPlan) -> None:
+def check_same_plan(plan: RoundsPlan, backbone: LoadedBackbone) -> None:
     """ValueError when the folder of `plan` holds rounds of another one; more rounds may be asked for."""
     start = plan.start.revision() if plan.start else "none"
     real = real_sha256(plan.real) or 0
-    named = (plan.category, plan.critic, plan.held_out, plan.pairs, plan.unseen, start, real)
+    named = (backbone.preset.name, backbone.revision(), plan.category, plan.critic, plan.held_out, plan.pairs)
+    named += (plan.unseen, start, real)
     text = json.dumps([named, asdict(plan.settings)], sort_keys=True)
     path = plan.work / "plan.json"
     if path.is_file() and path.read_text(encoding="utf-8") != text:

@@ -133,6 +133,23 @@ def test_a_frozen_clip_is_known_even_after_a_codec(tmp_path: Path) -> None:
     almost = frozen()
     almost[9:] = 255 - almost[9:]  # one cut
     assert not is_still(almost)
+    collapsed = frozen()
+    collapsed[0] = 255 - collapsed[0]  # the given picture, then another one for ever
+    assert is_still(collapsed)
+    slow = np.stack([np.roll(texture(192), i, axis=1) for i in range(48)])[..., None].repeat(3, axis=-1)
+    assert pair_mse(slow).max() < 50 and not is_still(slow), "a slow pan is none"
+
+
+@pytest.mark.parametrize("change", [lambda i: 5 * (-1) ** i, lambda i: 2 * i, lambda i: 8 if i == 5 else 0])
+def test_flicker_and_fading_are_no_motion(change) -> None:
+    """Else a clip that stands still and flickers would pass for one that moves."""
+    picture = texture(96)[..., None].repeat(3, axis=-1).astype(float)
+    flickering = np.stack([(0.8 * picture + 20 + change(i)).clip(0, 255) for i in range(16)]).astype(np.uint8)
+    moving = rolling(96, 1)
+    assert motion_magnitude(flickering) < 0.1 * motion_magnitude(moving)
+    assert not is_dynamic(flickering)
+    lit = (0.7 * moving + np.arange(len(moving))[:, None, None, None]).astype(np.uint8)
+    assert motion_magnitude(lit) == pytest.approx(motion_magnitude(moving), rel=0.1)
 
 
 def test_a_frozen_clip_wins_what_rewards_stillness_and_never_moves() -> None:

@@ -126,14 +126,14 @@ def test_pairs_of_a_round_are_made_with_its_adapter_and_only_once(backbone, plan
     assert [*make_pairs(backbone, store, plan, 1, moving_adapter)] and store.pairs("horse") == [pair]
 
 
-def test_rounds_go_on_with_the_same_real_clips_only(plan: RoundsPlan, tmp_path: Path) -> None:
+def test_rounds_go_on_with_the_same_real_clips_only(plan: RoundsPlan, backbone, tmp_path: Path) -> None:
     (tmp_path / "real.mp4").write_bytes(b"one")
     plan = replace(plan, real=((tmp_path / "real.mp4", "a horse"),))
-    check_same_plan(plan)
-    check_same_plan(replace(plan, rounds=5))
+    check_same_plan(plan, backbone)
+    check_same_plan(replace(plan, rounds=5), backbone)
     (tmp_path / "real.mp4").write_bytes(b"two")
     with pytest.raises(ValueError, match="holds other rounds"):
-        check_same_plan(plan)
+        check_same_plan(plan, backbone)
 
 
 def test_prompts_are_in_words_that_the_model_knows(backbone) -> None:
