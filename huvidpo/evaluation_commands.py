@@ -156,7 +156,7 @@ def winrate(arguments: Namespace) -> None:
     adapter, against = the_two(arguments, backbone)
     own, other = adapter.revision(), against.revision() if against else ""
     with closing(RatingStore(home())) as store:
-        ratings = store.ratings(adapter.category)
+        ratings = store.blind_answers(adapter.category)
     verdict = judge(ratings, own, other)
     rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
     row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}

@@ -273,4 +273,4 @@ def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":
     from huvidpo.preferences.store import RatingStore
 
     with closing(RatingStore(home())) as store:
-        return judge(store.ratings(adapter.category), adapter.revision(), against.revision() if against else "")
+        return judge(store.blind_answers(adapter.category), adapter.revision(), against.revision() if against else "")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import bootstrap, norm, t
 
-from huvidpo.preferences.statistics import wilson_interval
+from huvidpo.preferences.statistics import MIN_PROMPTS, wilson_interval
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -94,3 +94,17 @@ def written(figure: Estimate) -> str:
     digits = 1 if abs(figure.value) >= 10 else 2
     ends = ("?" if end is None else f"{end:.{digits}f}" for end in (figure.low, figure.high))
     return f"{figure.value:.{digits}f} [{', '.join(ends)}]"
+
+
+def clustered_interval(parts: Sequence[float], totals: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % bootstrap interval of sum(parts) / sum(totals), with one number of each for every cluster.
+
+    Clusters whose total is 0 say nothing and are left out. None when fewer than MIN_PROMPTS say something, and when
+    all say the same: drawing from 6 of 6 gives 6 of 6 every time, which is not certainty.
+    """
+    parts, totals = np.asarray(parts, float), np.asarray(totals, float)
+    parts, totals = parts[totals > 0], totals[totals > 0]
+    if len(totals) < MIN_PROMPTS or np.ptp(parts / totals) < 1e-9:
+        return None
+    estimate = ratio(parts, totals)
+    return estimate.low, estimate.high

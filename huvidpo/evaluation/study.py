@@ -17,9 +17,9 @@ from typing import Any
 
 from huvidpo.evaluation.metrics import is_still, motion_magnitude
 from huvidpo.preferences.database import Database
-from huvidpo.preferences.fields import check_fields, from_fields, require
+from huvidpo.preferences.fields import check_fields, check_identifier, from_fields, require
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
-from huvidpo.preferences.records import SHA256, Answers, check_identifier, now
+from huvidpo.preferences.records import SHA256, Answers, now
 from huvidpo.video import read_frames
 
 # The paper's three questions, as people are asked them; each is answered from 1 (not at all) to 5 (fully).

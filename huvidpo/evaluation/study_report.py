@@ -8,9 +8,10 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.study import QUESTIONS, Study, StudyAnswer
-from huvidpo.evaluation.verdict import Comparison, WinRate, clustered_interval, win_rates
+from huvidpo.evaluation.verdict import Comparison, WinRate, win_rates
 from huvidpo.preferences.gate import needed_words
 from huvidpo.preferences.records import Answers
 from huvidpo.preferences.statistics import krippendorff_alpha

@@ -8,10 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from huvidpo.evaluation.estimates import ratio
+from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, motion_share, votes_needed
 from huvidpo.preferences.records import Rating
-from huvidpo.preferences.statistics import MIN_PROMPTS, Share
+from huvidpo.preferences.statistics import MIN_PROMPTS, Share, seen_blind
 
 OUTCOMES = ("first", "second", "tie")
 
@@ -126,34 +126,22 @@ def win_rates(comparisons: Sequence[Comparison]) -> list[WinRate]:
     return [rate for rate in rates if rate.prompts]
 
 
-def clustered_interval(parts: Sequence[float], totals: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % bootstrap interval of sum(parts) / sum(totals), with one number of each for every cluster.
-
-    Clusters whose total is 0 say nothing and are left out. None when fewer than MIN_PROMPTS say something, and when
-    all say the same: drawing from 6 of 6 gives 6 of 6 every time, which is not certainty.
-    """
-    parts, totals = np.asarray(parts, float), np.asarray(totals, float)
-    parts, totals = parts[totals > 0], totals[totals > 0]
-    if len(totals) < MIN_PROMPTS or np.ptp(parts / totals) < 1e-9:
-        return None
-    estimate = ratio(parts, totals)
-    return estimate.low, estimate.high
-
-
 def comparisons_of_ratings(ratings: Iterable[Rating], names: Mapping[str, str]) -> list[Comparison]:
     """First, blind answers on `measure` pairs as comparisons of adapters; `names` gives each revision its name.
 
     "" is the revision of no adapter. Pairs of one adapter with itself, or of one without a name, are left out; so are
     answers that replace another, as their rater had seen the names.
     """
-    found = []
+    found, counted = [], set()
     for rating in ratings:
         a, b = rating.pair.a, rating.pair.b
         known = (
             a.adapter_revision in names and b.adapter_revision in names and a.adapter_revision != b.adapter_revision
         )
-        if rating.pair.split != "measure" or rating.is_repeat or rating.supersedes or not known:
+        again = (rating.rater, rating.pair.pair_id) in counted or rating.is_repeat or rating.supersedes
+        if rating.pair.split != "measure" or again or not seen_blind(rating) or not known:
             continue
+        counted.add((rating.rater, rating.pair.pair_id))
         first, second = names[a.adapter_revision], names[b.adapter_revision]
         outcome = {"a": "first", "b": "second"}.get(rating.preference, "tie")
         found.append(Comparison(rating.pair.prompt, first, second, outcome, rating.rater, a.motion, b.motion))

@@ -160,12 +160,18 @@ class Booth:
             if not showing.supersedes:
                 seat.skipped.add(showing.pair.pair_id)
 
-    def undo(self, visitor: Visitor) -> OpenPair:
-        """Takes the last rating back and opens its pair again, sides drawn anew. ValueError when there is none."""
+    def undo(self, visitor: Visitor, sent: Mapping[str, Any]) -> OpenPair:
+        """Takes the last rating back and opens its pair again, sides drawn anew.
+
+        ValueError when there is none, or when it is not the last one of the page that asks: of two pages of one
+        visitor the other may have rated since.
+        """
         with self._lock:
             seat = self._seat(visitor)
             if not seat.last_rating:
                 raise ValueError("There is nothing to undo.")
+            if sent.get("showing") not in ("", seat.done, seat.showing and seat.showing.showing_id):
+                raise ValueError("You have rated another pair since, on another page; it is among your ratings below.")
             self.limit.check(visitor.rater)
             rating = self.store.rating(seat.last_rating)
             self.store.withdraw(seat.last_rating, visitor.rater)

@@ -88,3 +88,9 @@ def saying_why() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise ValueError(f"The store could not do this, so nothing was changed: {error}.") from error
+
+
+def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:
+    """The SQL of those conditions that have a value, and the values."""
+    given = [(condition, value) for condition, value in conditions if value is not None]
+    return " AND ".join(["TRUE", *(condition for condition, _ in given)]), [value for _, value in given]

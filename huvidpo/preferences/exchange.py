@@ -4,10 +4,12 @@ HuViDPO's `[{"video": ..., "score": ...}]`, CSV or JSON lists of pairs, or a fol
 """
 
 import csv
+import hashlib
 import io
 import json
 import random
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ COLUMNS = {
     "video_b": ("video_b", "video2", "right_video", "path_b", "rejected"),
     "prompt": ("prompt", "caption"),
     "preference": ("preference", "vote_type", "overall", "label"),
+    "rater": ("rater", "rater_id", "annotator", "annotator_id", "worker_id", "user_id"),
 }
 # What it may call the answers, in small letters.
 ANSWERS = {
@@ -140,7 +143,11 @@ def scored(
 
 
 def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, rater: str) -> Iterator[Rating]:
-    """Ratings of pairs as a table says them; of a chosen/rejected table the first is always preferred."""
+    """Ratings of pairs as a table says them; of a chosen/rejected table the first is always preferred.
+
+    Rows of several people are theirs: of whom a column names, else the first, second ... of each pair.
+    """
+    times: Counter[str] = Counter()
     for number, row in enumerate(rows, 1):
         with naming(number):
             own_category = find_category(str(row.get("category") or category)).name
@@ -148,7 +155,14 @@ def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, 
             own_prompt = check_prompt(own_prompt)
             takes = [clips.keep(column(row, f"video_{side}"), own_prompt, own_category) for side in "ab"]
             pair = new_pair(*takes, own_prompt, own_category, "import", "independent")
-            yield rating_from_file(pair, preference_of(row), rater)
+            person = column(row, "rater") or times[pair.pair_id] or ""
+            times[pair.pair_id] += 1
+            yield rating_from_file(pair, preference_of(row), somebody_of(rater, str(person)))
+
+
+def somebody_of(rater: str, person: str) -> str:
+    """The id of one of the people whose answers `rater` imports; "" is that one itself."""
+    return hashlib.sha256(f"{rater} {person}".encode()).hexdigest()[:16] if person else rater
 
 
 def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -1.0, score_b: float = -1.0) -> Rating:
@@ -222,7 +236,7 @@ def read_table(path: Path) -> list[Mapping]:
         if path.suffix.lower() == ".csv":
             rows = list(csv.DictReader(io.StringIO(text, newline="")))
         elif path.suffix.lower() == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             rows = json.loads(text)
     except (ValueError, csv.Error, RecursionError) as error:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 MAX_TEXT = 2000  # characters of any text in a record
+IDENTIFIER = re.compile(r"[0-9a-f]{16,64}")
 MAX_INTEGER = 2**53  # what JSON carries exactly
 
 
@@ -85,3 +87,18 @@ def require(condition: object, sentence: str) -> None:
     """ValueError with the sentence unless the condition holds."""
     if not condition:
         raise ValueError(sentence)
+
+
+def check_identifier(name: str, value: str) -> None:
+    """ValueError when `value` is not 16 to 64 hex digits."""
+    require(IDENTIFIER.fullmatch(value), f"The {name} must be 16 to 64 hex digits, not {value[:80]!r}.")
+
+
+class LaterRow(ValueError):
+    """A row of a later program, which this one cannot read yet."""
+
+
+def check_version(version: int, newest: int) -> None:
+    """LaterRow for rows of a later program than the one whose rows are of the version `newest`."""
+    if not 1 <= version <= newest:
+        raise LaterRow(f"Rows of version {version} need a newer version of this program.")

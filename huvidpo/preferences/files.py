@@ -49,6 +49,10 @@ def file_path(root: Path, sha256: str, suffix: str) -> Path:
     return root / FOLDERS[suffix] / f"{sha256}{suffix}"
 
 
+class DiskProblem(ValueError):
+    """The disk did not take a file; it may later."""
+
+
 @contextmanager
 def writing() -> Iterator[None]:
     """What the disk says, as one sentence."""
@@ -56,7 +60,7 @@ def writing() -> Iterator[None]:
         yield
     except OSError as error:
         message = error.strerror or str(error)
-        raise ValueError(f"The store could not be written, so nothing was saved: {message}.") from error
+        raise DiskProblem(f"The store could not be written, so nothing was saved: {message}.") from error
 
 
 def sync_folder(folder: Path) -> None:

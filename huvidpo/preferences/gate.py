@@ -1,13 +1,17 @@
 """Did it really get better? Blind votes on `measure` pairs of two adapters -> a verdict. Knows rows, no models."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
+from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.preferences.records import Pair, Rating
-from huvidpo.preferences.statistics import MIN_PROMPTS, wilson_interval
+from huvidpo.preferences.statistics import MIN_PROMPTS, seen_blind, wilson_interval
 
 MIN_VOTES = 10  # decided votes, whatever the interval says
+# Confidence of the bound that opens the gate: it is looked at after every vote, so 95 % would let an adapter that is
+# no better through in one of seven contests of up to 100 votes, and this in one of fifty.
+OPENING = 0.995
 MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips must not buy stillness
 MAX_MORE = 2000  # votes that are looked ahead
 LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
@@ -34,38 +38,47 @@ class Verdict:
         return asdict(self)
 
 
-def judge(ratings: Iterable[Rating], revision: str, against: str) -> Verdict:
+def judge(answers: Iterable[Rating], revision: str, against: str) -> Verdict:
     """The verdict on the adapter of that revision against another's; "" is the revision of no adapter.
 
-    Only first answers on `measure` pairs count, of which one clip was made by each, and none that was given after the
-    names were seen (it `supersedes` another). Ties take no side. The interval takes votes for independent; people who
-    vote often on one prompt make it too narrow, so votes on MIN_PROMPTS prompts are asked for.
+    Only blind answers on `measure` pairs count, of which one clip was made by each: a person's first one on a pair,
+    given side by side on a page. Those of `RatingStore.blind_answers` also have what was changed after its names were
+    seen. Ties take no side. A person's votes, and votes on one prompt, are not independent: so votes on MIN_PROMPTS
+    prompts are asked for, and that it is ahead also if other prompts of their kind had been drawn.
     """
-    wins = losses = ties = 0
-    motions: list[tuple[float, float]] = []
-    prompts: set[str] = set()
-    for rating in ratings:
-        blind = not rating.is_repeat and not rating.supersedes
-        if not blind or not is_between(rating.pair, revision, against):
-            continue
+    votes: dict[tuple[str, str], Rating] = {}
+    for rating in answers:
+        blind = seen_blind(rating) and not rating.is_repeat and not rating.supersedes
+        if blind and is_between(rating.pair, revision, against):
+            votes.setdefault((rating.rater, rating.pair.pair_id), rating)
+    by_prompt: dict[str, list[int]] = {}
+    ties, motions = 0, []
+    for rating in votes.values():
         a, b = rating.pair.a, rating.pair.b
         own = "a" if a.adapter_revision == revision else "b"
-        wins, losses = wins + (rating.preference == own), losses + (rating.preference in {"a", "b"} - {own})
+        motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
         if rating.preference.startswith("tie"):
             ties += 1
         else:
-            prompts.add(rating.pair.prompt)
-        motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
-    return verdict_of(wins, losses, ties, motion_share(motions), len(prompts))
+            by_prompt.setdefault(rating.pair.prompt, [0, 0])[rating.preference != own] += 1
+    return verdict_of(list(by_prompt.values()), ties, motion_share(motions))
 
 
-def verdict_of(wins: int, losses: int, ties: int, motion: float, prompts: int) -> Verdict:
-    """The gate's rules on votes that count; `motion` as `motion_share` has it, `prompts` those with decided votes."""
+def verdict_of(by_prompt: Sequence[Sequence[int]], ties: int, motion: float, confidence: float = OPENING) -> Verdict:
+    """The gate's rules on votes that count: for and against by prompt, ties; `motion` as `motion_share` has it.
+
+    `confidence` is that of the bound which must lie above one half: 0.95 where it is looked at once.
+    """
+    wins, losses = (sum(votes[side] for votes in by_prompt) for side in (0, 1))
+    prompts = len(by_prompt)
     low, high = wilson_interval(wins, wins + losses)
-    needed = votes_needed(wins, losses)
+    needed = votes_needed(wins, losses, confidence)
     if needed >= 0:
         needed = max(needed, MIN_PROMPTS - prompts)  # on other prompts
-    reason = reason_against(wins + losses, low, high, motion, needed) or few_prompts(prompts)
+    reason = reason_against(wins, losses, motion, needed, confidence) or few_prompts(prompts)
+    over_prompts = clustered_interval([votes[0] for votes in by_prompt], [sum(votes) for votes in by_prompt])
+    if not reason and over_prompts and over_prompts[0] <= 0.5:
+        reason = "It won, but on some of the prompts only: vote on pairs of others."
     rate = wins / (wins + losses) if wins + losses else -1.0
     passed, reason = not reason, reason or "It won."
     return Verdict(wins, losses, ties, rate, low, high, motion, needed, prompts, passed, reason)
@@ -74,7 +87,9 @@ def verdict_of(wins: int, losses: int, ties: int, motion: float, prompts: int) -
 def is_between(pair: Pair, revision: str, against: str) -> bool:
     """Whether a pair measures the adapter of that revision against the other's."""
     made_by = {pair.a.adapter_revision, pair.b.adapter_revision}
-    return pair.split == "measure" and len(made_by) == 2 and made_by == {revision, against}
+    # A clip of unknown making has no revision either.
+    known = all(take.adapter_revision or take.adapter == "none" for take in (pair.a, pair.b))
+    return pair.split == "measure" and len(made_by) == 2 and made_by == {revision, against} and known
 
 
 def answers_between(ratings: Iterable[Rating], revision: str, against: str) -> list[Rating]:
@@ -89,8 +104,8 @@ def motion_share(motions: Iterable[tuple[float, float]]) -> float:
     return own / other if other > 0 else -1.0
 
 
-def votes_needed(wins: int, losses: int) -> int:
-    """More decided votes until Wilson's lower bound is above one half, at the rate so far.
+def votes_needed(wins: int, losses: int, confidence: float = 0.95) -> int:
+    """More decided votes until Wilson's lower bound of that confidence is above one half, at the rate so far.
 
     -1: no number would do, as it is not ahead; MAX_MORE + 1: more than MAX_MORE, see `needed_words`. Before there are
     MIN_VOTES the rate is taken to be LIKELY_RATE.
@@ -100,7 +115,8 @@ def votes_needed(wins: int, losses: int) -> int:
     if rate <= 0.5:
         return -1
     for more in range(max(0, MIN_VOTES - votes), MAX_MORE + 1):
-        if wilson_interval(min(votes + more, math.floor(wins + rate * more + 1e-9)), votes + more)[0] > 0.5:
+        won = min(votes + more, math.floor(wins + rate * more + 1e-9))
+        if wilson_interval(won, votes + more, confidence)[0] > 0.5:
             return more
     return MAX_MORE + 1
 
@@ -121,13 +137,14 @@ def few_prompts(prompts: int) -> str:
     return f"It won, but on {prompts} {'prompt' if prompts == 1 else 'prompts'} only: vote on {MIN_PROMPTS} or more."
 
 
-def reason_against(votes: int, low: float, high: float, motion: float, needed: int) -> str:
+def reason_against(wins: int, losses: int, motion: float, needed: int, confidence: float) -> str:
     """Why the gate stays closed, in one sentence; "" when it opens."""
-    if votes >= MIN_VOTES and high < 0.5:
+    votes = wins + losses
+    if votes >= MIN_VOTES and (high := wilson_interval(wins, votes)[1]) < 0.5:
         return f"It lost: at most {high:.0%} of the votes are for it."
     if needed == -1:
         return "It is not ahead: at this rate no number of votes would do."
-    if votes < MIN_VOTES or low <= 0.5:
+    if votes < MIN_VOTES or wilson_interval(wins, votes, confidence)[0] <= 0.5:
         many = f"More than {MAX_MORE}" if needed > MAX_MORE else f"About {needed}"
         return f"{many} more decided votes are needed at this rate."
     if motion < 0:

@@ -28,7 +28,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars, get_session
 
 from huvidpo.preferences.dataset_card import new_card, renewed_card
-from huvidpo.preferences.files import MAX_FILE_BYTES
+from huvidpo.preferences.fields import LaterRow
+from huvidpo.preferences.files import MAX_FILE_BYTES, DiskProblem
 from huvidpo.preferences.records import Rating, Withdrawal, record_from_row
 from huvidpo.preferences.statistics import summarise
 from huvidpo.preferences.store import PULLED, PUSHED, SEALED, RatingStore
@@ -153,8 +154,8 @@ def pull(
         with tempfile.TemporaryDirectory(dir=store.folder) as folder:
             batch = Incoming(store, repo, api, head, name, sizes, Path(folder))
             good = persist(repo, attempts, pause, batch.records)
-        batches, records = batches + 1, records + store.add_pulled(name, good)
         refused += batch.refused
+        batches, records = batches + 1, records + store.add_pulled(name, good, whole=not batch.is_later)
     return Pulled(batches, records, refused)
 
 
@@ -183,22 +184,25 @@ class Incoming:
         self.store, self.repo, self.api, self.head, self.name = store, repo, api, head, name
         self.sizes, self.folder = sizes, folder
         self.refused: list[str] = []
+        self.is_later = False  # whether it has rows of a later program
 
     def records(self) -> list[Rating | Withdrawal]:
-        """The rows that are what they say, their pairs and files in the store."""
+        """The rows that are what they say, their pairs and files in the store. DiskProblem when that is full."""
         self.refused.clear()
         path = f"{ROOT}/{self.name}/metadata.jsonl"
         if self.sizes[path] > MAX_METADATA_BYTES:
             self.refused.append(f"{path} is too large.")
             return []
         good = []
-        for number, line in enumerate(
-            self.download(path).read_text(encoding="utf-8", errors="replace").splitlines(), 1
-        ):
+        text = self.download(path).read_text(encoding="utf-8", errors="replace")
+        for number, line in enumerate(text.rstrip("\n").split("\n"), 1):  # JSON may hold what splitlines splits at
             try:
                 record = record_from_row(json.loads(line))
                 self.keep_pair(record)
+            except DiskProblem:
+                raise
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                self.is_later |= isinstance(error, LaterRow)
                 self.refused.append(f"{path}, row {number}: {error}")
             else:
                 good.append(record)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.preferences.making import record_of
+from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating, TakeRecord, new_id, new_pair
-from huvidpo.preferences.selection import draw_side
+from huvidpo.preferences.selection import SHARED_ORIGINS, draw_side
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames, read_metadata, write_mp4
 
@@ -46,22 +46,36 @@ def add_uploaded_pair(store: RatingStore, files: Sequence[str | Path | None], pr
         raise ValueError("Choose two clips, one for each side.")
     find_category(category)
     prompt = check_prompt(prompt)
-    (first, fps), (second, _) = map(read_upload, files)
-    count = min(len(first), len(second))
-    if first[:count].shape == second[:count].shape and np.array_equal(first[:count], second[:count]):
+    first, second, fps = at_one_pace(*map(read_upload, files))
+    if first.shape == second.shape and np.array_equal(first, second):
         raise ValueError("These two clips show the same; choose two that differ.")
     settings = {"prompt": prompt, "category": category, "first_frame_model": "upload"}
-    takes = [keep_upload(store, frames[:count], fps, settings) for frames in (first, second)]
+    takes = [keep_upload(store, frames, fps, settings) for frames in (first, second)]
     return store.add_pair(new_pair(*takes, prompt, category, "upload", "independent"))
+
+
+def at_one_pace(first: tuple[Frames, float], second: tuple[Frames, float]) -> tuple[Frames, Frames, float]:
+    """Two clips at the lower of their frames per second, as long as the shorter one, and that rate.
+
+    They are watched on one clock, and a part of one is compared with the same part of the other.
+    """
+    both, fps = (first, second), min(first[1], second[1])
+    count = max(SEGMENTS, round(min(len(frames) / rate for frames, rate in both) * fps))
+    chosen = [
+        frames[np.minimum((np.arange(count) * rate / fps).astype(int), len(frames) - 1)]
+        for frames, rate in (first, second)
+    ]
+    return chosen[0], chosen[1], fps
 
 
 def read_upload(file: str | Path) -> tuple[Frames, float]:
     """Frames and frames per second of a clip of anyone's, cut to what a pair may have."""
+    first, _ = read_frames(file, 1)  # what is too large is not read whole
+    if max(first.shape[1:3]) > MOST_PIXELS:
+        raise ValueError(f"A clip may be {MOST_PIXELS} pixels a side; {Path(file).name} is larger: scale it down.")
     frames, fps = read_frames(file, MOST_FRAMES)
     if len(frames) < SEGMENTS:
         raise ValueError(f"A clip needs at least {SEGMENTS} frames; {Path(file).name} has {len(frames)}.")
-    if max(frames.shape[1:3]) > MOST_PIXELS:
-        raise ValueError(f"A clip may be {MOST_PIXELS} pixels a side; {Path(file).name} is larger: scale it down.")
     return frames, min(max(fps, 1.0), 60.0)
 
 
@@ -73,9 +87,13 @@ def keep_upload(store: RatingStore, frames: Frames, fps: float, settings: Mappin
 
 
 def clips_to_score(store: RatingStore, category: str, draw: random.Random | None = None) -> list[TakeRecord]:
-    """Up to 16 different takes of a category, by chance. ValueError when there are fewer than 8."""
+    """Up to 16 different takes of a category, by chance. ValueError when there are fewer than 8.
+
+    Of pairs that everybody may see, and that are not kept for measuring: scores are trained on.
+    """
     draw = draw or random.SystemRandom()
-    outlines = store.outlines(find_category(category).name)
+    known = store.outlines(find_category(category).name)
+    outlines = [one for one in known if one.origin in SHARED_ORIGINS and one.split == "train"]
     takes: dict[str, TakeRecord] = {}
     for outline in draw.sample(outlines, min(len(outlines), MOST_SCORED)):
         pair = store.pair(outline.pair_id)

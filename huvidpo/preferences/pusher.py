@@ -17,17 +17,23 @@ LAST_SECONDS = 20.0  # for the last upload when the program is told to end
 class Pusher:
     """One background thread that pushes what waits: at the start, every five minutes, at 20 rows, and at the end.
 
-    Another one pulls once, at the start: a Space whose disk was emptied has its ratings back, and those of others.
+    Another one pulls at the start: a Space whose disk was emptied has its ratings back, and those of others. What
+    fails is tried again after the next push.
     `problem` is a sentence for the page while uploading does not work, "" while it does. Ratings never wait for it.
     """
 
     def __init__(self, store: RatingStore, repo: str, api: Any, every: float = EVERY, at_rows: int = AT_ROWS):
-        self.problem = ""
+        self._push_problem = self._pull_problem = ""
         self._store, self._repo, self._api = store, repo, api
         self._every, self._at_rows = every, at_rows
         self._wanted = threading.Event()  # a push is wanted before its time
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ratings to the Hub", daemon=True)
+
+    @property
+    def problem(self) -> str:
+        """What the owner should know, in words; "" while all is well."""
+        return " ".join(filter(None, [self._push_problem, self._pull_problem]))
 
     def start(self) -> None:
         """Begins with what an earlier run left."""
@@ -49,6 +55,8 @@ class Pusher:
     def _run(self) -> None:
         while not self._ending.is_set():
             self._push()
+            if self._pull_problem:
+                self._pull()
             self._wanted.wait(self._every)
             self._wanted.clear()
         self._push()
@@ -57,16 +65,18 @@ class Pusher:
         try:
             if repo_exists(self._repo, self._api, pause=self._ending.wait):  # else the first push makes it
                 pull(self._store, self._repo, self._api, pause=self._ending.wait)
-        except ValueError as error:
-            print(f"Nothing was pulled: {error}", file=sys.stderr)
+            self._pull_problem = ""
+        except (ValueError, OSError) as error:
+            self._pull_problem = f"Not all ratings of the dataset are here: {error}"
+            print(self._pull_problem, file=sys.stderr)
 
     def _push(self) -> None:
         try:
             # A pause between attempts ends early when the program does, and that ends the attempts.
             push(self._store, self._repo, self._api, pause=self._ending.wait)
-            self.problem = ""
+            self._push_problem = ""
         except ValueError as error:
-            self.problem = str(error)
+            self._push_problem = str(error)
 
 
 class NoPusher:

@@ -8,11 +8,19 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from huvidpo.preferences.fields import check_choice, check_fields, from_fields, mapping, require
+from huvidpo.preferences.fields import (
+    check_choice,
+    check_fields,
+    check_identifier,
+    check_version,
+    from_fields,
+    mapping,
+    require,
+)
 
 SCHEMA_VERSION = 1
 PREFERENCES = ("a", "b", "tie_good", "tie_bad")
@@ -28,7 +36,6 @@ RATER_KINDS = ("anonymous", "huggingface", "owner", "import", "simulated")
 LABELS = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie_good": (0.5, 0.5), "tie_bad": (0.5, 0.5), WITHDRAWN: (-1.0, -1.0)}
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-IDENTIFIER = re.compile(r"[0-9a-f]{16,64}")
 
 
 def new_id() -> str:
@@ -203,7 +210,7 @@ class Rating:
             check_choice("segment label", label, SEGMENT_LABELS)
         for score in (self.score_a, self.score_b):
             require(score == -1 or 0 <= score <= 10, f"A score is from 0 to 10, not {score:g}.")
-        check_version(self.schema_version)
+        check_version(self.schema_version, SCHEMA_VERSION)
 
     def to_row(self) -> dict[str, Any]:
         """All columns, the pair's included."""
@@ -214,6 +221,16 @@ class Rating:
         row["num_segments"] = SEGMENTS
         row["label_a"], row["label_b"] = LABELS[self.preference]
         return row | pair.to_row()
+
+    def of(self, pair: Pair) -> Self:
+        """The same rating of the same pair whose takes may be the other way round."""
+        if pair.a.sha256 == self.pair.a.sha256:
+            return replace(self, pair=pair)
+        turned = {"a": "b", "b": "a"}
+        choice, labels = turned.get(self.preference, self.preference), [turned.get(x, x) for x in self.segment_labels]
+        said = {"preference": choice, "left_is": turned[self.left_is], "segment_labels": tuple(labels)}
+        said |= {"answers_a": self.answers_b, "answers_b": self.answers_a}
+        return replace(self, pair=pair, score_a=self.score_b, score_b=self.score_a, **said)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], pair: Pair | None = None) -> Self:
@@ -264,11 +281,9 @@ def record_from_row(row: Mapping[str, Any], pair: Pair | None = None) -> Rating 
 def new_pair(
     a: TakeRecord, b: TakeRecord, prompt: str, category: str, origin: str, pairing: str, first_frame: str = ""
 ) -> Pair:
-    """A pair of two takes; its identity and its split follow from what it is, wherever and however often it is made.
-
-    Clips of the scoring flow recur in many pairs, so none of these could be held out: they are all `train`.
-    """
+    """A pair of two takes; its identity and its split follow from what it is, wherever and however often made."""
     pair_id = pair_identity(a.sha256, b.sha256, prompt)
+    # Clips of the scoring flow recur in many pairs, so none can be held out.
     split = "train" if origin == "scores" else draw_split(pair_id)
     return Pair(pair_id, prompt, category, a, b, origin, pairing, split, first_frame)
 
@@ -279,17 +294,7 @@ def pair_identity(sha256_a: str, sha256_b: str, prompt: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def draw_split(pair_id: str, measure_share: float = MEASURE_SHARE) -> str:
-    """`measure` for that share of all pairs: a draw that comes out the same for the same pair everywhere."""
+def draw_split(pair_id: str) -> str:
+    """`measure` for MEASURE_SHARE of all pairs: a draw that comes out the same for the same pair everywhere."""
     drawn = int.from_bytes(hashlib.sha256(f"split {pair_id}".encode()).digest()[:8]) / 2**64
-    return "measure" if drawn < measure_share else "train"
-
-
-def check_identifier(name: str, value: str) -> None:
-    """ValueError when `value` is not 16 to 64 hex digits."""
-    require(IDENTIFIER.fullmatch(value), f"The {name} must be 16 to 64 hex digits, not {value[:80]!r}.")
-
-
-def check_version(version: int) -> None:
-    """ValueError for rows of a later program."""
-    require(1 <= version <= SCHEMA_VERSION, f"Rows of version {version} need a newer version of this program.")
+    return "measure" if drawn < MEASURE_SHARE else "train"

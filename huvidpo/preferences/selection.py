@@ -15,15 +15,16 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from huvidpo.preferences.outlines import PairOutline
 from huvidpo.preferences.records import Pair
-from huvidpo.preferences.store import PairOutline, RatingStore
+from huvidpo.preferences.store import RatingStore
 
 REPEAT_SHARE = 0.1
 MEASURE_DRAWS = 0.25  # of what is no repeat
 CONTEST_DRAWS = 0.5  # the same while pairs of two adapters wait for this rater
 REPEAT_GAP = 5  # a pair comes back after at least so many others
-# What visitors made or uploaded themselves is rated by themselves only.
-SHARED_ORIGINS = ("queue", "scores", "import")
+# What visitors made or uploaded themselves is rated by themselves only; who scored clips has rated their pairs.
+SHARED_ORIGINS = ("queue", "import")
 
 
 @dataclass(frozen=True)

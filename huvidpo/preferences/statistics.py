@@ -81,8 +81,21 @@ def wilson_interval(count: float, total: int, confidence: float = 0.95) -> tuple
 
 def left_bias(ratings: Iterable[Rating]) -> Share:
     """How often the left side was chosen among votes for a side; about one half when sides do not matter."""
-    votes = [rating.preference == rating.left_is for rating in ratings if rating.preference in ("a", "b")]
+    votes = [
+        rating.preference == rating.left_is
+        for rating in ratings
+        if rating.preference in ("a", "b") and seen_blind(rating) and not rating.supersedes
+    ]
     return Share(sum(votes), len(votes))
+
+
+def seen_blind(rating: Rating) -> bool:
+    """Whether it is an answer to two clips side by side, on a page that did not say which is which.
+
+    Not: scores, other programs' tables, the owner's own command, which names them (no page sent its time).
+    """
+    by_command = rating.rater_kind == "owner" and rating.decision_ms < 0
+    return rating.score_a == -1 and rating.rater_kind != "import" and not by_command
 
 
 def self_agreement(ratings: Iterable[Rating]) -> Share:
@@ -94,6 +107,8 @@ def self_agreement(ratings: Iterable[Rating]) -> Share:
     same = []
     for rating in ratings:
         key = rating.rater, rating.pair.pair_id
+        if not seen_blind(rating):
+            continue
         if not rating.is_repeat:
             first.setdefault(key, answer(rating))
         elif key in first and not rating.supersedes:

@@ -8,13 +8,12 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
-from huvidpo.preferences.database import Database
+from huvidpo.preferences.database import Database, both
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
+from huvidpo.preferences.outlines import Counts, PairOutline
 from huvidpo.preferences.records import Pair, Rating, Withdrawal, new_id, record_from_row
 
 # One batch becomes one commit on the Hub, which wants at most about a hundred files in each.
@@ -25,32 +24,11 @@ CURRENT = """
         SELECT 1 FROM records AS later WHERE later.supersedes = records.record_id AND later.rater = records.rater
     )
 """
+TAKEN_BACK = """EXISTS (
+    SELECT 1 FROM records AS back WHERE back.preference = 'withdrawn' AND back.pair_id = records.pair_id
+    AND back.rater = records.rater
+)"""
 OPEN, SEALED, PUSHED, PULLED = "", "sealed", "pushed", "pulled"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many there are."""
-
-    pairs: int
-    saved: int  # ratings that count
-    waiting: int  # rows made here, withdrawals included, that are not on the Hub yet
-
-
-class PairOutline(NamedTuple):
-    """A pair in short, with the ratings of it that count."""
-
-    pair_id: str
-    origin: str
-    split: str
-    category: str
-    prompt: str
-    adapter_a: str
-    adapter_b: str
-    chosen_a: float  # counts
-    chosen_b: float
-    ties: float
-    difference: float = -1.0  # of what two adapters made of the same noise, see making.adapter_difference; -1: unknown
 
 
 class RatingStore:
@@ -178,6 +156,12 @@ class RatingStore:
         newest = self._records(f"{where} AND {CURRENT} ORDER BY records.number DESC LIMIT ?", *values, last)
         return newest[::-1]
 
+    def blind_answers(self, category: str | None = None) -> list[Rating]:
+        """First answers on pairs (of a category), also if changed later, unless they were taken back; oldest first."""
+        where, values = both(("category = ?", category))
+        first = "preference != 'withdrawn' AND supersedes = ''"
+        return self._records(f"{where} AND {first} AND NOT {TAKEN_BACK} ORDER BY records.number", *values)
+
     def rated_pairs(self, rater: str) -> dict[str, list[tuple[str, bool]]]:
         """pair_id -> (left_is, is_repeat) of each rating by this rater that counts, the oldest first."""
         query = f"""
@@ -240,16 +224,25 @@ class RatingStore:
         with self._database.transaction() as database:
             database.execute("UPDATE batches SET state = ? WHERE name = ?", (PUSHED, name))
 
-    def add_pulled(self, name: str, records: Iterable[Rating | Withdrawal]) -> int:
-        """Keeps a batch of others, whose pairs are here, all of it or nothing; returns how many rows were new."""
+    def add_pulled(self, name: str, records: Iterable[Rating | Withdrawal], whole: bool = True) -> int:
+        """Keeps a batch of others, whose pairs are here, all of it or nothing; returns how many rows were new.
+
+        One that is not `whole` has more rows, which a later program will read.
+        """
         with self._database.transaction() as database:
-            database.execute("INSERT OR IGNORE INTO batches VALUES (?, ?)", (name, PULLED))
+            if whole:
+                database.execute("INSERT OR IGNORE INTO batches VALUES (?, ?)", (name, PULLED))
             return sum(self._insert(database, record, name) for record in records)
 
     # The database
 
     def _insert(self, database: sqlite3.Connection, record: Rating | Withdrawal, batch: str) -> bool:
         """Whether the record was new."""
+        found = database.execute("SELECT row FROM pairs WHERE pair_id = ?", (record.pair.pair_id,)).fetchone()
+        if not found:
+            raise ValueError(f"There is no pair {record.pair.pair_id!r}.")
+        if isinstance(record, Rating):  # its pair is known by its clips and its prompt, in whatever order they came
+            record = record.of(Pair.from_row(json.loads(found[0])))
         row = record.to_row()
         pair_row = record.pair.to_row()  # lies in its own table
         text = json.dumps({name: value for name, value in row.items() if name not in pair_row})
@@ -258,8 +251,6 @@ class RatingStore:
             if batch == OPEN and there[0] != text:
                 raise ValueError(f"There is another rating {row['rating_id']}.")
             return False
-        if not database.execute("SELECT 1 FROM pairs WHERE pair_id = ?", (record.pair.pair_id,)).fetchone():
-            raise ValueError(f"There is no pair {record.pair.pair_id!r}.")
         if batch == OPEN and row["supersedes"]:
             self._check_replaced(database, row)
         database.execute(
@@ -285,9 +276,3 @@ class RatingStore:
         found = self._database.rows(query, *values)
         pairs = {pair_id: self.pair(pair_id) for pair_id in {pair_id for _, pair_id in found}}
         return [record_from_row(json.loads(row), pairs[pair_id]) for row, pair_id in found]
-
-
-def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:
-    """The SQL of those conditions that have a value, and the values."""
-    given = [(condition, value) for condition, value in conditions if value is not None]
-    return " AND ".join(["TRUE", *(condition for condition, _ in given)]), [value for _, value in given]

@@ -287,9 +287,11 @@ def compare(
 def verdict(compared: list[dict[str, Any]]) -> dict[str, object]:
     """What comparisons of [new, parent] say, by the rules of the gate that people's votes go through."""
     differences = [row["scores"][0] - row["scores"][1] for row in compared]
-    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    prompts = {row["prompt"] for row, difference in zip(compared, differences, strict=True) if difference}
+    by_prompt: dict[str, list[int]] = {}
+    for row, difference in zip(compared, differences, strict=True):
+        if difference:
+            by_prompt.setdefault(row["prompt"], [0, 0])[difference < 0] += 1
     motion = motion_share(tuple(row["motion"]) for row in compared)
-    found = verdict_of(wins, losses, len(compared) - wins - losses, motion, len(prompts)).to_row()
+    found = verdict_of(list(by_prompt.values()), differences.count(0), motion, 0.95).to_row()
     same = ("wins", "losses", "ties", "win_rate", "low", "high", "motion", "reason")
     return {name: found[name] for name in same} | {"accepted": found["passed"]}

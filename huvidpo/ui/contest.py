@@ -53,7 +53,7 @@ def waiting_pairs(adapter: Adapter) -> int:
 def verdict_on(adapter: Adapter) -> Verdict:
     """What the votes say of an adapter against its parent."""
     with closing(RatingStore(home())) as store:
-        return judge(store.ratings(adapter.category), adapter.revision(), parent_revision(adapter))
+        return judge(store.blind_answers(adapter.category), adapter.revision(), parent_revision(adapter))
 
 
 def parent_revision(adapter: Adapter) -> str:

@@ -77,7 +77,7 @@ class EvaluateTab:
             name = evaluation if evaluation in found else first_with(found, category)
             results = found.get(name)
             adapters = list_adapters(self.backbone, category)
-            on_board = entries(category, adapters, self.store.ratings(category), results)
+            on_board = entries(category, adapters, self.store.blind_answers(category), results)
             choices = [(f"{one}, {result.created_at[:10]}", one) for one, result in found.items()]
             return {
                 ui.evaluation: gr.Dropdown(choices=choices, value=name, visible=len(found) > 1),

@@ -65,7 +65,8 @@ def begin(
     preset = backbone.preset.name
     adapter = find_adapter(preset, category, start if is_plain_name(start) else "")
     with closing(RatingStore(home())) as store:
-        rating_ids = tuple(rating.rating_id for rating in store.ratings(category))
+        used = [rating for rating in store.ratings(category) if rating.pair.split == "train"]
+        rating_ids = tuple(rating.rating_id for rating in used)
     folder = new_run(preset, category, objective)
     begun_as = adapter.name if adapter else "none"
     request = RunRequest(category, objective, begun_as, minutes, folder.name, seed, rating_ids)

@@ -30,7 +30,7 @@ NONE_LEFT = "You have rated every pair that is here. "
 NONE_YET = "No pair is here yet. "
 ON_THE_WAY = "The next one is being made now and appears by itself, usually within a minute."
 MAKE_ONE = "Make one from a prompt below, or come back later."
-LATEST = 6  # own ratings shown
+LATEST = 100  # own ratings shown, in a list that scrolls
 
 
 def shown_folder() -> Path:
@@ -115,10 +115,12 @@ class RateTab:
             self.booth.skip(visitor, event._data)
             return self.show(visitor)
 
-    def on_undo(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
+    def on_undo(
+        self, known: object, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None
+    ) -> Changes:
         with toasts():
             visitor = self.visitor(known, request, profile)
-            self.booth.undo(visitor)
+            self.booth.undo(visitor, event._data if isinstance(event._data, dict) else {})
             return self.show(visitor, opening="Taken back. Choose again, or skip.")
 
     def on_change(

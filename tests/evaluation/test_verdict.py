@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.evaluation.ranking import davidson, rank, ranking_of
 from huvidpo.evaluation.verdict import (
     Comparison,
-    clustered_interval,
     comparisons_of_ratings,
     win_rate,
     win_rates,

@@ -199,10 +199,10 @@ def test_undo_takes_the_rating_back_and_opens_its_pair_again(booth, clock, store
     booth.rate(ANNA, sent(showing))
     booth.open(ANNA)
     assert booth.can_undo(ANNA) and not booth.can_undo(BERT)
-    again = booth.undo(ANNA)
+    again = booth.undo(ANNA, {"showing": ""})
     assert again.pair == showing.pair and again.showing_id != showing.showing_id and store.ratings() == []
     with pytest.raises(ValueError, match="nothing to undo"):
-        booth.undo(ANNA)
+        booth.undo(ANNA, {"showing": ""})
     clock.now += 1
     rating, _ = booth.rate(ANNA, sent(again, "both_bad"))
     assert store.ratings() == [rating]
@@ -210,7 +210,7 @@ def test_undo_takes_the_rating_back_and_opens_its_pair_again(booth, clock, store
 
 def test_an_answer_after_the_names_were_seen_is_marked_however_the_pair_came_back(booth, clock, store):
     first, _ = booth.rate(ANNA, sent(watch(booth, clock)))
-    booth.undo(ANNA)
+    booth.undo(ANNA, {"showing": ""})
     clock.now += 1
     second, _ = booth.rate(ANNA, sent(booth.open(ANNA)))
     assert (first.supersedes, second.supersedes) == ("", first.rating_id)

@@ -13,6 +13,7 @@ import pytest
 
 from huvidpo.preferences.exchange import Imported, import_ratings
 from huvidpo.preferences.export import export_ratings
+from huvidpo.preferences.pairs import votes_by_pair
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames, write_gif, write_mp4
@@ -199,3 +200,18 @@ def test_export_writes_over_nothing(store: RatingStore, add_pair: Callable[..., 
         export_ratings(store, tmp_path / "out")
     with pytest.raises(ValueError, match="no layout 'zip'"):
         export_ratings(store, tmp_path / "other", "zip")
+
+
+def test_several_people_in_a_table_stay_several(store: RatingStore, clips: list[Path]) -> None:
+    """Nine for the one clip and one for the other are ten votes, not one person's contradiction."""
+    folder = clips[0].parent
+    names = {"video_a": clips[0].name, "video_b": clips[1].name, "prompt": "a red horse"}
+    for column in ({}, {"annotator": "someone"}):
+        said = ["a"] * 9 + ["b"]
+        rows = [names | {"preference": one} | ({"annotator": f"p{i}"} if column else {}) for i, one in enumerate(said)]
+        (folder / "votes.json").write_text(json.dumps(rows))
+        own = RatingStore(folder / f"own-{len(column)}")
+        assert import_ratings(own, folder / "votes.json", RATER, "horse") == Imported(1, 10)
+        (votes,) = votes_by_pair(own.ratings())
+        assert len(votes) == 10 and sum(vote.preference == "a" for vote in votes) == 9
+        assert not any("p1" in vote.rater for vote in votes)

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from huvidpo.images import write_png
+from huvidpo.preferences import new_pairs
 from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.new_pairs import (
     add_starter_pairs,
     add_uploaded_pair,
+    at_one_pace,
     clips_to_score,
     rate_by_scores,
     uploads_to_score,
@@ -104,14 +106,20 @@ def test_only_one_number_for_each_clip_is_a_score(store, tmp_path):
 def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
     for number in range(3):
         plant_pair(store, tmp_path, number)
-    with pytest.raises(ValueError, match="only 6 clips are here"):
+    here = 2 * sum(pair.split == "train" for pair in store.pairs())
+    with pytest.raises(ValueError, match=f"only {here} clips are here"):
         clips_to_score(store, "horse")
     with pytest.raises(ValueError, match="8 to 16 clips at once, not 2"):
         uploads_to_score(store, [clip(tmp_path, 1), clip(tmp_path, 2)], "horse")
-    for number in range(3, 10):
+    for number in range(3, 14):
         plant_pair(store, tmp_path, number)
-    takes = clips_to_score(store, "horse", random.Random(0))
-    assert len({take.sha256 for take in takes}) == len(takes) == 16
+    private = add_uploaded_pair(store, [clip(tmp_path, 41), clip(tmp_path, 42)], "a horse of mine", "horse")
+    for seed in range(20):
+        takes = clips_to_score(store, "horse", random.Random(seed))
+        shown = {take.sha256 for take in takes}
+        assert len(shown) == len(takes) == 16
+        hidden = [pair for pair in store.pairs() if pair.split == "measure" or pair == private]
+        assert not shown & {take.sha256 for pair in hidden for take in (pair.a, pair.b)}
     same = clip(tmp_path, 1)
     with pytest.raises(ValueError, match="are the same"):
         uploads_to_score(store, [same] * 8, "horse")
@@ -167,3 +175,22 @@ def test_a_clip_that_cannot_be_copied_leaves_nothing_behind(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         blind_copy(broken, tmp_path / "shown", b"secret")
     assert [*(tmp_path / "shown").iterdir()] == []
+
+
+def test_two_uploads_play_on_one_clock(store, tmp_path):
+    """Three seconds of 24 frames a second beside two of 8: both become two seconds of 8, each at its own speed."""
+    frames = np.stack([np.full((32, 32, 3), i, np.uint8) for i in range(64)])
+    fast, slow, fps = at_one_pace((frames, 24.0), (frames[:16], 8.0))
+    assert (fps, len(fast), len(slow)) == (8.0, 16, 16)
+    assert fast[:, 0, 0, 0].tolist() == [3 * i for i in range(16)] and np.array_equal(slow, frames[:16])
+
+
+def test_a_picture_that_is_too_large_is_not_read_whole(store, tmp_path, monkeypatch):
+    """A small file can hold gigabytes of pixels."""
+    write_mp4(np.zeros((12, 1040, 64, 3), np.uint8), tmp_path / "tall.mp4", 8)
+    asked = []
+    read = new_pairs.read_frames
+    monkeypatch.setattr(new_pairs, "read_frames", lambda file, most: asked.append(most) or read(file, most))
+    with pytest.raises(ValueError, match="may be 1024 pixels a side"):
+        new_pairs.read_upload(tmp_path / "tall.mp4")
+    assert asked == [1]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from huvidpo.preferences.outlines import PairOutline
 from huvidpo.preferences.records import Pair, TakeRecord, new_pair
 from huvidpo.preferences.selection import (
     MEASURE_DRAWS,
@@ -16,7 +17,7 @@ from huvidpo.preferences.selection import (
     most_telling,
     next_showing,
 )
-from huvidpo.preferences.store import PairOutline, RatingStore
+from huvidpo.preferences.store import RatingStore
 from tests.preferences.conftest import rating_of
 
 RATER = "a" * 16

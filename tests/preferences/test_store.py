@@ -95,6 +95,36 @@ def test_an_answer_after_one_that_was_taken_back_says_so(store: RatingStore, add
         store.append(rating_of(pair, "a", supersedes=first.rating_id))
 
 
+def test_a_vote_is_for_the_same_clip_whatever_the_order_of_the_pair(
+    store: RatingStore, add_pair: Callable[..., Pair]
+) -> None:
+    """Another program, or another Space, may have made the pair the other way round."""
+    here = add_pair()
+    there = new_pair(here.b, here.a, here.prompt, here.category, "import", "independent")
+    assert there.pair_id == here.pair_id
+    said = rating_of(there, "a", left_is="a", segment_labels=("a", "b", "tie", "-"), score_a=9.0, score_b=2.0)
+    said = replace(said, answers_a=Answers(5, 4, 3))
+    store.append(said)
+    (kept,) = store.ratings()
+    assert kept.pair == here and (kept.preference, kept.left_is) == ("b", "b"), "for the clip that is b here"
+    assert (kept.score_a, kept.score_b, kept.answers_b) == (2.0, 9.0, Answers(5, 4, 3))
+    assert kept.segment_labels == ("b", "a", "tie", "-")
+    store.append(said)
+    assert store.ratings() == [kept], "the same rating once more changes nothing"
+    assert kept.of(there) == said
+
+
+def test_blind_answers_are_first_ones_also_if_changed(store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    """Who sees the names and changes what went against a favourite changes no verdict; what is taken back is gone."""
+    first, second = rating_of(add_pair(0, 1), "a"), rating_of(add_pair(2, 3), "b")
+    for rating in (first, second):
+        store.append(rating)
+    store.append(replace(first, rating_id=new_id(), preference="b", supersedes=first.rating_id))
+    assert store.blind_answers("horse") == [first, second] and store.blind_answers("rain") == []
+    store.withdraw(second.rating_id, second.rater)
+    assert store.blind_answers() == [first]
+
+
 def test_the_same_rating_twice_is_one_and_a_stolen_name_is_refused(
     store: RatingStore, add_pair: Callable[..., Pair]
 ) -> None:
@@ -274,5 +304,5 @@ store.keep_file(Path(sys.argv[2]))
 """
     command = [sys.executable, "-c", program, str(store.folder.parent), str(clips[0])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "ValueError: The store could not be written, so nothing was saved" in done.stderr
+    assert "DiskProblem: The store could not be written, so nothing was saved" in done.stderr
     assert os.listdir(store.folder / "videos") == []

@@ -111,7 +111,7 @@ def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adap
     shown = learned.on_adapter("horse", "dpo-1")
     assert shown[learned.ui.download].value["orig_name"] == "dpo-1.zip"
     assert shown[learned.ui.promote].interactive is False
-    assert "About 26 more decided votes" in shown[learned.ui.about]["text"]
+    assert "About 50 more decided votes" in shown[learned.ui.about]["text"]
     with pytest.raises(gr.Error, match="Not yet: About"):
         learned.on_promote("horse", "dpo-1")
     vote(RatingStore(home()), candidate.revision(), moving_adapter.revision(), 12)
