@@ -250,9 +250,15 @@ def known_words(backbone: LoadedBackbone) -> list[str]:
     return vocabulary() if backbone.preset.name == "pocket" else []
 
 
-def varied_prompt(backbone: LoadedBackbone, category: str, number: int) -> str:
-    """The prompt of that number for a category, the same each time, in words that the model knows."""
+def varied_prompt(backbone: LoadedBackbone, category: str, number: int, unseen: bool | None = None) -> str:
+    """The prompt of that number for a category, the same each time, in words that the model knows.
+
+    Where there are few, `unseen` says of which: of one that is kept for comparing, or of the others. On `pocket` the
+    prompts of other numbers are mostly others.
+    """
     if backbone.preset.name == "pocket":
         return caption(sample_scene(number, action=category), variant=number)
     prompts, styles = find_category(category).example_prompts, list(STYLES)
+    if unseen is not None:
+        prompts = prompts[-1:] if unseen else prompts[:-1]
     return styled_prompt(prompts[number % len(prompts)], styles[number // len(prompts) % len(styles)])

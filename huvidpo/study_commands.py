@@ -1,10 +1,13 @@
 """The command `study`: a study made from an evaluation, its results, its answers as CSV. Knows nothing of argparse."""
 
+import math
 from argparse import Namespace
 
 from huvidpo.commands import answer, check_out
 from huvidpo.home import home
 from huvidpo.video import replacing
+
+MOST_MOTION = 10.0  # times another's; above, the other stands still
 
 
 def create(arguments: Namespace) -> None:
@@ -64,9 +67,12 @@ def results(arguments: Namespace) -> None:
     for rate in report.win_rates:
         lines.append(
             f"{rate.system} against {rate.against}: {rate.decided}, by prompt{between(rate.clustered)}; "
-            f"{rate.ties} ties; motion {rate.motion:.0%}; needed for a decision: {needed_words(rate.votes_needed)}"
+            f"{rate.ties} ties; {motion_words(rate.motion)}; needed for a decision: {needed_words(rate.votes_needed)}"
         )
-    lines += [f"{place}. {one.system}: {one.strength:+.2f}" for place, one in enumerate(report.ranking, 1)]
+    lines += [
+        f"{place}. {one.system}: {one.strength:+.2f}{between((one.low, one.high))}"
+        for place, one in enumerate(report.ranking, 1)
+    ]
     lines += filter(None, [report.unranked])
     lines.append("Krippendorff's alpha: " + ", ".join(f"{name} {report.alpha[name]:.2f}" for name in QUESTIONS))
     lines.append(f"{OVERALL} is the mean of the three questions; win rates are by it. [] are 95 % intervals.")
@@ -75,8 +81,14 @@ def results(arguments: Namespace) -> None:
 
 
 def between(interval: tuple[float, float] | None) -> str:
-    """ " [0.41, 0.72]"; "" where nothing is known."""
-    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else " [no interval from these prompts]"
+    """ " [0.41, 0.72]", or that nothing is known."""
+    known = interval is not None and all(map(math.isfinite, interval))
+    return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if known else " [no interval from these prompts]"
+
+
+def motion_words(share: float) -> str:
+    """The motion of one's clips as a share of another's, in words; beside clips that stand still it says nothing."""
+    return f"motion {share:.0%}" if 0 <= share <= MOST_MOTION else "motion cannot be compared"
 
 
 def export(arguments: Namespace) -> None:

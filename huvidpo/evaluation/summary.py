@@ -4,7 +4,7 @@ Clips of one prompt are not independent of each other, so a prompt counts once, 
 bootstrap draws prompts, and for a share of clips a prompt is a trial.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from huvidpo.evaluation.estimates import Estimate, mean, share, share_difference
@@ -13,18 +13,26 @@ from huvidpo.evaluation.results import Results
 from huvidpo.preferences.statistics import MIN_PROMPTS
 
 
-def prompt_means(results: Results, system: str, metric: str, category: str | None = None) -> dict[str, float]:
-    """Prompt id -> mean over the seeds that have this metric; all categories, or one."""
+def measured(results: Results, system: str, metric: str, category: str | None = None) -> dict[tuple[str, int], float]:
+    """(prompt id, seed) -> the metric of the system's clip; all categories, or one."""
+    return {
+        (clip.prompt_id, clip.seed): clip.metrics[metric]
+        for clip in results.clips
+        if clip.system == system and metric in clip.metrics and category in (None, clip.category)
+    }
+
+
+def by_prompt(values: Mapping[tuple[str, int], float]) -> list[float]:
+    """The mean over its seeds of each prompt."""
     found: dict[str, list[float]] = {}
-    for clip in results.clips:
-        if clip.system == system and metric in clip.metrics and category in (None, clip.category):
-            found.setdefault(clip.prompt_id, []).append(clip.metrics[metric])
-    return {prompt: sum(values) / len(values) for prompt, values in found.items()}
+    for (prompt, _), value in values.items():
+        found.setdefault(prompt, []).append(value)
+    return [sum(seeds) / len(seeds) for seeds in found.values()]
 
 
 def figure(results: Results, system: str, metric: str, category: str | None = None) -> Estimate | None:
     """A system's mean of a metric over prompts with its 95 % interval; None where nothing was measured."""
-    values = [*prompt_means(results, system, metric, category).values()]
+    values = by_prompt(measured(results, system, metric, category))
     if is_share(metric):
         return over_prompts([value / 100 for value in values], share)
     return over_prompts(values, mean)
@@ -33,9 +41,9 @@ def figure(results: Results, system: str, metric: str, category: str | None = No
 def difference(
     results: Results, system: str, against: str, metric: str, category: str | None = None
 ) -> Estimate | None:
-    """Mean of `system` - `against` over the prompts that both have, with its 95 % interval; None where none is."""
-    ours, theirs = (prompt_means(results, name, metric, category) for name in (system, against))
-    values = [ours[prompt] - theirs[prompt] for prompt in ours if prompt in theirs]
+    """Mean of `system` - `against` over the prompts and seeds that both have, with its 95 % interval; None without."""
+    ours, theirs = (measured(results, name, metric, category) for name in (system, against))
+    values = by_prompt({place: ours[place] - theirs[place] for place in ours if place in theirs})
     if is_share(metric):
         return over_prompts([value / 100 for value in values], share_difference)
     return over_prompts(values, mean)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -249,5 +250,7 @@ def read_table(path: Path) -> list[Mapping]:
 
 
 def clean(value: object) -> object:
-    """A cell without outer spaces, not longer than a record may be."""
-    return value.strip()[:MAX_TEXT] if isinstance(value, str) else value
+    """A cell without outer spaces, not longer than a record may be, and without what `export` put before a formula."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"^'(?=[=+@\t-])", "", value.strip())[:MAX_TEXT]

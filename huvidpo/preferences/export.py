@@ -2,11 +2,9 @@
 
 import csv
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from huvidpo.preferences.pairs import votes_by_pair
@@ -74,14 +72,10 @@ def write_chosen(store: RatingStore, ratings: Iterable[Rating], out: Path) -> in
 
 
 def copy(file: Path, target: Path) -> None:
-    """The file at `target`, as a second name of the same bytes where the disk can do that."""
+    """The file at `target`; a copy, which may be edited without changing the store."""
     target.parent.mkdir(exist_ok=True)
-    if target.exists():
-        return
-    with suppress(OSError):
-        os.link(file, target)
-        return
-    shutil.copyfile(file, target)
+    if not target.exists():
+        shutil.copyfile(file, target)
 
 
 def write_tables(rows: list[Mapping[str, object]], stem: Path) -> None:
@@ -95,6 +89,11 @@ def write_tables(rows: list[Mapping[str, object]], stem: Path) -> None:
         writer.writerows(flat)
 
 
+def harmless(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: prompts are strangers' words."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
+
+
 def flattened(row: Mapping[str, object]) -> dict[str, object]:
     """A row for a CSV file: structs taken apart, lists joined by commas."""
     flat: dict[str, object] = {}
@@ -102,5 +101,5 @@ def flattened(row: Mapping[str, object]) -> dict[str, object]:
         if isinstance(value, Mapping):
             flat |= {f"{name}.{part}": inner for part, inner in value.items()}
         else:
-            flat[name] = ",".join(value) if isinstance(value, list) else value
+            flat[name] = ",".join(value) if isinstance(value, list) else harmless(value)
     return flat

@@ -28,6 +28,18 @@ TAKEN_BACK = """EXISTS (
     SELECT 1 FROM records AS back WHERE back.preference = 'withdrawn' AND back.pair_id = records.pair_id
     AND back.rater = records.rater
 )"""
+# A first answer that was taken back before it was sealed, with its withdrawal: it never leaves this machine.
+KEEP_HERE = """
+    UPDATE records SET batch = 'kept here' WHERE batch = '' AND (
+        supersedes = '' AND EXISTS (
+            SELECT 1 FROM records AS back WHERE back.batch = '' AND back.preference = 'withdrawn'
+            AND back.supersedes = records.record_id AND back.rater = records.rater
+        ) OR preference = 'withdrawn' AND EXISTS (
+            SELECT 1 FROM records AS first WHERE first.batch IN ('', 'kept here') AND first.supersedes = ''
+            AND first.record_id = records.supersedes AND first.rater = records.rater
+        )
+    )
+"""
 OPEN, SEALED, PUSHED, PULLED = "", "sealed", "pushed", "pulled"
 
 
@@ -188,6 +200,7 @@ class RatingStore:
     def seal(self) -> str:
         """Puts the oldest open rows together into a batch of at most BATCH_FILES files; its name, "" without rows."""
         with self._database.transaction() as database:
+            database.execute(KEEP_HERE)
             query = (
                 "SELECT records.number, pair_id, pairs.row FROM records JOIN pairs USING (pair_id) WHERE batch = ''"
             )

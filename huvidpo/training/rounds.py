@@ -9,6 +9,7 @@ the next round begins from the last one that did. Everything lies in one folder,
 """
 
 import json
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from huvidpo.adapters import Adapter, list_adapters, read_adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.preferences.gate import motion_share, verdict_of
+from huvidpo.preferences.gate import MIN_MOTION, motion_share, verdict_of
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
@@ -115,8 +116,7 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
 
 def check_same_plan(plan: RoundsPlan, backbone: LoadedBackbone) -> None:
     """ValueError when the folder of `plan` holds rounds of another one; more rounds may be asked for."""
-    start = plan.start.revision() if plan.start else "none"
-    real = real_sha256(plan.real) or 0
+    start, real = plan.start.revision() if plan.start else "none", real_sha256(plan.real) or 0
     named = (backbone.preset.name, backbone.revision(), plan.category, plan.critic, plan.held_out, plan.pairs)
     named += (plan.unseen, start, real)
     text = json.dumps([named, asdict(plan.settings)], sort_keys=True)
@@ -183,7 +183,8 @@ def one_round(
     minutes, new = (time.perf_counter() - started) / 60, read_adapter(run.out)
     compared = yield from compare(backbone, plan, number, parent, new, held_out)
     stopped = str(new.card["stopped_because"])
-    return Round(**seen, adapter=new.name, minutes=minutes, stopped=stopped, **verdict(compared))
+    before = math.prod(row.motion for row in read_rounds(plan.work) if row.accepted)
+    return Round(**seen, adapter=new.name, minutes=minutes, stopped=stopped, **verdict(compared, before))
 
 
 def run_plan(plan: RoundsPlan, number: int, parent: Adapter | None, examples: TrainingSet, folder: Path) -> RunPlan:
@@ -221,7 +222,7 @@ def request_at(
     backbone: LoadedBackbone, category: str, place: int, adapter: Adapter | None
 ) -> tuple[FirstFrame, ClipRequest]:
     """A first frame and the request of the clip from it; the same for the same place, whatever the adapter."""
-    prompt = varied_prompt(backbone, category, place)
+    prompt = varied_prompt(backbone, category, place, unseen=place >= UNSEEN)
     *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=place))
     request = ClipRequest(prompt, category, adapter=str(adapter.folder) if adapter else "none", seed=place)
     return frame, starting_from(request, frame.request)
@@ -284,14 +285,16 @@ def compare(
     return rows
 
 
-def verdict(compared: list[dict[str, Any]]) -> dict[str, object]:
-    """What comparisons of [new, parent] say, by the rules of the gate that people's votes go through."""
+def verdict(compared: list[dict[str, Any]], before: float = 1.0) -> dict[str, object]:
+    """What comparisons of [new, parent] say, by the gate's rules; `before` is the parent's share of all motion."""
     differences = [row["scores"][0] - row["scores"][1] for row in compared]
     by_prompt: dict[str, list[int]] = {}
     for row, difference in zip(compared, differences, strict=True):
         if difference:
             by_prompt.setdefault(row["prompt"], [0, 0])[difference < 0] += 1
     motion = motion_share(tuple(row["motion"]) for row in compared)
-    found = verdict_of(list(by_prompt.values()), differences.count(0), motion, 0.95).to_row()
+    found = verdict_of([*by_prompt.values()], differences.count(0), motion, 0.95).to_row()
+    if found["passed"] and before * motion < MIN_MOTION:
+        found |= {"passed": False, "reason": f"It won, but {before * motion:.0%} of the motion at the start is left."}
     same = ("wins", "losses", "ties", "win_rate", "low", "high", "motion", "reason")
     return {name: found[name] for name in same} | {"accepted": found["passed"]}

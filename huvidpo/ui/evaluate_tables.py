@@ -1,5 +1,6 @@
 """Figures as tables of the tab Evaluate: which columns, how a number reads. Knows nothing of where they come from."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,6 +114,8 @@ def rates(report: StudyReport) -> dict[str, Any]:
     rows = [[Cell(rate.system, f"against {rate.against}"), *rate_cells(rate)] for rate in report.win_rates]
     order = ", ".join(f"{one.system} ({one.against_average:.0%})" for one in report.ranking)
     ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
+    if order and not all(math.isfinite(one.low) for one in report.ranking):
+        ranking += " These are too few prompts for intervals: another order may be as likely."
     return board_value(columns, rows, note=ranking or report.unranked)
 
 

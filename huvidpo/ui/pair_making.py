@@ -115,10 +115,10 @@ class Filler:
         threading.Thread(target=self._work, daemon=True, name="pairs-ahead").start()
 
     def wake(self) -> bool:
-        """Somebody is rating. Gives whether missing pairs can be made."""
+        """Somebody is rating. Gives whether pairs are missing, and will be made."""
         self._last = time.monotonic()
         self._needed.set()
-        return self._can()
+        return self._missing()
 
     def _work(self) -> None:
         while True:
@@ -128,11 +128,8 @@ class Filler:
                 if self.visitors.active or not self._make_one():
                     time.sleep(2)
 
-    def _can(self) -> bool:
-        return not self.backbone.missing_files(self.backbone.preset.first_frame_models[0])
-
     def _missing(self) -> bool:
-        if not self._can():
+        if self.backbone.missing_files(self.backbone.preset.first_frame_models[0]):
             return False
         untouched = [pair for pair in self.store.outlines() if not pair.chosen_a + pair.chosen_b + pair.ties]
         return len([pair for pair in untouched if pair.origin == "queue"]) < self.ahead

@@ -228,9 +228,9 @@ def named(event: gr.EventData) -> object:
 def promise() -> str:
     """One sentence on what happens with ratings."""
     dataset = os.environ.get("HUVIDPO_DATASET")
-    where = (
-        f"is published in the dataset {dataset}" if dataset else "stays on this machine until its owner publishes it"
-    )
+    where = "stays on this machine until its owner publishes it"
+    if dataset:
+        where = f"is published with its clips in the dataset {dataset}"
     return (
         f"What you choose {where}, under CC BY 4.0, with a pseudonymous id and never your name; "
         "you can change it or take it back here."

@@ -26,7 +26,7 @@ class RateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components."""
 
     def __init__(self, visitor: gr.BrowserState, promise: str):
-        self.visitor = visitor
+        self.visitor, self.own_note = visitor, f"Only you are shown these two. {promise}"
         self.actions = [(category.title, name) for name, category in CATEGORIES.items()]
         with gr.Tab("Rate", id="rate", elem_id="rate-tab") as self.tab:
             self.waiting = gr.Timer(4, active=False)
@@ -59,6 +59,7 @@ class RateLayout:
             with gr.Row():
                 self.own_action = gr.Dropdown(self.actions, value=START, label="Action", min_width=140, scale=1)
                 self.own_prompt = gr.Textbox("", label="What both show", scale=3, elem_id="own-prompt")
+            gr.Markdown(self.own_note)
             self.add = gr.Button("Put them on the stage", elem_id="own-add")
 
     def _scores(self) -> None:

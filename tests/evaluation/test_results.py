@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from huvidpo.evaluation.results import ClipResult, Results, System, read_results, write_results
-from huvidpo.evaluation.summary import difference, figure, prompt_means
+from huvidpo.evaluation.summary import by_prompt, difference, figure, measured
 
 
 def clip(system: str, prompt_id: str, seed: int, **metrics: float) -> ClipResult:
@@ -45,7 +45,7 @@ def test_what_was_written_is_read(results: Results, tmp_path: Path) -> None:
 
 def test_a_prompt_counts_once(results: Results) -> None:
     """horse-01 has (80 + 90) / 2 = 85, horse-02 70: the mean is 77.5, not (80 + 90 + 70) / 3 = 80."""
-    assert prompt_means(results, "ours", "ssim", "horse") == {"horse-01": 85.0, "horse-02": 70.0}
+    assert by_prompt(measured(results, "ours", "ssim", "horse")) == [85.0, 70.0]
     found = figure(results, "ours", "ssim", "horse")
     assert (found.value, found.low, found.high, found.count) == (77.5, None, None, 2), "two prompts give no interval"
     assert figure(results, "ours", "ssim").value == pytest.approx(165 / 3)
@@ -63,10 +63,10 @@ def test_the_interval_is_over_prompts_and_not_over_clips(results: Results) -> No
     assert once == often and once.value == 50 and once.high - once.low > 30
 
 
-def test_a_difference_is_over_shared_prompts(results: Results) -> None:
-    """horse-01: 85 - 75 = 10; horse-02: 70 - 71 = -1; rain-01 only one has: 4.5."""
+def test_a_difference_is_over_shared_prompts_and_seeds(results: Results) -> None:
+    """horse-01, of which both have seed 0: 80 - 75 = 5; horse-02: 70 - 71 = -1; rain-01 only one has: 2."""
     found = difference(results, "ours", "theirs", "ssim")
-    assert (found.value, found.count) == (4.5, 2)
+    assert (found.value, found.count) == (2.0, 2)
     assert difference(results, "ours", "theirs", "motion") is None
 
 

@@ -154,7 +154,8 @@ def test_flat_export_can_be_imported_again(store: RatingStore, add_pair: Callabl
     assert export_ratings(store, tmp_path / "out") == 2
     with (tmp_path / "out" / "ratings.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[0]["prompt"] == pair.prompt and rows[0]["segment_labels"] == "a,-,tie,b"
+    assert rows[0]["prompt"] == f"'{pair.prompt}", "no spreadsheet takes it for a formula"
+    assert rows[0]["segment_labels"] == "a,-,tie,b"
     assert rows[0]["take_a.seed"] == "0" and rows[0]["label_b"] == "1.0"
     assert (tmp_path / "out" / rows[0]["video_a"]).read_bytes() == store.video_path(pair.a.sha256).read_bytes()
     for table in ("ratings.csv", "ratings.jsonl"):

@@ -225,3 +225,18 @@ def test_two_pushers_at_once_send_each_rating_once(
     for thread in threads:
         thread.join()
     assert len(rows_on_the_hub(server)) == 10 and store.counts().waiting == 0
+
+
+def test_an_answer_taken_back_at_once_never_leaves_the_machine(
+    server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair]
+) -> None:
+    """Neither its row nor its clips; one that is taken back after it was pushed is followed by its withdrawal."""
+    kept, hasty = rating_of(add_pair(0, 1)), rating_of(add_pair(2, 3))
+    for rating in (kept, hasty):
+        store.append(rating)
+    store.withdraw(hasty.rating_id, hasty.rater)
+    assert hub.push(store, REPO, api) == 1 and store.counts().waiting == 0
+    files = server.repositories[REPO].files
+    assert not any(hasty.pair.a.sha256 in path or hasty.rating_id.encode() in files[path] for path in files)
+    store.withdraw(kept.rating_id, kept.rater)
+    assert hub.push(store, REPO, api) == 1 and store.ratings() == []

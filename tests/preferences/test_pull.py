@@ -24,11 +24,12 @@ def test_pull_brings_ratings_withdrawals_and_files_of_others(
     kept, gone = rating_of(pair), rating_of(other)
     for rating in (kept, gone):
         store.append(rating)
+    hub.push(store, REPO, api)
     store.withdraw(gone.rating_id, gone.rater)
     hub.push(store, REPO, api)
     mine = RatingStore(tmp_path / "mine")
     pulled = hub.pull(mine, REPO, api)
-    assert (pulled.batches, pulled.records, pulled.refused) == (1, 3, [])
+    assert (pulled.batches, pulled.records, pulled.refused) == (2, 3, [])
     assert mine.ratings() == [kept]
     assert mine.video_path(pair.a.sha256).read_bytes() == store.video_path(pair.a.sha256).read_bytes()
     assert mine.counts().waiting == 0

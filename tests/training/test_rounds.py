@@ -43,6 +43,8 @@ def test_a_round_counts_when_it_wins_and_still_moves() -> None:
     frozen = verdict(compared([1.0] * 20, motion=(0.5, 1.0)))
     assert not frozen["accepted"] and "only 50% of the motion" in frozen["reason"]
     assert not verdict([])["accepted"]
+    less = verdict(compared([1.0] * 20, motion=(0.92, 1.0)), before=0.95)
+    assert not less["accepted"] and less["reason"] == "It won, but 87% of the motion at the start is left."
     narrow = verdict(compared([1.0] * 20, prompts=2))
     assert not narrow["accepted"] and "on 2 prompts only" in narrow["reason"]
 
