@@ -16,8 +16,10 @@ BODY = """
 # Which clip is better? Ratings of pairs of generated videos
 
 Each row is one person's answer on two clips of the same prompt (and mostly of the same first frame), shown side by
-side, blind, left and right by chance. Collected with the page of HuViDPO Space, where people read before they rate
-that their choices are published here under {licence}, under a pseudonym.
+side, blind, left and right by chance. Not so: rows with scores (`score_a` is not -1), of other programs
+(`rater_kind` is `import`) and from the owner's command line (`owner` with `decision_ms` -1), whose `left_is` says
+nothing. Collected with the page of HuViDPO Space, which says beside what is rated that choices and their clips are
+published here under {licence}, under a pseudonym.
 
 ```python
 from datasets import Video, load_dataset
