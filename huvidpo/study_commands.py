@@ -57,6 +57,9 @@ def results(arguments: Namespace) -> None:
 
     report = study_report(*answers_of(home(), arguments.name))
     lines = [f"{report.name}: {report.participants} people, {report.finished} to the end, {report.answers} answers."]
+    if not report.answers:
+        answer(arguments, report.to_row(), [*lines, "Nobody has answered yet."])
+        return
     for system in report.systems:
         marks = [mark for mark in report.marks if mark.system == system]
         said = ", ".join(

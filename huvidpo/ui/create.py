@@ -60,11 +60,13 @@ class CreateTab:
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
         form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
         ui.tab.select(self.on_open, form["category"], form["adapter"], **QUIET)
+        form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **QUIET)  # its own
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
         # Gradio shows toasts of queued events only.
-        ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **SPOKEN)
+        dropped = ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **SPOKEN)
+        dropped.failure(lambda: None, None, ui.file, **QUIET)  # what could not be read does not stay in the way
         ui.memory.input(self.on_memory, ui.memory, ui.meter, **SPOKEN)
         ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
         ui.wall.pick(self.on_example, None, shown, **SPOKEN)
@@ -237,7 +239,10 @@ class CreateTab:
         """An example to look at, and the clips that this browser remembers."""
         found = open_takes(names)
         start = [take for take in self.examples if take.request.category == START]
-        changes = self.load(start[0], EXAMPLE) | {self.ui.form["random_seed"]: True} if start else {}
+        changes = self.load(start[0], EXAMPLE) if start else {}
+        # What was chosen for the example is not chosen for the visitor: the action's default may be another by now.
+        unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
+        changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
         return changes | {
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),

@@ -28,6 +28,8 @@ from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
+REALLY_DISCARD = "Really discard?"
+
 
 class FinetuneTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
@@ -58,7 +60,7 @@ class FinetuneTab:
         paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
         # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
         slices.failure(self.on_cancelled, [ui.current, ui.unfinished], shown, **QUIET)
-        discarded = ui.discard.click(self.on_discard, ui.unfinished, shown, **SPOKEN)
+        discarded = ui.discard.click(self.on_discard, [ui.unfinished, ui.discard], [*shown, ui.discard], **SPOKEN)
         ui.category.change(self.on_category, ui.category, [ui.start, *self.learned.parts], **QUIET)
         ready = [ui.readiness, ui.begin, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)
@@ -87,7 +89,7 @@ class FinetuneTab:
         if current:  # what is on the page is the run's
             return ready
         choices = {self.ui.start: gr.Dropdown(self.ui.start_choices(category))}
-        changeable = {self.ui.discard: gr.Button(visible=may)}
+        changeable = {self.ui.discard: gr.Button("Discard", visible=may)}
         return ready | choices | changeable | self.unfinished() | self.learned.show(category, adapter, may=may)
 
     def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
@@ -189,15 +191,22 @@ class FinetuneTab:
         }
 
     def on_discard(
-        self, run: str | None, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+        self,
+        run: str | None,
+        pressed: str = REALLY_DISCARD,  # what the button said
+        request: gr.Request | None = None,
+        profile: gr.OAuthProfile | None = None,
     ) -> Changes:
         with toasts():
             if not may_change(request, profile):
                 raise ValueError("Nothing is discarded here.")
             if not run:
                 raise ValueError("There is no unfinished run to discard.")
+            if pressed != REALLY_DISCARD:
+                return {self.ui.discard: gr.Button(REALLY_DISCARD)}
             runs.discard(self.backbone.preset, run)
         hidden = {self.ui.plots_row: gr.Row(visible=False), self.ui.clips: gr.Row(visible=False)}
+        hidden |= {self.ui.discard: gr.Button("Discard")}
         return self.idle(f"{run} is gone.") | self.unfinished() | hidden | {self.ui.empty: gr.HTML(visible=True)}
 
     def drawn(self, run: str, rows: list[Row]) -> Changes:

@@ -30,6 +30,7 @@ from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
+REALLY_DELETE = "Really delete?"
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
 
@@ -59,7 +60,7 @@ class Learned:
         # A cancelled run counts as failed: this comes after its last update, which may be later than Cancel's words.
         making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
         ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
-        ui.delete.click(self.on_delete, named, self.parts, **SPOKEN)
+        ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
         # Other lists of adapters follow these two.
         self.promotions = [
@@ -103,7 +104,7 @@ class Learned:
             ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
             ui.promote: gr.Button(visible=not default and (learned or may), interactive=verdict.passed or not learned),
             ui.push: gr.Button(visible=own and may and can_push()),
-            ui.delete: gr.Button(visible=own and not default and may),
+            ui.delete: gr.Button("Delete", visible=own and not default and may),
             ui.download: gr.DownloadButton(value=str(self.packed(adapter)), visible=True),
         }
 
@@ -203,6 +204,7 @@ class Learned:
         self,
         category: str,
         name: str | None,
+        pressed: str = REALLY_DELETE,  # what the button said
         request: gr.Request | None = None,
         profile: gr.OAuthProfile | None = None,
     ) -> Changes:
@@ -211,6 +213,8 @@ class Learned:
             if not may:
                 raise ValueError("Nothing is deleted here.")
             adapter = self.named(category, name)
+            if pressed != REALLY_DELETE:
+                return {self.ui.delete: gr.Button(REALLY_DELETE)}
             candidates.delete(adapter)
             return self.show(category, None, f"{adapter.name} is gone.", may)
 

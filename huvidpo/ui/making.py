@@ -5,11 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt
 from huvidpo.memory import on_zero_gpu
+from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import seconds_for
 from huvidpo.takes import (
     Clip,
@@ -17,6 +18,7 @@ from huvidpo.takes import (
     FirstFrame,
     FirstFrameRequest,
     Progress,
+    check_request,
     check_seed,
     draw_seed,
     starting_from,
@@ -25,6 +27,7 @@ from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
+PREVIEW = (1024, 1024)  # pixels, at most
 MARGIN = 1.4  # of an estimate in what is asked of ZeroGPU: a call that takes longer is ended
 QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, on the cards that it has now
 
@@ -121,6 +124,7 @@ def draw_first_frame(run: Run, form: Form, fresh: bool = False) -> Iterator[View
 def make_take(run: Run, form: Form) -> Iterator[View]:
     """Makes a clip from the first frame on the page, or from a new one where that does not fit what is asked."""
     seed = form.next_seed()
+    check_request(form.clip_request(seed, None))  # before a first frame is drawn for it
     picture, made = form.picture, form.made
     if not form.keeps_picture():
         yield View("Waiting for the model …", seed=seed)
@@ -129,12 +133,14 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
         yield View("The first frame is there; the clip follows …", first_frame=frame, seed=seed)
         picture, made = frame.image, frame.request
     request = form.clip_request(seed, made)
-    yield View("Waiting for the model …", preview=picture, seed=seed)
+    yield View("Waiting for the model …", preview=ImageOps.contain(picture, PREVIEW), seed=seed)
     with closing(run("clip", (picture, request))) as steps:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words("Clip", item), item.step, item.total, preview=item.preview)
-    yield View(busy=False, take=save_take(item, picture), seed=seed)
+    height, width = item.frames.shape[1:3]
+    first_frame = fit_image(picture, width, height, request.fit)  # a photograph would take seconds to write
+    yield View(busy=False, take=save_take(item, first_frame), seed=seed)
 
 
 def compare_models(run: Run, form: Form, models: tuple[str, ...]) -> Iterator[View]:

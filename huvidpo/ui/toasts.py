@@ -15,6 +15,8 @@ def toasts() -> Iterator[None]:
     """
     try:
         yield
+    except gr.Error:  # which is a ValueError, and a toast already
+        raise
     except ValueError as error:
         raise gr.Error(html.escape(str(error)), title="That did not work", print_exception=False) from error
     except OSError as error:

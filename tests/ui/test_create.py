@@ -238,3 +238,35 @@ def test_clips_without_guidance_take_half_the_time(pocket):
     """On a CPU: 0.1 s for the first frame's step, and 100 steps of 0.7 s with guidance, of 0.35 s without."""
     said = {guidance: estimate(pocket, replace(FORM, steps=100, guidance=guidance)) for guidance in (None, 1, 2)}
     assert "about 35 s" in said[1] and said[None] == said[1] and "about 70 s" in said[2]
+
+
+def test_a_message_is_a_toast_once():
+    """It comes through two of these on its way from the model; gr.Error is a ValueError itself."""
+    with pytest.raises(gr.Error) as caught, toasts(), toasts():
+        raise ValueError("It's <b>wrong</b>.")
+    assert caught.value.message == "It&#x27;s &lt;b&gt;wrong&lt;/b&gt;."
+
+
+@pytest.mark.slow
+def test_a_photograph_is_kept_at_the_size_of_the_clip(run, own_home):
+    """At its own it takes seconds to write, beside every clip made of it."""
+    photograph = PICTURE.resize((3000, 2000))
+    *views, last = make_take(run, replace(FORM, picture=photograph))
+    assert Image.open(takes_folder() / f"{last.take}.png").size == (128, 128)
+    assert max(view.preview.size[0] for view in views if view.preview) <= 1024
+
+
+def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):
+    with pytest.raises(ValueError, match="from 1 to 200, not 999"):
+        next(make_take(run, replace(FORM, steps=999)))
+
+
+def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocket, own_home):
+    """Else a promoted adapter, and another recipe's own steps, would not be used until somebody noticed."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+    values = [getattr(FORM, field.name) for field in fields(Form)]
+    shown = tab.on_load([], *values)
+    form = tab.ui.form
+    unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
+    assert unset == ["", "", None, None, True] and shown[form["prompt"]]

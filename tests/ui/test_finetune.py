@@ -222,10 +222,12 @@ def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, 
     for visitor in (None, signed_in("anna")):
         assert tab.on_open(*asked, gr.Request(), visitor)[tab.ui.discard].visible is False
         with pytest.raises(gr.Error, match="Nothing is discarded here"):
-            tab.on_discard(run, gr.Request(), visitor)
+            tab.on_discard(run, request=gr.Request(), profile=visitor)
     assert runs.unfinished_runs(tab.backbone.preset) == [run]
+    once = tab.on_discard(run, "Discard", gr.Request(), signed_in("someone"))
+    assert once[tab.ui.discard].value == "Really discard?" and runs.unfinished_runs(tab.backbone.preset) == [run]
     assert tab.on_open(*asked, gr.Request(), signed_in("someone"))[tab.ui.discard].visible is True
-    tab.on_discard(run, gr.Request(), signed_in("someone"))
+    tab.on_discard(run, request=gr.Request(), profile=signed_in("someone"))
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 

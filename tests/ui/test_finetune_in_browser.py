@@ -157,6 +157,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     visit.wait("#tune-meter", "step 1")
     page.click("#tune-pause")
     page.click("#tune-discard")
+    page.click("#tune-discard:has-text('Really discard?')")
     visit.wait("#tune-meter", "is gone")
     page.wait_for_selector("#tune-empty", state="visible")
     assert not list((tune_home / "runs/pocket/horse").glob("*/training.pt")) or not page.is_visible(
@@ -167,6 +168,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     page.get_by_role("option", name="dense-1").click()
     page.wait_for_selector("#learned-delete", state="visible")
     page.click("#learned-delete")
+    page.click("#learned-delete:has-text('Really delete?')")
     visit.wait("#learned-meter", "dense-1 is gone.")
     assert not (tune_home / "adapters/pocket/horse/dense-1").exists()
 

@@ -123,6 +123,8 @@ def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adap
         learned.on_delete("horse", "dpo-1")
     learned.on_rollback("horse")
     assert find_adapter("pocket", "horse", "").name == "gallop"
+    assert learned.on_delete("horse", "dpo-1", "Delete")[learned.ui.delete].value == "Really delete?"
+    assert candidate.folder.exists(), "one click alone deletes nothing"
     assert learned.on_delete("horse", "dpo-1")[learned.ui.about]["facts"] == []
     assert not candidate.folder.exists()
 
