@@ -82,13 +82,17 @@ class Adapter:
     def revision(self) -> str:
         """First 16 hex digits of the sha256 of its weight files: equal exactly when they are; "" before a download."""
         files = [path for path in (self.motion_file(), self.folder / PREFERENCE_FILE) if path and path.is_file()]
-        states = [(path, path.stat()) for path in files]
-        return digest_of(tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)) if files else ""
+        return digest_of(files) if files else ""
+
+
+def digest_of(files: list[Path]) -> str:
+    """First 16 hex digits of the sha256 of files one after the other; read again only once one of them changed."""
+    states = [(path, path.stat()) for path in files]
+    return _digest_of(tuple((path, state.st_mtime_ns, state.st_size) for path, state in states))
 
 
 @lru_cache(maxsize=256)  # half a gigabyte at full size, and asked for with every take
-def digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """First 16 hex digits of the sha256 of files one after the other; given with their times and sizes."""
+def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
     digest = hashlib.sha256()
     for path, *_ in files:
         digest.update(path.read_bytes())

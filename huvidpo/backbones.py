@@ -1,6 +1,5 @@
 """How each of the two backbones is loaded and put together: the only place that asks which one it is."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from torch import nn
 
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
+from huvidpo.adapters import digest_of
 from huvidpo.categories import STYLES, find_category, styled_prompt
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.models.motion import motion_state_dict
@@ -219,11 +219,7 @@ def pocket_weights() -> Path:
 
 def pocket_digest(*parts: str) -> str:
     """The first 16 digits of the sha256 over the weight files of parts of `pocket`: equal exactly when they are."""
-    digest = hashlib.sha256()
-    for part in parts:
-        for file in sorted((pocket_weights() / part).glob("*.safetensors")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest_of([file for part in parts for file in sorted((pocket_weights() / part).glob("*.safetensors"))])
 
 
 def load_pocket(device: str) -> StableDiffusionPipeline:

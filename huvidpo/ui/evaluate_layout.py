@@ -40,10 +40,7 @@ class EvaluateLayout:
             self.player = pair_player(elem_id="evaluate-player", watching=True)
 
     def _systems(self) -> None:
-        heading(
-            "Systems and ablations",
-            "one row for each way to make a clip",
-        )
+        heading("Systems and ablations", "one row for each way to make a clip")
         self.scope = gr.Radio(
             SCOPES,
             value="this",
