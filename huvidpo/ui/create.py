@@ -59,7 +59,7 @@ class CreateTab:
         )  # warnings need the queue
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
         form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
-        ui.tab.select(self.on_open, form["category"], form["adapter"], **QUIET)
+        ui.tab.select(self.on_open, [form["category"], form["adapter"]], form["adapter"], **QUIET)
         form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **QUIET)  # its own
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
         for chip in ui.chips:
@@ -171,9 +171,10 @@ class CreateTab:
     def on_clear(self) -> Changes:
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}
 
-    def on_open(self, category: str) -> gr.Dropdown:
-        """Adapters that were learned or deleted meanwhile."""
-        return gr.Dropdown(self.ui.adapter_choices(category))
+    def on_open(self, category: str, adapter: str | None) -> gr.Dropdown:
+        """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
+        choices = self.ui.adapter_choices(category)
+        return gr.Dropdown(choices, value=adapter if adapter in dict(choices).values() else "")
 
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""

@@ -44,8 +44,9 @@ class FinetuneTab:
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
         ui = self.ui
         asked = [ui.category, ui.objective, ui.minutes]
-        shown = [ui.timer, ui.current, ui.meter, ui.pause, ui.begin, ui.resume, ui.empty, ui.plots_row, *ui.plots]
-        shown += [ui.clips, ui.before, ui.after, ui.unfinished_row, ui.unfinished, ui.start, *self.learned.parts]
+        shown = [ui.timer, ui.current, ui.latest, ui.meter, ui.pause, ui.begin, ui.resume, ui.empty]
+        shown += [ui.plots_row, *ui.plots, ui.clips, ui.before, ui.after, ui.unfinished_row, ui.unfinished, ui.start]
+        shown += self.learned.parts
         slices = ui.timer.tick(
             self.on_slice,
             ui.current,
@@ -59,18 +60,19 @@ class FinetuneTab:
         ui.resume.click(self.on_resume, ui.unfinished, shown, **SPOKEN)
         paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
         # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
-        slices.failure(self.on_cancelled, [ui.current, ui.unfinished], shown, **QUIET)
+        # By a state: Gradio would refuse the name that a list has lost since the browser sent it.
+        slices.failure(self.on_cancelled, [ui.current, ui.latest], shown, **QUIET)
         discarded = ui.discard.click(self.on_discard, [ui.unfinished, ui.discard], [*shown, ui.discard], **SPOKEN)
-        ui.category.change(self.on_category, ui.category, [ui.start, *self.learned.parts], **QUIET)
+        ui.category.input(self.on_category, ui.category, self.learned.parts, **QUIET)
+        ui.category.change(self.starts, ui.category, ui.start, **QUIET)  # a run that ends changes it too
         ready = [ui.readiness, ui.begin, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
         opened = [*ready, ui.unfinished_row, ui.unfinished, ui.discard, ui.start, *self.learned.parts]
         # Also when the tab is opened: ratings were given meanwhile, and others train too.
-        gr.on(
-            [page.load, self.tab.select], self.on_open, [*asked, ui.current, self.learned.ui.adapter], opened, **QUIET
-        )
+        chosen = [ui.start, self.learned.ui.adapter]
+        gr.on([page.load, self.tab.select], self.on_open, [*asked, ui.current, *chosen], opened, **QUIET)
 
     # Before
 
@@ -80,6 +82,7 @@ class FinetuneTab:
         objective: str,
         minutes: float,
         current: str,
+        start: str | None,
         adapter: str | None,
         request: gr.Request | None = None,
         profile: gr.OAuthProfile | None = None,
@@ -88,9 +91,9 @@ class FinetuneTab:
         ready = self.on_readiness(category, objective, minutes, current)
         if current:  # what is on the page is the run's
             return ready
-        choices = {self.ui.start: gr.Dropdown(self.ui.start_choices(category))}
         changeable = {self.ui.discard: gr.Button("Discard", visible=may)}
-        return ready | choices | changeable | self.unfinished() | self.learned.show(category, adapter, may=may)
+        shown = self.starts(category, start) | self.unfinished() | self.learned.show(category, adapter, may=may)
+        return ready | changeable | shown
 
     def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
         with toasts():
@@ -105,8 +108,12 @@ class FinetuneTab:
         self, category: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Changes:
         with toasts():
-            start = {self.ui.start: gr.Dropdown(self.ui.start_choices(category), value="")}
-            return start | self.learned.show(category, may=may_change(request, profile))
+            return self.learned.show(category, may=may_change(request, profile))
+
+    def starts(self, category: str, chosen: str | None = "") -> Changes:
+        """What a run of an action can begin as; what was chosen stays if it is still there."""
+        choices = self.ui.start_choices(category)
+        return {self.ui.start: gr.Dropdown(choices, value=chosen if chosen in dict(choices).values() else "")}
 
     # The run
 
@@ -127,6 +134,7 @@ class FinetuneTab:
         runs.read_run(self.backbone.preset, run)  # ValueError for one that is not there
         return {
             self.ui.current: run,
+            self.ui.latest: run,
             self.ui.timer: gr.Timer(active=True),
             self.ui.meter: meter_value(f"{run}: getting ready …"),
             self.ui.pause: gr.Button(visible=True),
@@ -167,18 +175,18 @@ class FinetuneTab:
     def on_pause(self, run: str) -> Changes:
         return self.paused(run, f"{run} is paused. What it learned is kept.")
 
-    def on_cancelled(self, current: str, unfinished: str | None) -> Changes:
+    def on_cancelled(self, current: str, latest: str) -> Changes:
         """Says once more that the run is paused; nothing where it was discarded or another one has begun."""
-        is_paused = not current and unfinished in runs.unfinished_runs(self.backbone.preset)
-        return self.on_pause(unfinished) if is_paused else {}
+        is_paused = not current and latest in runs.unfinished_runs(self.backbone.preset)
+        return self.on_pause(latest) if is_paused else {}
 
     def paused(self, run: str, text: str) -> Changes:
         return self.idle(text) | self.unfinished(run)
 
     def ended(self, category: str, adapter: str, text: str, may: bool) -> Changes:
-        start = {self.ui.start: gr.Dropdown(self.ui.start_choices(category))}
         found = self.idle(f"{text}. Try it in the tab Create, or make pairs to vote on below.")
-        return found | start | self.unfinished() | self.learned.show(category, adapter, may=may)
+        learned = self.learned.turn_to(category, adapter, "", may)
+        return found | self.starts(category) | self.unfinished() | learned
 
     def idle(self, text: str) -> Changes:
         """No run is under way; whether one can begin is for `on_readiness` to say, which follows."""

@@ -43,6 +43,7 @@ class FinetuneLayout:
                 self._run()
         self.timer = gr.Timer(0.5, active=False)
         self.current = gr.State("")
+        self.latest = gr.State("")  # the run that was current last
 
     def _form(self) -> None:
         actions = [(f"{category.emoji} {category.title}", name) for name, category in CATEGORIES.items()]

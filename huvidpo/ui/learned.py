@@ -38,14 +38,14 @@ class Learned:
     """The section, working. Every handler returns or yields the components that it changes."""
 
     def __init__(self, category: gr.Dropdown, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.backbone, self.run = backbone, run
+        self.category, self.backbone, self.run = category, backbone, run
         self.ui = LearnedLayout(backbone.preset, category.value)
-        self._wire(category, gpu_events)
+        self._wire(gpu_events)
 
-    def _wire(self, category: gr.Dropdown, gpu_events: dict[str, Any]) -> None:
-        ui, named = self.ui, [category, self.ui.adapter]
-        self.parts = [ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.promote, ui.download, ui.delete]
-        self.parts += [ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
+    def _wire(self, gpu_events: dict[str, Any]) -> None:
+        ui, category, named = self.ui, self.category, [self.category, self.ui.adapter]
+        self.parts = [category, ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.promote, ui.download]
+        self.parts += [ui.delete, ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
         ui.adapter.input(self.on_adapter, named, self.parts, **QUIET)
         making = ui.timer.tick(
             self.on_pair,
@@ -168,7 +168,11 @@ class Learned:
 
     def stopped(self, category: str, name: str, text: str, may: bool) -> Changes:
         over = {self.ui.timer: gr.Timer(active=False), self.ui.stop: gr.Button(visible=False)}
-        return self.show(category, name, text, may) | over
+        return over | self.turn_to(category, name, text, may)
+
+    def turn_to(self, category: str, name: str, text: str, may: bool) -> Changes:
+        """Shows an adapter, and the form about its action: the visitor may have looked at another one meanwhile."""
+        return {self.category: category} | self.show(category, name, text, may)
 
     # What becomes of it
 

@@ -19,17 +19,16 @@ class LearnedLayout:
             with gr.Column(min_width=260):
                 self.adapter = gr.Dropdown(choices, value=None, label="Adapter", elem_id="learned-adapter")
                 self.about = fact_sheet(elem_id="learned-about")
-            with gr.Column(min_width=260):
-                with gr.Row(elem_id="learned-actions"):
-                    self.vote = hidden_button("Make pairs to vote on", "learned-vote")
-                    self.promote = hidden_button("Make it the default", "learned-promote")
-                    self.download = gr.DownloadButton("⬇ ZIP", visible=False, **small("learned-zip"))
-                    self.push = hidden_button("Push to the Hub", "learned-push")
-                    self.delete = hidden_button("Delete", "learned-delete")
-                    self.rollback = hidden_button("Bring back the default before", "learned-rollback")
-                with gr.Row(elem_id="learned-making"):
-                    self.meter = meter(elem_id="learned-meter")
-                    self.stop = hidden_button("Stop", "learned-stop")
+            with gr.Column(min_width=260), gr.Row(elem_id="learned-actions"):
+                self.vote = hidden_button("Make pairs to vote on", "learned-vote")
+                self.promote = hidden_button("Make it the default", "learned-promote")
+                self.download = gr.DownloadButton("⬇ ZIP", visible=False, **small("learned-zip"))
+                self.push = hidden_button("Push to the Hub", "learned-push")
+                self.delete = hidden_button("Delete", "learned-delete")
+                self.rollback = hidden_button("Bring back the default before", "learned-rollback")
+        with gr.Row(elem_id="learned-making"):  # goes on while the visitor looks at another action
+            self.meter = meter(elem_id="learned-meter")
+            self.stop = hidden_button("Stop", "learned-stop")
         self.timer = gr.Timer(0.5, active=False)
         self.contest = gr.State(None)  # (action, adapter) whose pairs are being made
 

@@ -136,8 +136,12 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
 
     page.click("#learned-vote")
     visit.wait("#learned-meter", "Pair 2 of 12")
+    page.click("#tune-category input")  # looks at another action meanwhile
+    page.get_by_role("option", name="Rain").click()
+    visit.wait("#learned-empty", "Nothing has been learned for “Rain”")
     page.click("#learned-stop")
     visit.wait("#learned-meter", "Stopped.")
+    assert "Horse" in page.input_value("#tune-category input")
     visit.wait("#learned-about", "nobody has voted on yet")
     store = RatingStore(tune_home)
     made = [pair for pair in store.pairs("horse") if pair.b.adapter == "dense-1"]

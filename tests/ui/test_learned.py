@@ -79,6 +79,7 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
     assert not any(learned.ui.timer in step for step in steps), "the next pair may come"
     *_, last = learned.on_pair(contest)
     assert last[learned.ui.timer].active is False and "2 pairs wait" in last[learned.ui.meter]["text"]
+    assert last[learned.category] == "horse", "whatever action the visitor looked at meanwhile"
     with pytest.raises(gr.Error, match="Enough pairs wait"):
         learned.on_vote("horse", "dpo-1")
 
