@@ -12,17 +12,11 @@ from torch import Tensor
 def fit_image(image: Image.Image, width: int, height: int, fit: str) -> Image.Image:
     """Any image as RGB of exactly width x height pixels, its shape kept: `fit` is "crop" (centre) or "pad" (edges).
 
-    Transparency becomes white, the camera's rotation tag is obeyed.
+    Its colours become those of `to_rgb`.
     """
     if fit not in ("crop", "pad"):
         raise ValueError(f"The first frame is made to fit by 'crop' or 'pad', not {fit!r}.")
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would cut at 255 what goes up to 65535
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    image = to_rgb(image)
     if fit == "crop":
         return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
     scale = min(width / image.width, height / image.height)
@@ -32,6 +26,17 @@ def fit_image(image: Image.Image, width: int, height: int, fit: str) -> Image.Im
     right, bottom = width - inside.width - left, height - inside.height - top
     # Border pixels stretched outward keep to the picture's own colours; black bars would be animated along.
     return Image.fromarray(np.pad(np.asarray(inside), ((top, bottom), (left, right), (0, 0)), mode="edge"))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any image in 8-bit RGB: transparency becomes white, the camera's rotation tag is obeyed."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):  # Pillow would cut at 255 what goes up to 65535
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def frames_to_tensor(frames: np.ndarray) -> Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
@@ -16,7 +15,17 @@ from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import START, CreateLayout
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
-from huvidpo.ui.making import Form, Run, View, compare_models, draw_first_frame, estimate, make_take
+from huvidpo.ui.making import (
+    UNREADABLE,
+    Form,
+    Run,
+    View,
+    compare_models,
+    draw_first_frame,
+    estimate,
+    make_take,
+    read_upload,
+)
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value, picked, wall_value
@@ -160,13 +169,14 @@ class CreateTab:
 
     # The form
 
-    def on_upload(self, picture: Image.Image) -> Changes:
-        """Takes the picture only so that one that cannot be read is told at once."""
+    def on_upload(self, picture: str) -> Changes:
+        with toasts():
+            read_upload(picture)  # so that one that cannot be read is told at once
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=True)}
 
     def on_unreadable(self) -> None:
         """What cannot be read does not stay; Gradio tells nothing of it by itself."""
-        gr.Warning("This picture cannot be read: use another one, as PNG, JPEG or WebP.", title="That did not work")
+        gr.Warning(UNREADABLE, title="That did not work")
 
     def on_clear(self) -> Changes:
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}

@@ -10,7 +10,7 @@ from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
-from huvidpo.ui.widgets import Card, clip_wall, meter, tell_unreadable, text_line
+from huvidpo.ui.widgets import Card, clip_wall, meter, text_line
 
 START = "horse"  # the action chosen when the page opens
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
@@ -98,16 +98,15 @@ class CreateLayout:
 
     def _first_frame(self) -> None:
         form = self.form
-        form["picture"] = tell_unreadable(
-            gr.Image(
-                label="First frame",
-                type="pil",
-                format="png",  # the default, webp, would lose what the seed promises
-                sources=["upload", "clipboard"],
-                buttons=[],
-                placeholder="Made for you,\nor drop a picture here",
-                elem_id="picture",
-            )
+        form["picture"] = gr.Image(
+            label="First frame",
+            type="filepath",
+            image_mode=None,  # the file as it is: Gradio would make transparency black and cut 16 bits at 255
+            format="png",  # the default, webp, would lose what the seed promises
+            sources=["upload", "clipboard"],
+            buttons=[],
+            placeholder="Made for you,\nor drop a picture here",
+            elem_id="picture",
         )
         form["made"] = gr.State()
         form["fit"] = gr.Radio(FITS, value="crop", label="Fit into the frame", visible=False, elem_id="fit")

@@ -13,7 +13,7 @@ from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.takes import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.ui.history import open_take, save_take
-from huvidpo.ui.making import Run
+from huvidpo.ui.making import Run, read_upload
 from huvidpo.ui.toasts import toasts
 from huvidpo.words import notices, unknown_words
 
@@ -34,7 +34,8 @@ class Endpoints:
             seed = gr.Number(-1, precision=0, label="Seed; -1 draws one")
             steps = gr.Number(None, precision=0, label="Steps; empty for the default")
             guidance = gr.Number(None, label="Guidance; empty for the default")
-            first_frame = gr.Image(type="pil", format="png", label="First frame; empty to have one made")
+            uploaded = "First frame; empty to have one made"
+            first_frame = gr.Image(type="filepath", image_mode=None, label=uploaded)
             fit = gr.Radio(["crop", "pad"], value="crop", label="How an uploaded first frame is fitted")
             recipe = gr.Radio(list(RECIPES), value="default", label="Recipe")
             looks = 'What each frame looks at; "" as the adapter was trained'
@@ -68,7 +69,7 @@ class Endpoints:
         self,
         prompt: str,
         category: str,
-        first_frame: Image.Image | None = None,
+        first_frame: str | None = None,
         style: str = "any",
         adapter: str = "",
         seed: int = -1,
@@ -88,8 +89,9 @@ class Endpoints:
             if adapter not in ("", "none", *(item["name"] for item in self.adapters(category))):
                 raise ValueError(f"There is no adapter of that name for {category}; /adapters lists them.")
             seed = _seed(seed)
-            origin, picture = ("upload", -1), first_frame
-            if picture is None:
+            if first_frame:
+                origin, picture = ("upload", -1), read_upload(first_frame)
+            else:
                 request = FirstFrameRequest(prompt, style, negative_prompt, first_frame_model, seed)
                 frame = self._last("first_frame", request)
                 origin, picture = (frame.request.model, seed), frame.image

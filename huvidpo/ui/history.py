@@ -11,6 +11,7 @@ from PIL import Image
 from huvidpo.categories import CATEGORIES, find_category
 from huvidpo.home import home
 from huvidpo.images import write_png
+from huvidpo.pipelines.latents import fit_image
 from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, request_from_metadata, save_clip
 from huvidpo.ui.widgets import Card
 from huvidpo.video import read_metadata
@@ -50,14 +51,15 @@ def takes_folder() -> Path:
 
 
 def save_take(clip: Clip, first_frame: Image.Image) -> str:
-    """Writes clip (mp4 and GIF) and first frame under a name that cannot be guessed; returns that name.
+    """Writes clip (mp4 and GIF) and its first frame under a name that cannot be guessed; returns that name.
 
-    Raises ValueError when they cannot be written; then nothing stays behind.
+    The first frame, which may be a large photograph, is kept as the clip starts with it. Raises ValueError when they
+    cannot be written; then nothing stays behind.
     """
     name = f"{find_category(clip.metadata['category']).name}-{uuid.uuid4().hex}"
-    mp4 = takes_folder() / f"{name}.mp4"
+    mp4, (height, width) = takes_folder() / f"{name}.mp4", clip.frames.shape[1:3]
     try:
-        write_png(first_frame, mp4.with_suffix(".png"), {})
+        write_png(fit_image(first_frame, width, height, clip.metadata["fit"]), mp4.with_suffix(".png"), {})
         save_clip(clip, mp4.with_suffix(".gif"))
         save_clip(clip, mp4)  # last: a take exists once its mp4 does
     except BaseException:

@@ -9,8 +9,9 @@ from PIL import Image, ImageOps
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt
+from huvidpo.images import read_image
 from huvidpo.memory import on_zero_gpu
-from huvidpo.pipelines.latents import fit_image
+from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.takes import (
     Clip,
@@ -27,6 +28,7 @@ from huvidpo.ui.history import save_take
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
+UNREADABLE = "This picture cannot be read: use another one, as PNG, JPEG or WebP, of at most 64 million pixels."
 PREVIEW = (1024, 1024)  # pixels, at most
 MARGIN = 1.4  # of an estimate in what is asked of ZeroGPU: a call that takes longer is ended
 QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, on the cards that it has now
@@ -52,7 +54,7 @@ class Form:
     guidance: float | None
     attention: str
     fit: str
-    picture: Image.Image | None
+    picture: str | None  # the file of the first frame on the page
     made: FirstFrameRequest | None  # how `picture` was made; None for a picture of the visitor's own
 
     def first_frame_request(self, seed: int) -> FirstFrameRequest:
@@ -125,8 +127,9 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     """Makes a clip from the first frame on the page, or from a new one where that does not fit what is asked."""
     seed = form.next_seed()
     check_request(form.clip_request(seed, None))  # before a first frame is drawn for it
-    picture, made = form.picture, form.made
-    if not form.keeps_picture():
+    if form.keeps_picture():
+        picture, made = read_upload(form.picture), form.made
+    else:
         yield View("Waiting for the model …", seed=seed)
         frame_seed = seed if form.frame_seed is None else int(form.frame_seed)
         frame = yield from _first_frame(run, form.first_frame_request(frame_seed), "First frame")
@@ -138,9 +141,15 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words("Clip", item), item.step, item.total, preview=item.preview)
-    height, width = item.frames.shape[1:3]
-    first_frame = fit_image(picture, width, height, request.fit)  # a photograph would take seconds to write
-    yield View(busy=False, take=save_take(item, first_frame), seed=seed)
+    yield View(busy=False, take=save_take(item, picture), seed=seed)
+
+
+def read_upload(path: str) -> Image.Image:
+    """A picture that a browser has sent, in RGB. ValueError when it cannot be read."""
+    try:
+        return to_rgb(read_image(path))
+    except ValueError as error:  # whose words name the file, which the visitor does not know
+        raise ValueError(UNREADABLE) from error
 
 
 def compare_models(run: Run, form: Form, models: tuple[str, ...]) -> Iterator[View]:

@@ -128,18 +128,3 @@ def picked(event: gr.EventData, count: int) -> int:
     if not isinstance(place, int) or not 0 <= place < count:
         raise ValueError("This clip is no longer here; reload the page.")
     return place
-
-
-def tell_unreadable(picture: gr.Image) -> gr.Image:
-    """The same picture input, which says in one sentence that a file is no picture."""
-    read = picture.preprocess
-
-    def preprocess(payload: Any) -> Any:
-        try:
-            return read(payload)
-        except Exception as error:  # Pillow's decoders raise nearly anything on broken data
-            message = "This picture cannot be read: use another one, as PNG, JPEG or WebP."
-            raise gr.Error(message, title="That did not work", print_exception=False) from error
-
-    picture.preprocess = preprocess
-    return picture

@@ -13,7 +13,7 @@ import app
 from huvidpo.takes import Clip, FirstFrameRequest
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
-from huvidpo.ui.making import Form, compare_models, draw_first_frame, duration, estimate, make_take
+from huvidpo.ui.making import Form, compare_models, draw_first_frame, duration, estimate, make_take, read_upload
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import picked
@@ -41,6 +41,7 @@ FORM = Form(
 )
 PICTURE = Image.fromarray(np.arange(128 * 128 * 3, dtype=np.uint8).reshape(128, 128, 3))
 SETTINGS = {"huvidpo": "test", "prompt": "a red horse", "category": "horse", "seed": 3, "steps": 1, "guidance": 1.0}
+SETTINGS |= {"fit": "crop"}
 CLIP = Clip(np.zeros((16, 32, 32, 3), np.uint8), 8, SETTINGS)
 
 
@@ -49,9 +50,16 @@ def run(pocket):
     return app.gpu_runner(pocket)
 
 
-def filled(form: Form, values: dict) -> Form:
+def png(picture: Image.Image, tmp_path) -> str:
+    """The file of a picture that the page shows, as Gradio hands it to handlers."""
+    picture.save(tmp_path / "shown.png")
+    return str(tmp_path / "shown.png")
+
+
+def filled(form: Form, values: dict, tmp_path) -> Form:
     """The form after `values` were put into it, as the page does."""
-    return replace(form, **values)
+    shown = {"picture": values["picture"] and png(values["picture"], tmp_path)}
+    return replace(form, **values | shown)
 
 
 def test_one_button_makes_first_frame_and_clip_and_shows_every_step(run):
@@ -77,13 +85,13 @@ def test_the_settings_of_a_take_make_it_again(run, tmp_path, beside):
     values = form_values(take)
     assert set(values) <= {field.name for field in fields(Form)}
     assert (values["picture"] is None) == (not beside), "a dropped clip's first frame is drawn again, exactly"
-    again = open_take(list(make_take(run, filled(other, values)))[-1].take)
+    again = open_take(list(make_take(run, filled(other, values, tmp_path)))[-1].take)
     assert read_metadata(again.clip) == read_metadata(take.clip)
     np.testing.assert_array_equal(read_frames(again.clip)[0], read_frames(take.clip)[0])
 
 
 def test_an_own_picture_comes_back_from_the_clip_itself(run, tmp_path):
-    take = open_take(list(make_take(run, replace(FORM, picture=PICTURE)))[-1].take)
+    take = open_take(list(make_take(run, replace(FORM, picture=png(PICTURE, tmp_path))))[-1].take)
     assert take.request.first_frame_model == "upload"
     values = form_values(read_take(shutil.copy(take.clip, tmp_path / "dropped.mp4")))
     assert values["made"] is None and "frame_model" not in values
@@ -110,7 +118,7 @@ MADE = FirstFrameRequest(FORM.prompt, model="base", seed=5, steps=1)
     ],
 )
 def test_a_clip_starts_from_the_picture_shown_only_when_it_is_what_is_asked(changes, kept):
-    assert replace(FORM, **({"picture": PICTURE, "made": MADE} | changes)).keeps_picture() == kept
+    assert replace(FORM, **({"picture": "shown.png", "made": MADE} | changes)).keeps_picture() == kept
 
 
 def test_rolling_again_takes_a_new_seed_and_the_plain_button_the_one_in_the_form(run):
@@ -248,12 +256,26 @@ def test_a_message_is_a_toast_once():
 
 
 @pytest.mark.slow
-def test_a_photograph_is_kept_at_the_size_of_the_clip(run, own_home):
+def test_a_photograph_is_kept_at_the_size_of_the_clip(run, own_home, tmp_path):
     """At its own it takes seconds to write, beside every clip made of it."""
     photograph = PICTURE.resize((3000, 2000))
-    *views, last = make_take(run, replace(FORM, picture=photograph))
+    *views, last = make_take(run, replace(FORM, picture=png(photograph, tmp_path)))
     assert Image.open(takes_folder() / f"{last.take}.png").size == (128, 128)
     assert max(view.preview.size[0] for view in views if view.preview) <= 1024
+
+
+def test_uploads_are_read_as_the_command_line_reads_them(tmp_path):
+    """A GIF's first frame; what is transparent is white; half of 65535 is half of 255."""
+    red, blue = (Image.new("RGB", (4, 4), colour) for colour in ("red", "blue"))
+    red.save(tmp_path / "two.gif", save_all=True, append_images=[blue])
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((4, 4), 32768, np.uint16)).save(tmp_path / "deep.png")
+    read = [read_upload(str(tmp_path / name)) for name in ("two.gif", "clear.png", "deep.png")]
+    assert [image.mode for image in read] == ["RGB"] * 3
+    assert [image.getpixel((0, 0)) for image in read] == [(255, 0, 0), (255, 255, 255), (128, 128, 128)]
+    (tmp_path / "broken.png").write_bytes((tmp_path / "clear.png").read_bytes()[:40])
+    with pytest.raises(ValueError, match="This picture cannot be read: use another one"):
+        read_upload(str(tmp_path / "broken.png"))
 
 
 def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):

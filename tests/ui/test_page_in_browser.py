@@ -121,9 +121,9 @@ def test_settings_come_back_from_history_after_a_reload_and_from_a_dropped_file(
 def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit, tmp_path):
     here = visit()
     page = here.page
-    wide = tmp_path / "wide.png"
+    wide = tmp_path / "wide.gif"
     Image.new("RGB", (300, 100), (20, 160, 60)).save(wide)
-    broken = tmp_path / "broken.png"
+    broken = tmp_path / "broken.gif"
     broken.write_bytes(wide.read_bytes()[:40])
     page.set_input_files("#picture input[type=file]", broken)
     page.wait_for_selector("text=This picture cannot be read")
