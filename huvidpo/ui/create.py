@@ -17,6 +17,7 @@ from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
 from huvidpo.ui.making import (
     UNREADABLE,
+    WAITING,
     Form,
     Run,
     View,
@@ -52,10 +53,13 @@ class CreateTab:
         shown += [ui.cancel, ui.names, ui.history, *ui.chips, ui.comparison, ui.slider, ui.compared]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
-            ui.make.click(self.on_make, [ui.names, *asked], shown, **gpu),
-            gr.on([ui.draw.click, form["prompt"].submit], self.on_first_frame, asked, shown, **gpu),
-            ui.reroll.click(self.on_reroll, asked, shown, **gpu),
-            ui.compare.click(self.on_compare, asked, shown, **gpu),
+            gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
+            for triggers, handler, inputs in (
+                ([ui.make.click], self.on_make, [ui.names, *asked]),
+                ([ui.draw.click, form["prompt"].submit], self.on_first_frame, asked),
+                ([ui.reroll.click], self.on_reroll, asked),
+                ([ui.compare.click], self.on_compare, asked),
+            )
         ]
         for event in runs:
             event.failure(self.on_stop, None, shown, **QUIET)
@@ -86,6 +90,10 @@ class CreateTab:
         page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
 
     # Making
+
+    def on_wait(self) -> Changes:
+        """At once: the model may be busy for others, and then the queue is long silent."""
+        return self.progress(View(WAITING))
 
     def on_make(self, names: object, *values: Any) -> Iterator[Changes]:
         with toasts():

@@ -29,6 +29,7 @@ from huvidpo.ui.history import save_take
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
 UNREADABLE = "This picture cannot be read: use another one, as PNG, JPEG or WebP, of at most 64 million pixels."
+WAITING = "Waiting for the model …"
 PREVIEW = (1024, 1024)  # pixels, at most
 MARGIN = 1.4  # of an estimate in what is asked of ZeroGPU: a call that takes longer is ended
 QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, on the cards that it has now
@@ -118,7 +119,7 @@ def draw_first_frame(run: Run, form: Form, fresh: bool = False) -> Iterator[View
     seed = draw_seed() if fresh else form.next_seed()
     if form.frame_seed is not None and not fresh:
         seed = int(form.frame_seed)
-    yield View("Waiting for the model …")
+    yield View(WAITING)
     frame = yield from _first_frame(run, form.first_frame_request(seed), "First frame")
     yield View(f"First frame with seed {seed}. Make the clip, or roll again.", busy=False, first_frame=frame)
 
@@ -130,13 +131,13 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     if form.keeps_picture():
         picture, made = read_upload(form.picture), form.made
     else:
-        yield View("Waiting for the model …", seed=seed)
+        yield View(WAITING, seed=seed)
         frame_seed = seed if form.frame_seed is None else int(form.frame_seed)
         frame = yield from _first_frame(run, form.first_frame_request(frame_seed), "First frame")
         yield View("The first frame is there; the clip follows …", first_frame=frame, seed=seed)
         picture, made = frame.image, frame.request
     request = form.clip_request(seed, made)
-    yield View("Waiting for the model …", preview=ImageOps.contain(picture, PREVIEW), seed=seed)
+    yield View(WAITING, preview=ImageOps.contain(picture, PREVIEW), seed=seed)
     with closing(run("clip", (picture, request))) as steps:
         for item in steps:
             if isinstance(item, Progress):
@@ -155,7 +156,7 @@ def read_upload(path: str) -> Image.Image:
 def compare_models(run: Run, form: Form, models: tuple[str, ...]) -> Iterator[View]:
     """Makes the same first frame, with one seed, by each model; each comes in a view of its own."""
     seed = form.made.seed if form.made else form.next_seed()
-    yield View("Waiting for the model …")
+    yield View(WAITING)
     for model in models:
         request = replace(form.first_frame_request(seed), model=model)
         frame = yield from _first_frame(run, request, f"First frame, {model}")

@@ -18,7 +18,7 @@ from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
-from huvidpo.ui.making import Run, View, progress_words
+from huvidpo.ui.making import WAITING, Run, View, progress_words
 
 
 def make_pair(
@@ -38,7 +38,7 @@ def make_pair(
     `against` they have both in common, and the second one is of that adapter.
     """
     prompt, name = check_prompt(prompt), find_category(category).name
-    yield View("Waiting for the model …")
+    yield View(WAITING)
     frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
     request = starting_from(ClipRequest(prompt, name, adapter=adapter, seed=draw_seed()), frame.request)
     clips, pairing = [], default_pairing(request, against)

@@ -13,7 +13,7 @@ from huvidpo.preferences.booth import RateLimit, Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
-from huvidpo.ui.making import Run, View
+from huvidpo.ui.making import WAITING, Run, View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.rate import RateTab, plural
 from huvidpo.ui.scored_clips import scored_value
@@ -38,7 +38,9 @@ class PairSources:
         ui, who = self.ui, self.ui.visitor
         live = [*self.tab.stage_parts, ui.meter, ui.make, ui.stop]
         shown = {"api_visibility": "private", "show_progress": "hidden", **gpu_events}
-        making = ui.make.click(self.on_make, [who, ui.prompt, ui.action], live, **shown)
+        making = ui.make.click(self.on_wait, None, live, **QUIET).then(
+            self.on_make, [who, ui.prompt, ui.action], live, **shown
+        )
         making.failure(self.on_stop, None, live, **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
         ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **QUIET)
@@ -59,6 +61,10 @@ class PairSources:
         return visitor
 
     # From a prompt
+
+    def on_wait(self) -> Changes:
+        """At once: the model may be busy for others, and then the queue is long silent."""
+        return self.progress(View(WAITING))
 
     def on_make(
         self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None

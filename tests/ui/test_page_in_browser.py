@@ -142,6 +142,25 @@ def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit,
     assert settings["first_frame_model"] == "upload" and settings["fit"] == "pad"
 
 
+def test_while_others_use_the_model_one_is_told_and_may_leave(visit):
+    busy, here = visit(), visit()
+    busy.page.click("#advanced > button")
+    busy.page.fill("#steps input", "200")
+    busy.page.click("#make")
+    busy.page.wait_for_selector("#meter:has-text('Clip: step')")
+    page = here.page
+    page.click("#make")
+    page.wait_for_selector("#meter:has-text('Waiting for the model')")
+    page.wait_for_selector("#meter:has-text('queue: 1/1')")
+    assert not page.is_enabled("#make")
+    page.click("#cancel")
+    page.wait_for_selector("#make:enabled")
+    busy.page.click("#cancel")
+    busy.page.wait_for_selector("#make:enabled")
+    page.wait_for_timeout(2000)  # its turn would have come
+    assert here.said() == busy.said() == "Stopped."
+
+
 def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     here = visit()
     page = here.page
