@@ -15,7 +15,7 @@ def import_checkpoint(arguments: Namespace) -> None:
     if not arguments.file.exists():
         raise ValueError(f"There is no file or folder {arguments.file}.")
     from huvidpo.backbones import empty_video_unet
-    from huvidpo.candidates import candidate_folder
+    from huvidpo.candidates import candidate_folder, how_to_use, promote_first
     from huvidpo.published_checkpoints import import_checkpoint as import_into
 
     preset = chosen_preset(arguments)
@@ -24,9 +24,11 @@ def import_checkpoint(arguments: Namespace) -> None:
     if arguments.source:
         card["source"] = arguments.source
     saved = import_into(arguments.file, empty_video_unet(preset.name), folder, card, arguments.lora_alpha)
+    promote_first(saved)
     said = f"{saved.folder}: imported under {saved.card['license']}, for non-commercial use only."
     plays = f"It plays with the attention {saved.attention()!r}; LAMP's weights want --attention first."
-    answer(arguments, {"out": str(saved.folder), "name": saved.name, "card": saved.card}, [said, plays])
+    result = {"out": str(saved.folder), "name": saved.name, "card": saved.card}
+    answer(arguments, result, [said, plays, how_to_use(saved)])
 
 
 def push_adapter(arguments: Namespace) -> None:

@@ -39,6 +39,11 @@ class Adapter:
     status: str  # "default" or "candidate"
     card: dict[str, object]
 
+    @property
+    def learned_taste(self) -> bool:
+        """Whether preferences taught it; else a few clips did, and there are no votes that could choose it."""
+        return self.card.get("kind") == "preference"
+
     def lineage(self) -> Iterator["Adapter"]:
         """The adapter, then its parents, their parents and so on, each once."""
         to_ask, asked = [self], set()
@@ -187,6 +192,19 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
     if chosen.backbone != backbone:
         raise ValueError(f"The adapter {chosen.name!r} was made for the backbone {chosen.backbone}, not {backbone}.")
     return chosen
+
+
+def motion_notice(backbone: str, category: str, name: str) -> str:
+    """What to know of a clip with the adapter of that name when no motion was learned for its action; else "".
+
+    Raises ValueError where `find_adapter` does.
+    """
+    if name == "none" or find_adapter(backbone, category, name):
+        return ""
+    return (
+        f"Nothing has taught {backbone} how {category} moves, so the frames of a clip hardly belong together: the "
+        "command train-motion learns it from 8 to 16 clips."
+    )
 
 
 def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[str, torch.Tensor]) -> None:

@@ -49,6 +49,27 @@ def promote(adapter: Adapter, verdict: Verdict | None = None) -> None:
         write_promotions(adapter.backbone, adapter.category, [*promoted, row])
 
 
+def promote_first(adapter: Adapter) -> bool:
+    """Makes the adapter the default where its category has none that it could be compared with; whether it did."""
+    own = home() / "adapters" / adapter.backbone / adapter.category
+    if adapter.folder.parent.resolve() != own.resolve() or find_adapter(adapter.backbone, adapter.category, ""):
+        return False
+    promote(adapter)
+    return True
+
+
+def how_to_use(adapter: Adapter) -> str:
+    """What is said on the command line of an adapter that has just been made."""
+    there = {one.folder.resolve(): one for one in list_adapters(adapter.backbone, adapter.category)}
+    listed = there.get(adapter.folder.resolve())
+    if listed is None:
+        return f"Clips move like it with --adapter {adapter.folder}."
+    if listed.status == "default":
+        return f"It is the default of {adapter.category}: clips move like it."
+    promoting = f"huvidpo promote {adapter.name} --category {adapter.category}"
+    return f"Clips move like it with --adapter {adapter.name}; {promoting} makes it the default."
+
+
 def promotion_words(adapter: Adapter) -> str:
     """What the votes said when the adapter became the default, in a sentence; "" where none were asked."""
     rows = read_promotions(adapter.backbone, adapter.category)

@@ -75,7 +75,7 @@ def first_frame(arguments: Namespace) -> None:
     request = first_frame_request(arguments, arguments.model, arguments.seed, arguments.steps, arguments.guidance)
     takes.check_request(request)
     backbone = load(arguments)
-    warnings = warn_of_words(backbone, request)
+    warnings = warn(backbone, request)
     frame = follow(takes.make_first_frame(backbone, request), "First frame")
     settings = takes.first_frame_metadata(backbone, request) | {"category": arguments.category or ""}
     write_png(frame.image, arguments.out, settings)
@@ -95,7 +95,7 @@ def video(arguments: Namespace) -> None:
     request, first = take_requests(arguments)
     find_adapter(chosen_preset(arguments).name, request.category, request.adapter)
     backbone = load(arguments)
-    warnings = warn_of_words(backbone, request)
+    warnings = warn(backbone, request)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
@@ -255,11 +255,15 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     return load_backbone(arguments.backbone, arguments.memory)
 
 
-def warn_of_words(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
-    """Says on stderr, and gives back, which words the model does not know, and which it does not get to read."""
+def warn(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
+    """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion."""
+    from huvidpo.adapters import motion_notice
+    from huvidpo.takes import ClipRequest
     from huvidpo.words import notices
 
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
+    if isinstance(request, ClipRequest):
+        warnings += filter(None, [motion_notice(backbone.preset.name, request.category, request.adapter)])
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     return warnings

@@ -179,7 +179,7 @@ def the_two(arguments: Namespace, backbone: str) -> "tuple[Adapter, Adapter | No
 
     adapter = find_adapter(backbone, arguments.category, arguments.adapter) if arguments.adapter else None
     if adapter is None:
-        found = [a for a in list_adapters(backbone, arguments.category) if a.card.get("kind") == "preference"]
+        found = [a for a in list_adapters(backbone, arguments.category) if a.learned_taste]
         if not found:
             raise ValueError(f"There is no adapter of {arguments.category} that learned from preferences yet.")
         adapter = max(found, key=lambda a: str(a.card.get("created_at", "")))

@@ -229,11 +229,12 @@ def promote(arguments: Namespace) -> None:
     adapter = named_adapter(arguments)
     from huvidpo import candidates
 
-    verdict = verdict_on(adapter, adapter.parent())
-    if not verdict.passed and not arguments.force:
+    # Motion from a few clips has nothing that votes could compare it with.
+    verdict = verdict_on(adapter, adapter.parent()) if adapter.learned_taste else None
+    if verdict and not verdict.passed and not arguments.force:
         raise ValueError(f"{adapter.name} is not promoted: {verdict.reason} (--force does it all the same.)")
     candidates.promote(adapter, verdict)
-    result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict.to_row()}
+    result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict and verdict.to_row()}
     answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])
 
 

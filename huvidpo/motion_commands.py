@@ -4,14 +4,17 @@ As in commands.py, heavy modules are imported after what can be checked without 
 """
 
 import dataclasses
+import itertools
 from argparse import Namespace
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
 from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
+from huvidpo.home import home
 
 if TYPE_CHECKING:
     from huvidpo.presets import Backbone
@@ -29,14 +32,18 @@ NO_ROOM = (
 def train_motion(arguments: Namespace) -> None:
     """`train-motion`; under `accelerate launch` every process does this, and the first one speaks and saves."""
     category = find_category(arguments.category)
-    check_run_folder(arguments.out, arguments.resume)
+    if arguments.out:
+        check_run_folder(arguments.out, arguments.resume)
     from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
+    from huvidpo.candidates import how_to_use, promote_first
     from huvidpo.memory import explained
     from huvidpo.training.clips import read_clips
     from huvidpo.training.motion import train_motion as train
     from huvidpo.training.processes import join_processes, process_number
 
     preset = chosen_preset(arguments)
+    if arguments.out is None and arguments.resume:
+        arguments.out = unfinished_folder(preset.name, category.name)
     settings = training_settings(arguments, preset)
     start = find_adapter(preset.name, category.name, arguments.start)
     clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
@@ -46,12 +53,13 @@ def train_motion(arguments: Namespace) -> None:
         settings = dataclasses.replace(settings, clips_per_step=max(settings.clips_per_step, processes))
     backbone = load(arguments)
     pipeline = backbone.video
+    out = arguments.out or new_folder(preset.name, category.name)
     with explained(backbone.memory, backbone.memory_modes(), NO_ROOM):
         backbone.make_room_to_learn()
         apply_adapter(pipeline.unet, start, backbone.still_motion)
         pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        last = follow_training(train(pipeline, clips, settings, arguments.out), quiet=rank > 0)
+        out.mkdir(parents=True, exist_ok=True)
+        last = follow_training(train(pipeline, clips, settings, out), quiet=rank > 0)
     if rank > 0:
         return
     card = dataclasses.asdict(settings) | {
@@ -63,8 +71,32 @@ def train_motion(arguments: Namespace) -> None:
         "steps": last.step if last else settings.steps,
         "final_loss": round(last.loss, 5) if last else None,
     }
-    saved = save_motion_adapter(pipeline.unet, arguments.out, card)
-    answer(arguments, {"out": str(arguments.out), "seed": settings.seed, "card": saved.card}, [str(arguments.out)])
+    saved = save_motion_adapter(pipeline.unet, out, card)
+    promote_first(saved)
+    result = {"out": str(out), "seed": settings.seed, "card": saved.card}
+    answer(arguments, result, [str(out), how_to_use(saved)])
+
+
+def new_folder(backbone: str, category: str) -> Path:
+    """Makes the folder of a new adapter of this deployment, motion-1, -2 ...; in all processes that of the first."""
+    from huvidpo.training.processes import copied_from_first, process_number
+    from huvidpo.training.run_folders import made
+
+    own = home() / "adapters" / backbone / category
+    folders = (own / f"motion-{number}" for number in itertools.count(1))
+    name = next(folder.name for folder in folders if made(folder)) if process_number()[0] == 0 else ""
+    return own / copied_from_first(name)
+
+
+def unfinished_folder(backbone: str, category: str) -> Path:
+    """The folder of the newest run without --out that is not over; ValueError when there is none."""
+    from huvidpo.training.motion import CHECKPOINT
+
+    begun = (home() / "adapters" / backbone / category).glob(f"motion-*/{CHECKPOINT}")
+    unfinished = [path for path in begun if not path.with_name("card.json").exists()]
+    if not unfinished:
+        raise ValueError(f"There is no unfinished run of {category}; one in a folder of your own needs --out.")
+    return max(unfinished, key=lambda path: path.stat().st_mtime).parent
 
 
 def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettings":
@@ -78,7 +110,7 @@ def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettin
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     usual = usual_settings(preset)
-    before = begun_with(arguments.out)  # a run goes on as it was begun
+    before = begun_with(arguments.out) if arguments.out else {}  # a run goes on as it was begun
     known = {name: before[name] for name in dataclasses.asdict(usual) if name in before and name != "minutes"}
     settings = dataclasses.replace(usual, **known | given)
     if settings.steps < 1:

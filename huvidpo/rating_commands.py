@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, check_alone, chosen_preset, follow, load, take_requests, warn_of_words
+from huvidpo.commands import answer, check_alone, chosen_preset, follow, load, take_requests, warn
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
@@ -51,7 +51,7 @@ def pair(arguments: Namespace) -> None:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
         source_sha256 = hashlib.sha256(arguments.source.read_bytes()).hexdigest()
     backbone = load(arguments)
-    warnings = warn_of_words(backbone, request)
+    warnings = warn(backbone, request)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, takes.starting_from(request, frame.request)
@@ -91,7 +91,7 @@ def pairs(arguments: Namespace) -> None:
     join_processes()
     rank, _ = process_number()
     store, backbone = RatingStore(home()), load(arguments)
-    warnings = warn_of_words(backbone, request) if rank == 0 else []
+    warnings = warn(backbone, request) if rank == 0 else []
     own = own_share(seeds)
     with closing(make_pairs(backbone, store, order, own)) as events, tqdm(total=len(own), disable=None) as bar:
         for event in events:

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main
 from huvidpo.commands import until_interrupted
+from huvidpo.home import home
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 
@@ -176,8 +178,9 @@ def test_first_frame_with_its_settings_inside(run) -> None:
 @pytest.mark.slow
 def test_a_random_seed_is_told_and_makes_the_clip_again(run, picture: str) -> None:
     code, out, err = run(*VIDEO, "--first-frame", picture, "--out", "x.gif", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0 and err.startswith("Warning: Nothing has taught pocket how horse moves") and err.count("\n") == 1
     result = json.loads(out)
+    assert [f"Warning: {warning}\n" for warning in result["warnings"]] == [err]
     assert result["settings"] == read_metadata("x.gif") and result["settings"]["first_frame_model"] == "upload"
     frames, fps = read_frames("x.gif")
     assert frames.shape == (16, 128, 128, 3) and fps == pytest.approx(8)
@@ -288,6 +291,28 @@ def test_motion_learned_from_clips_becomes_an_adapter(run, picture: str) -> None
     (Path("clips") / "1.mp4").unlink()
     code, out, err = run(*train, "--resume")
     assert (code, out) == (2, "") and "with other clips" in err
+
+
+@pytest.mark.slow
+def test_motion_without_a_folder_of_its_own_becomes_what_clips_use(run, picture: str) -> None:
+    """The first of an action is its default at once; the next one waits to be chosen, which needs no votes."""
+    Path("clips").mkdir()
+    write_mp4(render_clip(sample_scene(0, action="horse"), 16), "clips/0.mp4", 8)
+    train = ("train-motion", "--category", "horse", "--clips", "clips", "--steps", "1")
+    said = [run(*train, "--seed", str(seed))[1].splitlines() for seed in (1, 2)]
+    assert said[0][1] == "It is the default of horse: clips move like it."
+    assert said[1][1].endswith(
+        "with --adapter motion-2; huvidpo promote motion-2 --category horse makes it the default."
+    )
+    first, second = (Path(lines[0]) for lines in said)
+    assert second == first.with_name("motion-2") == home() / "adapters/pocket/horse/motion-2"
+    code, out, err = run(*VIDEO, "--first-frame", picture, "--out", "x.gif", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["settings"]["adapter"] == "motion-1"
+    assert run("promote", "motion-2", "--category", "horse")[0] == 0
+    assert find_adapter("pocket", "horse", "").name == "motion-2"
+    assert "no unfinished run of horse" in run(*train, "--resume")[2]
+    (second / "card.json").unlink()  # as if it had been interrupted
+    assert run(*train[:-1], "2", "--resume")[1].splitlines()[0] == str(second)
 
 
 def test_a_clip_that_cannot_teach_is_named(run) -> None:

@@ -63,7 +63,7 @@ def chosen_adapter(backbone: str, category: str, contestant: Contestant) -> Adap
         raise ValueError(f"{category} has no default adapter: train one, or name it with --adapters.")
     if not contestant.without_preference:
         return adapter
-    if adapter is None or adapter.card.get("kind") != "preference":
+    if adapter is None or not adapter.learned_taste:
         raise ValueError(f"{category}'s default adapter has learned no preferences, so none can be left out.")
     return find_adapter(backbone, category, str(adapter.card["parent"]))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
@@ -50,7 +51,7 @@ class CreateTab:
         ui, form = self.ui, self.ui.form
         asked = [form[field.name] for field in fields(Form)]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
-        shown += [ui.cancel, ui.names, ui.history, *ui.chips, ui.comparison, ui.slider, ui.compared]
+        shown += [ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips, ui.comparison, ui.slider, ui.compared]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
             gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
@@ -72,7 +73,9 @@ class CreateTab:
         )  # warnings need the queue
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
         form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
-        ui.tab.select(self.on_open, [form["category"], form["adapter"]], form["adapter"], **QUIET)
+        chosen = [form["category"], form["adapter"]]
+        ui.tab.select(self.on_open, chosen, [form["adapter"], ui.motion_note], **QUIET)
+        form["adapter"].input(self.motion_note, chosen, ui.motion_note, **QUIET)
         form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **QUIET)  # its own
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
         for chip in ui.chips:
@@ -189,10 +192,14 @@ class CreateTab:
     def on_clear(self) -> Changes:
         return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}
 
-    def on_open(self, category: str, adapter: str | None) -> gr.Dropdown:
+    def on_open(self, category: str, adapter: str | None) -> Changes:
         """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
         choices = self.ui.adapter_choices(category)
-        return gr.Dropdown(choices, value=adapter if adapter in dict(choices).values() else "")
+        chosen = adapter if adapter in dict(choices).values() else ""
+        return {self.ui.form["adapter"]: gr.Dropdown(choices, value=chosen)} | self.motion_note(category, chosen)
+
+    def motion_note(self, category: str, adapter: str) -> Changes:
+        return {self.ui.motion_note: motion_notice(self.backbone.preset.name, category, adapter)}
 
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
@@ -201,7 +208,7 @@ class CreateTab:
         changes[ui.form["adapter"]] = gr.Dropdown(ui.adapter_choices(category), value="")
         if (fitting := prompt_for(category, prompt)) != prompt:
             changes[ui.form["prompt"]] = fitting
-        return changes
+        return changes | self.motion_note(category, "")
 
     def on_recipe(self, recipe: str) -> tuple[Any, Any]:
         own = self.backbone.preset.recipe(recipe)
@@ -263,6 +270,7 @@ class CreateTab:
         unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
         changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
         return changes | {
+            **self.motion_note(START, ""),
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
             self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built

@@ -61,6 +61,7 @@ class CreateLayout:
             form["adapter"] = gr.Dropdown(
                 self.adapter_choices(START), value="", label="Adapter", min_width=150, elem_id="adapter"
             )
+        self.motion_note = text_line(elem_id="motion-note")
         with gr.Accordion("Advanced settings", open=False, elem_id="advanced"):
             self._advanced()
 

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from huvidpo.adapters import list_adapters
+from huvidpo.adapters import list_adapters, motion_notice
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
@@ -97,7 +97,8 @@ class Endpoints:
                 origin, picture = (frame.request.model, seed), frame.image
             words = (prompt, category, style, negative_prompt, adapter, seed, recipe, steps, guidance, attention, fit)
             clip = self._last("clip", (picture, ClipRequest(*words, *origin)))
-            settings = clip.metadata | self._strange(prompt, style, negative_prompt)
+            note = motion_notice(self.backbone.preset.name, category, adapter)
+            settings = clip.metadata | self._strange(prompt, style, negative_prompt, note)
             return str(open_take(save_take(clip, picture)).clip), settings
 
     def adapters(self, category: str) -> list[dict[str, str]]:
@@ -105,13 +106,13 @@ class Endpoints:
         found = list_adapters(self.backbone.preset.name, category)
         return [{"name": item.name, "category": item.category, "status": item.status} for item in found]
 
-    def _strange(self, prompt: str, style: str, negative_prompt: str) -> dict[str, list[str]]:
+    def _strange(self, prompt: str, style: str, negative_prompt: str, note: str = "") -> dict[str, list[str]]:
         """Beside the settings: the words that mean nothing to the model, and what to know of the prompt, if anything.
 
-        As on the command line.
+        As on the command line. `note` is one more thing to know.
         """
         words = unknown_words(self.backbone, prompt, negative_prompt)
-        warnings = notices(self.backbone, prompt, style, negative_prompt)
+        warnings = [*notices(self.backbone, prompt, style, negative_prompt), *filter(None, [note])]
         return ({"unknown_words": words} if words else {}) | ({"warnings": warnings} if warnings else {})
 
     def _last(self, operation: str, payload: Any) -> Any:

@@ -24,7 +24,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
-from huvidpo.ui.learned_layout import LearnedLayout, is_learned
+from huvidpo.ui.learned_layout import LearnedLayout
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
@@ -97,7 +97,7 @@ class Learned:
             here = "its weights come from the Hub when it first makes a clip"
             return self.chosen(None, may) | {ui.about: facts([("Shared", here)])}
         verdict, waiting = verdict_on(adapter), waiting_pairs(adapter)
-        learned, default = is_learned(adapter), adapter.status == "default"
+        learned, default = adapter.learned_taste, adapter.status == "default"
         own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
         return {
             ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
@@ -186,7 +186,7 @@ class Learned:
         with toasts():
             may = may_change(request, profile)
             adapter = self.named(category, name)
-            verdict = verdict_on(adapter) if is_learned(adapter) else None
+            verdict = verdict_on(adapter) if adapter.learned_taste else None
             if verdict is None and not may:
                 raise ValueError("Only what won by votes becomes the default here.")
             if verdict is not None and not verdict.passed:
@@ -266,7 +266,7 @@ class Learned:
 def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:
     """What there is to say of an adapter."""
     card = adapter.card
-    if not is_learned(adapter):
+    if not adapter.learned_taste:
         yield "Learned from", "a few clips: the action's motion"
         return
     people = count(card.get("raters"), "person", "people")

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from huvidpo.adapters import Adapter, list_adapters
+from huvidpo.adapters import list_adapters
 from huvidpo.backbones import Backbone
 from huvidpo.ui.widgets import fact_sheet, meter, text_line
 
@@ -35,14 +35,9 @@ class LearnedLayout:
     def choices(self, category: str) -> list[tuple[str, str]]:
         """(shown, value) of a category's adapters, where there is anything to choose; else none."""
         found = list_adapters(self.preset.name, category)
-        if not any(is_learned(adapter) for adapter in found) and len(found) < 2:
+        if not any(adapter.learned_taste for adapter in found) and len(found) < 2:
             return []
         return [(f"{adapter.name} ({adapter.status})", adapter.name) for adapter in found]
-
-
-def is_learned(adapter: Adapter) -> bool:
-    """Whether it was taught by preferences."""
-    return adapter.card.get("kind") == "preference"
 
 
 def small(elem_id: str) -> dict[str, object]:
