@@ -40,9 +40,18 @@ from huvidpo.ui.toasts import toasts
 ZERO_GPU = on_zero_gpu()
 WAITING = 24  # visitors in the queue; more are told to come back
 UPLOAD = "20mb"
-# Pairs made ahead of those who rate, while the model is idle; not on ZeroGPU, where every second is somebody's quota.
-PAIRS_AHEAD = 0 if ZERO_GPU else int(os.environ.get("HUVIDPO_PAIRS_AHEAD") or 3)
 GPU_EVENTS = {"concurrency_id": "gpu", "concurrency_limit": 4 if ZERO_GPU else 1}
+
+
+def pairs_ahead() -> int:
+    """Pairs made ahead of those who rate, while the model is idle; HUVIDPO_PAIRS_AHEAD, ValueError for no number.
+
+    None on ZeroGPU, where every second is somebody's quota.
+    """
+    wanted = os.environ.get("HUVIDPO_PAIRS_AHEAD") or "3"
+    if not wanted.isdecimal():
+        raise ValueError(f"HUVIDPO_PAIRS_AHEAD must be a number of pairs, 0 for none, not {wanted!r}.")
+    return 0 if ZERO_GPU else int(wanted)
 
 
 def gpu_runner(backbone: LoadedBackbone) -> Run:
@@ -74,7 +83,8 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
     run = Visitors(gpu_runner(backbone))
-    wake = Filler(run, store, backbone, PAIRS_AHEAD).wake if PAIRS_AHEAD else None
+    ahead = pairs_ahead()
+    wake = Filler(run, store, backbone, ahead).wake if ahead else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         visitor = visitor_state()
@@ -100,6 +110,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         check_port(host or "127.0.0.1", port)
     for note in filter(None, (unusable_gpu(), choice_that_cannot_be())):
         print(f"Warning: {note}", file=sys.stderr)
+    pairs_ahead()  # a mistake is told before the weights are loaded
     store, name = RatingStore(home()), default_backbone()  # in this order: a disk that is full is told at once
     if not ZERO_GPU:  # its patched launch takes the weights that are loaded by then
         name, port = choose_backbone(name, host, port)

@@ -8,6 +8,7 @@ from threading import Lock
 
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from safetensors import SafetensorError
 from torch import nn
 
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
@@ -227,7 +228,12 @@ def load_pocket(device: str) -> StableDiffusionPipeline:
     folder = pocket_weights()
     if not (folder / "model_index.json").exists():
         raise ValueError(f"The pocket weights are missing from {folder}; clone the repository again.")
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except (OSError, SafetensorError) as error:  # pointers, in a clone of a Space without git-lfs
+        raise ValueError(
+            f"The pocket weights in {folder} cannot be read: run `git lfs pull`, or clone the repository again."
+        ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

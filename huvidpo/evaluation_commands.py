@@ -7,6 +7,7 @@ import dataclasses
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def evaluate(arguments: Namespace) -> None:
     categories = chosen_categories(arguments.category)
     tasks = read_tasks(categories, arguments.prompts or SHIPPED_PROMPTS, arguments.seeds)
     chosen = contestants(arguments)
+    check_adapters(chosen, chosen_preset(arguments).name, categories)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"Could not write to {arguments.out}: it is not a folder.")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -46,11 +48,12 @@ def evaluate(arguments: Namespace) -> None:
     from huvidpo.training.processes import join_processes, process_number
 
     join_processes()
-    backbone = load(arguments)
-    if process_number()[0] == 0:
+    backbone, quiet = load(arguments), process_number()[0] > 0
+    if not quiet:
         warn_of_prompts(backbone, tasks)
     settings = {"category": arguments.category, "seeds": arguments.seeds}
-    results = follow(Evaluation(backbone, judge(arguments, backbone), chosen, tasks, arguments.out, settings))
+    vision = judge(arguments, backbone, quiet)
+    results = follow(Evaluation(backbone, vision, chosen, tasks, arguments.out, settings))
     if results is None:
         return  # not the first process
     written = write_report(results, arguments.out)
@@ -99,17 +102,35 @@ def contestants(arguments: Namespace) -> "list[Contestant]":
     return found
 
 
+def check_adapters(chosen: "list[Contestant]", backbone: str, categories: Sequence[str]) -> None:
+    """ValueError when no category has an adapter that is to be compared: told before the work, not after it."""
+    from huvidpo.adapters import find_adapter
+
+    for contestant in chosen:
+        problems = []
+        for category in categories if contestant.adapter else ():
+            try:
+                find_adapter(backbone, category, contestant.adapter)
+            except ValueError as error:
+                problems.append(error)
+        if problems and len(problems) == len(categories):
+            raise problems[0]
+
+
 def split(text: str) -> list[str]:
     """The parts of a list with commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def judge(arguments: Namespace, backbone) -> "Vision":
+def judge(arguments: Namespace, backbone: "LoadedBackbone", quiet: bool) -> "Vision":
     """The models that look at the clips: those that were asked for, else the backbone's."""
-    from huvidpo.evaluation.judges import hub_vision, pocket_vision
+    from huvidpo.evaluation.judges import HUB_NOTICE, hub_vision, pocket_vision
 
-    kind = arguments.judge or backbone.preset.judge
-    return pocket_vision() if kind == "pocket" else hub_vision(backbone.device)
+    if (arguments.judge or backbone.preset.judge) == "pocket":
+        return pocket_vision()
+    if not quiet:
+        print(HUB_NOTICE, file=sys.stderr)
+    return hub_vision(backbone.device)
 
 
 def follow(evaluation: "Evaluation") -> "Results | None":

@@ -174,9 +174,10 @@ def fetch_now(*several: HubFiles) -> list[Path]:
 
 def check_room(*several: HubFiles) -> None:
     """ValueError when the disk of the cache has no room for what is missing; asked before hours of download."""
-    folder = Path(constants.HF_HUB_CACHE)
-    while not folder.is_dir():
-        folder = folder.parent
+    cache = Path(constants.HF_HUB_CACHE).absolute()
+    folder = next((one for one in (cache, *cache.parents) if one.is_dir()), None)
+    if folder is None:  # a drive that is not there, on Windows
+        raise ValueError(f"There is no disk for {cache}, where HF_HOME wants the models: change it, or unset it.")
     free = shutil.disk_usage(folder).free / GIGABYTE
     if free < sum(map(missing_gigabytes, several)):
         raise ValueError(no_room(several, f"only {free:.1f} GB are free"))

@@ -109,6 +109,8 @@ def rate(arguments: Namespace) -> None:
     """`rate`: the owner's own rating of a pair."""
     store = RatingStore(home())
     pair = store.pair(arguments.pair)
+    earlier = [one.rating_id for one in store.ratings(pair.category, owner()) if one.pair.pair_id == pair.pair_id]
+    supersedes = arguments.supersedes or next(reversed(earlier), "")
     segments = tuple(label.strip() for label in arguments.segments.split(",")) if arguments.segments else ("-",) * 4
     rating = Rating(
         rating_id=new_id(),
@@ -118,11 +120,16 @@ def rate(arguments: Namespace) -> None:
         rater=owner(),
         rater_kind="owner",
         segment_labels=segments,
-        supersedes=arguments.supersedes,
+        supersedes=supersedes,
     )
     store.append(rating)
     result = {"rating_id": rating.rating_id, "pair_id": pair.pair_id, "preference": rating.preference}
-    answer(arguments, result | counted(store), [f"Saved rating {rating.rating_id}."])
+    replaced = f" It takes the place of your earlier one, {supersedes}." if supersedes else ""
+    answer(
+        arguments,
+        result | {"supersedes": supersedes} | counted(store),
+        [f"Saved rating {rating.rating_id}.{replaced}"],
+    )
 
 
 def withdraw(arguments: Namespace) -> None:
@@ -169,12 +176,14 @@ def ratings(arguments: Namespace) -> None:
 
 def import_ratings(arguments: Namespace) -> None:
     """`import-ratings`: from a CSV, JSON or JSONL file, or a folder that holds one."""
-    find_category(arguments.category)
+    if arguments.category:
+        find_category(arguments.category)
     from huvidpo.preferences.exchange import import_ratings as take_over
 
     store = RatingStore(home())
     done = take_over(store, arguments.file, owner(), arguments.category, arguments.prompt, arguments.all_pairs)
-    lines = [f"Imported {done.ratings} ratings on {done.pairs} new pairs."]
+    known = f" {done.known} were here already." if done.known else ""
+    lines = [f"Imported {done.ratings} ratings on {done.pairs} new pairs.{known}"]
     answer(arguments, dataclasses.asdict(done) | counted(store), lines)
 
 

@@ -93,7 +93,8 @@ def fetch_weights(folder: Path) -> Iterator[Downloaded]:
 def push_folder(repo: str, place: str, files: dict[str, Path]) -> str:
     """Uploads an adapter's files (by name) to <backbone>/<category>/<name> in one commit; gives the commit's hash.
 
-    The repository is made when it is missing. ValueError with one sentence when the Hub does not take it.
+    The repository is made when it is missing, private: who owns it publishes it in its settings. ValueError with one
+    sentence when the Hub does not take it.
     """
     if not REPO.fullmatch(repo):
         raise ValueError("Name the repository as owner/name: set HUVIDPO_ADAPTERS, or give --repo.")
@@ -102,7 +103,7 @@ def push_folder(repo: str, place: str, files: dict[str, Path]) -> str:
     api = HfApi(library_name="huvidpo")
     operations = [CommitOperationAdd(f"{place}/{name}", path) for name, path in files.items()]
     try:
-        api.create_repo(repo, repo_type="model", exist_ok=True)
+        api.create_repo(repo, repo_type="model", private=True, exist_ok=True)
         made = api.create_commit(repo, operations, commit_message=f"Adapter {place}")
     except (HTTPError, OSError) as error:
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None

@@ -1,5 +1,6 @@
 """Which backbone a machine gets, and what is said when its GPU has no room for it."""
 
+import shutil
 from collections import namedtuple
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def gpu(monkeypatch: pytest.MonkeyPatch):
 def test_the_machine_chooses_the_backbone(gpu, size: float, name: str) -> None:
     gpu(size)
     assert default_backbone() == name
+
+
+def test_pointers_in_the_place_of_weights_are_one_sentence(
+    pocket_weights: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """What a clone without git-lfs has, of a Space for one: the Hub keeps weights in its large-file store."""
+    shutil.copytree(pocket_weights, tmp_path / "weights")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (tmp_path / "weights" / "unet" / "diffusion_pytorch_model.safetensors").write_text(pointer)
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(tmp_path / "weights"))
+    assert main([*VIDEO, "--backbone", "pocket", "--out", str(tmp_path / "x.mp4")]) == 2
+    assert "cannot be read: run `git lfs pull`" in capsys.readouterr().err
 
 
 def test_zerogpu_gets_the_large_model_only_when_asked(gpu, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,10 @@ def files_here() -> list[str]:
         ((*VIDEO, "--out", "x.mp4", "--first-frame", __file__), "is not a readable picture"),
         ((*VIDEO, "--out", "x.mp4", "--first-frame-seed", "-3"), "The seed must be a whole number"),
         (("adapters", "--category", "../.."), "There is no category '../..'"),
+        (
+            ("evaluate", "--category", "horse", "--out", "o", "--systems", "default", "--adapters", "gallopp"),
+            "no adapter 'gallopp'",
+        ),
         (("train-motion", "--category", "horse", "--clips", "lost", "--out", "o"), "no folder of clips at lost"),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "o"), "holds no clips"),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--steps", "0"), "at least 1, not 0"),

@@ -141,7 +141,7 @@ def test_zerogpus_workers_get_every_model_before_the_page_starts(
     """What is loaded in a worker is lost with it. The page itself would stay for ever, so it is not launched."""
     monkeypatch.setenv("HUVIDPO_BACKBONE", "sd14")
     monkeypatch.setattr(app, "ZERO_GPU", True)
-    monkeypatch.setattr(app, "PAIRS_AHEAD", 0)
+    monkeypatch.setenv("HUVIDPO_PAIRS_AHEAD", "0")
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # the page ends its process by it
     launched, requests = [], []
     monkeypatch.setattr(gr.Blocks, "launch", lambda page, **settings: launched.append((page, settings)))

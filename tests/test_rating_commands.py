@@ -58,7 +58,8 @@ def test_pair_rate_change_withdraw(run, moving_adapter, store: RatingStore) -> N
     rate = ("rate", "--pair", made["pair_id"], "--preference")
     first = as_json(run(*rate, "a", "--segments", "a,b,tie,-", "--json"))
     assert (first["saved"], first["waiting"]) == (1, 1)
-    second = as_json(run(*rate, "tie_bad", "--supersedes", first["rating_id"], "--json"))
+    second = as_json(run(*rate, "tie_bad", "--json"))  # a second answer takes the first one's place
+    assert second["supersedes"] == first["rating_id"]
     listed = as_json(run("ratings", "--category", "horse", "--json"))
     assert [row["rating_id"] for row in listed["ratings"]] == [second["rating_id"]]
     assert listed["preferences"] == {"a": 0, "b": 0, "tie_good": 0, "tie_bad": 1} and listed["alpha"] is None
@@ -108,6 +109,7 @@ def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
         (("withdraw", "--rating", "f" * 32), "You have no rating"),
         (("ratings", "--category", "swim"), "There is no category 'swim'"),
         (("import-ratings", "no.csv", "--category", "horse"), "There is no file no.csv"),
+        (("import-ratings", "no.csv", "--category", "swim"), "There is no category 'swim'"),
         (("export-ratings", "out"), "There are no ratings to export yet."),
         (("push",), "Name the dataset as owner/name"),
         (("pull", "--dataset", "nobody"), "Name the dataset as owner/name"),

@@ -22,6 +22,10 @@ from huvidpo.pocket.judge import Judge, load_judge, text_embeddings
 CLIP_SCORE_MODEL = "openai/clip-vit-large-patch14"
 BACKGROUND_MODEL = "openai/clip-vit-base-patch32"
 SUBJECT_MODEL = "facebook/dino-vitb16"
+HUB_NOTICE = (
+    f"{CLIP_SCORE_MODEL} and {BACKGROUND_MODEL} (OpenAI's CLIP, MIT) and {SUBJECT_MODEL} (DINO, Apache-2.0) look at "
+    "the clips; the first time they are downloaded, 2.7 GB."
+)
 MIN_MOTION_FRAMES = 4  # fewer say nothing about an action
 
 

@@ -13,14 +13,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.fields import MAX_TEXT
-from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_id, new_pair
+from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import DEMUXERS, read_frames, read_metadata, write_mp4
 
@@ -52,6 +52,7 @@ class Imported:
 
     pairs: int
     ratings: int
+    known: int = 0  # that were here already: of this store, or of the same file imported before
 
 
 def import_ratings(
@@ -73,15 +74,17 @@ def import_ratings(
     rows = read_table(path)
     clips = Clips(store, path.parent)
     if "score" in rows[0]:
-        found = scored(clips, rows, find_category(category).name, prompt, rater, all_pairs, draw or random.Random(0))
+        found = scored(clips, rows, named(category), prompt, rater, all_pairs, draw or random.Random(0))
     else:
         found = compared(clips, rows, category, prompt, rater)
-    ratings = list(found)
+    ratings = {rating.rating_id: rating for rating in found}
+    known = store.known(ratings)
     before = len(store.pairs())
-    for rating in ratings:
-        store.add_pair(rating.pair)
-        store.append(rating)
-    return Imported(len(store.pairs()) - before, len(ratings))
+    for rating in ratings.values():
+        if rating.rating_id not in known:
+            store.add_pair(rating.pair)
+            store.append(rating)
+    return Imported(len(store.pairs()) - before, len(ratings) - len(known), len(known))
 
 
 class Clips:
@@ -151,14 +154,23 @@ def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, 
     times: Counter[str] = Counter()
     for number, row in enumerate(rows, 1):
         with naming(number):
-            own_category = find_category(str(row.get("category") or category)).name
+            own_category = named(str(row.get("category") or category))
             own_prompt = str(column(row, "prompt") or prompt or find_category(own_category).motion_prompt)
             own_prompt = check_prompt(own_prompt)
             takes = [clips.keep(column(row, f"video_{side}"), own_prompt, own_category) for side in "ab"]
             pair = new_pair(*takes, own_prompt, own_category, "import", "independent")
             person = column(row, "rater") or times[pair.pair_id] or ""
             times[pair.pair_id] += 1
-            yield rating_from_file(pair, preference_of(row), somebody_of(rater, str(person)))
+            rating = rating_from_file(pair, preference_of(row), somebody_of(rater, str(person)))
+            own_id = row.get("rating_id")  # of an export of this program
+            yield replace(rating, rating_id=own_id) if isinstance(own_id, str) and own_id else rating
+
+
+def named(category: str) -> str:
+    """The name of a category; ValueError when it is unknown, or nothing names one."""
+    if not category:
+        raise ValueError("No category is named: give it with --category")
+    return find_category(category).name
 
 
 def somebody_of(rater: str, person: str) -> str:
@@ -167,9 +179,14 @@ def somebody_of(rater: str, person: str) -> str:
 
 
 def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -1.0, score_b: float = -1.0) -> Rating:
-    """A rating that nobody gave on the page. Which side was on the left is not known: chance says it."""
+    """A rating that nobody gave on the page. Which side was on the left is not known: chance says it.
+
+    Its id follows from what it says, so that the same file brings nothing new a second time.
+    """
     left_is = "a" if int(pair.pair_id, 16) % 2 else "b"
-    return Rating(new_id(), pair, preference, left_is, rater, "import", score_a=score_a, score_b=score_b)
+    said = json.dumps([pair.pair_id, rater, preference, score_a, score_b])
+    rating_id = hashlib.sha256(said.encode()).hexdigest()[:32]
+    return Rating(rating_id, pair, preference, left_is, rater, "import", score_a=score_a, score_b=score_b)
 
 
 def preference_of(row: Mapping) -> str:
@@ -217,13 +234,13 @@ def column(row: Mapping, name: str) -> object:
 
 
 def table_in(path: Path) -> Path:
-    """The file itself, or the one table of a folder."""
+    """The file itself, or the one table of a folder: files of one name, as exports have, are the same table."""
     if not path.is_dir():
         return path
     tables = [file for file in sorted(path.iterdir()) if file.suffix.lower() in (".csv", ".json", ".jsonl")]
-    if len(tables) != 1:
+    if len({file.stem for file in tables}) != 1:
         raise ValueError(f"{path} must hold exactly one .csv, .json or .jsonl file, not {len(tables)}.")
-    return tables[0]
+    return tables[-1]  # of an export that with all kinds of values
 
 
 def read_table(path: Path) -> list[Mapping]:

@@ -77,9 +77,10 @@ def push(
 ) -> int:
     """Seals what is open and sends every sealed batch, one commit each; returns how many rows are now on the Hub.
 
-    The dataset is made when it is missing. Each step is tried `attempts` times, with a growing `pause` (of seconds;
-    a true answer from it ends the trying). Raises ValueError with one sentence when it goes no further; what was sent
-    counts as sent, the rest waits. One process pushes at a time, others wait for it.
+    The dataset is made when it is missing, private: who owns it publishes it in its settings. Each step is tried
+    `attempts` times, with a growing `pause` (of seconds; a true answer from it ends the trying). One process pushes at
+    a time, others wait for it. Raises ValueError with one sentence when it goes no further; what was sent counts as
+    sent, the rest waits.
     """
     with waiting_turn(store):
         while store.seal():
@@ -87,7 +88,7 @@ def push(
         names = store.batches(SEALED)
         if not names:
             return 0
-        persist(repo, attempts, pause, lambda: api.create_repo(repo, repo_type="dataset", exist_ok=True))
+        persist(repo, attempts, pause, lambda: api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True))
         sent = 0
         for name in names:
             files = batch_files(store, name)

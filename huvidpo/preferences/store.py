@@ -162,6 +162,12 @@ class RatingStore:
                 return record
         raise ValueError(f"There is no rating {rating_id[:80]!r}.")
 
+    def known(self, rating_ids: Iterable[str]) -> set[str]:
+        """Those of the ids that a rating here has, whether it counts or not."""
+        listed = json.dumps([*rating_ids])
+        query = "SELECT record_id FROM records WHERE record_id IN (SELECT value FROM json_each(?))"
+        return {name for (name,) in self._database.rows(query, listed)}
+
     def ratings(self, category: str | None = None, rater: str | None = None, last: int = -1) -> list[Rating]:
         """The ratings that count, the oldest first: of a category, of a rater, the `last` so many."""
         where, values = both(("category = ?", category), ("rater = ?", rater))

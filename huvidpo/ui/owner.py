@@ -19,5 +19,8 @@ def is_owner(request: gr.Request, profile: gr.OAuthProfile | None) -> bool:
 
 
 def may_change(request: gr.Request | None, profile: gr.OAuthProfile | None) -> bool:
-    """Whether someone may undo what others made, or push with the owner's token: on a Space only its owner."""
-    return not os.environ.get("SPACE_ID") or (request is not None and is_owner(request, profile))
+    """Whether someone may undo what others made, or push with the owner's token: only the owner may.
+
+    Without a request, so without a page, whoever calls owns the machine unless it is a Space.
+    """
+    return is_owner(request, profile) if request else not os.environ.get("SPACE_ID")

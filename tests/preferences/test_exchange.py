@@ -160,9 +160,25 @@ def test_flat_export_can_be_imported_again(store: RatingStore, add_pair: Callabl
     assert (tmp_path / "out" / rows[0]["video_a"]).read_bytes() == store.video_path(pair.a.sha256).read_bytes()
     for table in ("ratings.csv", "ratings.jsonl"):
         other = RatingStore(tmp_path / f"other {table}")
-        import_ratings(other, tmp_path / "out" / table, RATER, "horse")
+        assert import_ratings(other, tmp_path / "out" / table, RATER, "horse") == Imported(2, 2)
+        assert import_ratings(other, tmp_path / "out", RATER, "horse") == Imported(0, 0, known=2), "a second time"
         assert [one.preference for one in other.ratings()] == ["b", "tie_good"]
         assert {one.pair.prompt for one in other.ratings()} == {pair.prompt, PROMPT}
+
+
+def test_the_same_rows_bring_nothing_new(store: RatingStore, folder: Path) -> None:
+    """What this store exported, and any other table: nobody's vote counts twice. A changed answer is another one."""
+    row = {"video_a": "0.mp4", "video_b": "1.mp4", "prompt": "p", "preference": "a"}
+    path = write_json(folder, [row])
+    assert [import_ratings(store, path, RATER, "horse") for _ in range(2)] == [Imported(1, 1), Imported(0, 0, 1)]
+    export_ratings(store, folder / "out")
+    assert import_ratings(store, folder / "out", RATER, "horse") == Imported(0, 0, known=1)
+    with pytest.raises(ValueError, match="Row 1: No category is named"):
+        import_ratings(store, path, RATER, "")
+    store.withdraw(store.ratings()[0].rating_id, RATER)
+    assert import_ratings(store, path, RATER, "horse") == Imported(0, 0, known=1) and store.ratings() == []
+    path = write_json(folder, [row | {"preference": "b"}])
+    assert import_ratings(store, path, RATER, "horse") == Imported(0, 1)
 
 
 def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:

@@ -237,6 +237,13 @@ def test_a_home_that_cannot_be_written_is_one_sentence_before_any_weights(monkey
     assert message.count("\n") == 1 and "could not be written" in message
 
 
+def test_a_number_of_pairs_that_is_none_is_one_sentence_before_any_weights(monkeypatch, own_home, capsys):
+    monkeypatch.setenv("HUVIDPO_PAIRS_AHEAD", "many")
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    assert app.main() == 2
+    assert capsys.readouterr().err.endswith("must be a number of pairs, 0 for none, not 'many'.\n")
+
+
 def test_durations_are_said_roughly():
     """89 s stay seconds; 90 s are 1.5 min, said as 2; 5400 s are 1.5 h."""
     assert [duration(seconds) for seconds in (0.2, 8.4, 89, 90, 5400)] == ["1 s", "8 s", "89 s", "2 min", "1.5 h"]
