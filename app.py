@@ -92,7 +92,7 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         with gr.Tabs():
             CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
-            FinetuneTab(page, backbone, run, GPU_EVENTS)
+            FinetuneTab(page, backbone, store, run, GPU_EVENTS)
             EvaluateTab(backbone, store)
         notes = (unusable_gpu(), choice_that_cannot_be())
         gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone), notes), elem_id="about")

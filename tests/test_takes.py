@@ -26,6 +26,7 @@ from huvidpo.takes import (
     save_clip,
 )
 from huvidpo.video import read_metadata
+from tests.waiting import until
 
 PROMPT = "a red horse runs on the beach"
 REQUEST = ClipRequest(PROMPT, "horse", seed=7, steps=2)
@@ -196,8 +197,8 @@ def test_a_closed_first_frame_has_stopped_before_the_backbone_is_free(small: Loa
     locked = []
 
     def hold(unet, inputs, output) -> None:
-        while locked and not pipeline.interrupt:
-            time.sleep(0.01)
+        if locked:
+            until(lambda: pipeline.interrupt)
         time.sleep(0.1)
         locked.append(small.lock.locked())
 

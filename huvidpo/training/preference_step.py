@@ -20,7 +20,7 @@ from huvidpo.training.reference import reference
 # What a step reports: means over the pairs of all processes. A winner is also a good clip of kto, a loser a bad one.
 NUMBERS = (
     "loss",
-    "margin",  # the inside of the sigmoid
+    "margin",  # the inside of the sigmoid; for kto without its reference point, so beta times the implicit reward
     "accuracy",  # share of margins above 0; one that is exactly 0 counts half
     "winner_error",  # the policy's
     "loser_error",

@@ -1,11 +1,9 @@
 """The contest of an adapter with what it was trained from: pairs to vote on, and the verdict. Knows no components."""
 
 from collections.abc import Iterator
-from contextlib import closing
 
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
-from huvidpo.home import home
 from huvidpo.preferences.gate import Verdict, is_between, judge
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
@@ -43,17 +41,15 @@ def contest_pairs(store: RatingStore, adapter: Adapter) -> list[Pair]:
     return [pair for pair in store.pairs(adapter.category) if is_between(pair, *between)]
 
 
-def waiting_pairs(adapter: Adapter) -> int:
+def waiting_pairs(store: RatingStore, adapter: Adapter) -> int:
     """How many of those nobody has voted on yet."""
-    with closing(RatingStore(home())) as store:
-        pairs = {pair.pair_id for pair in contest_pairs(store, adapter)}
-        return len(pairs - {rating.pair.pair_id for rating in store.ratings(adapter.category)})
+    pairs = {pair.pair_id for pair in contest_pairs(store, adapter)}
+    return len(pairs - {rating.pair.pair_id for rating in store.ratings(adapter.category)})
 
 
-def verdict_on(adapter: Adapter) -> Verdict:
+def verdict_on(store: RatingStore, adapter: Adapter) -> Verdict:
     """What the votes say of an adapter against its parent."""
-    with closing(RatingStore(home())) as store:
-        return judge(store.blind_answers(adapter.category), adapter.revision(), parent_revision(adapter))
+    return judge(store.blind_answers(adapter.category), adapter.revision(), parent_revision(adapter))
 
 
 def parent_revision(adapter: Adapter) -> str:

@@ -13,6 +13,7 @@ import gradio as gr
 
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import draw_seed
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord
@@ -34,11 +35,18 @@ REALLY_DISCARD = "Really discard?"
 class FinetuneTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
 
-    def __init__(self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.backbone, self.run = backbone, run
+    def __init__(
+        self,
+        page: gr.Blocks,
+        backbone: LoadedBackbone,
+        store: RatingStore,
+        run: Run,
+        gpu_events: dict[str, Any],
+    ):
+        self.backbone, self.store, self.run = backbone, store, run
         with gr.Tab("Fine-tune", id="finetune") as self.tab:
             self.ui = FinetuneLayout(backbone.preset)
-            self.learned = Learned(self.ui.category, backbone, run, gpu_events)
+            self.learned = Learned(self.ui.category, backbone, store, run, gpu_events)
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
@@ -97,7 +105,7 @@ class FinetuneTab:
 
     def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
         with toasts():
-            ready = readiness(self.backbone, category, objective, minutes)
+            ready = readiness(self.backbone, self.store, category, objective, minutes)
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
             self.ui.begin: gr.Button(interactive=ready.ready and not current),
@@ -121,7 +129,7 @@ class FinetuneTab:
         self, category: str, objective: str, start: str, minutes: float, real: list[str] | None = None
     ) -> Changes:
         with toasts():
-            run = runs.begin(self.backbone, category, objective, start, minutes, draw_seed(), real or ())
+            run = runs.begin(self.backbone, self.store, category, objective, start, minutes, draw_seed(), real or ())
             return self.started(run)
 
     def on_resume(self, run: str | None) -> Changes:
@@ -158,7 +166,7 @@ class FinetuneTab:
 
     def one_slice(self, run: str, may: bool) -> Iterator[Changes]:
         with toasts():
-            plan = runs.plan_of(self.backbone, run)
+            plan = runs.plan_of(self.backbone, self.store, run)
             rows, event = runs.log_of(self.backbone.preset, run), None
         for event in runs.train_slice(self.run, plan):  # has toasts of its own
             if isinstance(event, PreferenceRecord):
@@ -201,7 +209,7 @@ class FinetuneTab:
     def on_discard(
         self,
         run: str | None,
-        pressed: str = REALLY_DISCARD,  # what the button said
+        pressed: str,  # what the button said
         request: gr.Request | None = None,
         profile: gr.OAuthProfile | None = None,
     ) -> Changes:

@@ -1,7 +1,6 @@
 """What a fine-tune needs before it begins: examples, time, memory. Knows nothing of components, or of runs on disk."""
 
 import math
-from contextlib import closing
 from dataclasses import dataclass
 
 import psutil
@@ -9,8 +8,7 @@ import psutil
 from huvidpo import memory
 from huvidpo.backbones import Backbone, LoadedBackbone
 from huvidpo.categories import find_category
-from huvidpo.home import home
-from huvidpo.preferences.pairs import MIN_EXAMPLES, TrainingSet, missing_examples, training_set
+from huvidpo.preferences.pairs import MIN_EXAMPLES, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
@@ -40,16 +38,12 @@ class Readiness:
     text: str = ""  # why not
 
 
-def examples_for(backbone: Backbone, category: str, objective: str) -> TrainingSet:
-    """What there is to learn from now."""
-    with closing(RatingStore(home())) as store:
-        return training_set(store.ratings(category), objective, backbone.name, store.video_path)
-
-
-def readiness(backbone: LoadedBackbone, category: str, objective: str, minutes: float) -> Readiness:
+def readiness(
+    backbone: LoadedBackbone, store: RatingStore, category: str, objective: str, minutes: float
+) -> Readiness:
     """How many examples there are and what the run will take; or why it would be pointless."""
     check_request(category, objective, minutes)
-    examples = examples_for(backbone.preset, category, objective)
+    examples = training_set(store.ratings(category), objective, backbone.preset.name, store.video_path)
     what = "clips" if objective == "kto" else "pairs"
     people = "1 person" if examples.raters == 1 else f"{examples.raters} people"
     missing = missing_examples(examples)

@@ -50,6 +50,7 @@ class RunRequest:
 
 def begin(
     backbone: LoadedBackbone,
+    store: RatingStore,
     category: str,
     objective: str,
     start: str,
@@ -58,15 +59,14 @@ def begin(
     real: Sequence[str] = (),  # files of real clips, for ipo
 ) -> str:
     """Writes down a new run; gives its name, "category/adapter". ValueError when it makes no sense."""
-    ready = readiness(backbone, category, objective, minutes)
+    ready = readiness(backbone, store, category, objective, minutes)
     if not ready.ready:
         raise ValueError(". ".join(filter(None, [ready.facts[0][1], ready.text])))
     real = checked_real_clips(backbone.preset, real) if objective == "ipo" else []
     preset = backbone.preset.name
     adapter = find_adapter(preset, category, start if is_plain_name(start) else "")
-    with closing(RatingStore(home())) as store:
-        used = [rating for rating in store.ratings(category) if rating.pair.split == "train"]
-        rating_ids = tuple(rating.rating_id for rating in used)
+    used = [rating for rating in store.ratings(category) if rating.pair.split == "train"]
+    rating_ids = tuple(rating.rating_id for rating in used)
     folder = new_run(preset, category, objective)
     begun_as = adapter.name if adapter else "none"
     request = RunRequest(category, objective, begun_as, minutes, folder.name, seed, rating_ids)
@@ -97,15 +97,14 @@ def read_run(backbone: Backbone, run: str) -> RunRequest:
         raise ValueError(f"There is no run {str(run)[:80]!r}; it may have been discarded.") from error
 
 
-def plan_of(backbone: LoadedBackbone, run: str) -> RunPlan:
+def plan_of(backbone: LoadedBackbone, store: RatingStore, run: str) -> RunPlan:
     """All that a run is made of, from what was written down. ValueError when its ratings are no longer all there."""
     preset, request = backbone.preset, read_run(backbone.preset, run)
     start = find_adapter(preset.name, request.category, request.start)
     settings = preset_settings("recommended", request.objective, preset.preference_learning_rate)
-    with closing(RatingStore(home())) as store:
-        known = {rating.rating_id: rating for rating in store.ratings(request.category)}
-        there = [known[name] for name in request.rating_ids if name in known]
-        examples = training_set(there, request.objective, preset.name, store.video_path)
+    known = {rating.rating_id: rating for rating in store.ratings(request.category)}
+    there = [known[name] for name in request.rating_ids if name in known]
+    examples = training_set(there, request.objective, preset.name, store.video_path)
     if len(there) < len(request.rating_ids):
         raise ValueError("Ratings that this run began with were changed or taken back: discard it and start anew.")
     planned = planned_steps(backbone, settings, len(examples), request.minutes)

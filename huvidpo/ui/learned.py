@@ -7,7 +7,6 @@ is that visitor's quota, elsewhere others get their turn between two pairs, and 
 import html
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +36,15 @@ WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, a
 class Learned:
     """The section, working. Every handler returns or yields the components that it changes."""
 
-    def __init__(self, category: gr.Dropdown, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.category, self.backbone, self.run = category, backbone, run
+    def __init__(
+        self,
+        category: gr.Dropdown,
+        backbone: LoadedBackbone,
+        store: RatingStore,
+        run: Run,
+        gpu_events: dict[str, Any],
+    ):
+        self.category, self.backbone, self.store, self.run = category, backbone, store, run
         self.ui = LearnedLayout(backbone.preset, category.value)
         self._wire(gpu_events)
 
@@ -62,11 +68,8 @@ class Learned:
         ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
-        # Other lists of adapters follow these two.
-        self.promotions = [
-            ui.promote.click(self.on_promote, named, self.parts, **SPOKEN),
-            ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN),
-        ]
+        ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
+        ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN)
 
     # Showing
 
@@ -96,7 +99,7 @@ class Learned:
         if not adapter.revision():
             here = "its weights come from the Hub when it first makes a clip"
             return self.chosen(None, may) | {ui.about: facts([("Shared", here)])}
-        verdict, waiting = verdict_on(adapter), waiting_pairs(adapter)
+        verdict, waiting = verdict_on(self.store, adapter), waiting_pairs(self.store, adapter)
         learned, default = adapter.learned_taste, adapter.status == "default"
         own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
         return {
@@ -123,9 +126,10 @@ class Learned:
     def on_vote(self, category: str, name: str | None) -> Changes:
         with toasts():
             adapter = self.named(category, name)
-            if waiting_pairs(adapter) >= WAITING_PAIRS:
+            there = waiting_pairs(self.store, adapter)
+            if there >= WAITING_PAIRS:
                 raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
-            return self.making(adapter, "getting ready …") | {
+            return self.making(there, "getting ready …") | {
                 self.ui.contest: (category, adapter.name),
                 self.ui.timer: gr.Timer(active=True),
             }
@@ -136,12 +140,13 @@ class Learned:
         """Makes one pair of the adapter against its parent; the last one, or a failure, ends it."""
         may = may_change(request, profile)
         try:
-            with toasts(), closing(RatingStore(home())) as store:
+            with toasts():
                 adapter = self.named(*contest)
-                for item in make_contest_pair(self.run, self.backbone, store, adapter):
+                there = waiting_pairs(self.store, adapter)
+                for item in make_contest_pair(self.run, self.backbone, self.store, adapter):
                     if not isinstance(item, Pair):
-                        yield self.making(adapter, item.text)
-                waiting = waiting_pairs(adapter)
+                        yield self.making(there, item.text)
+                waiting = waiting_pairs(self.store, adapter)
         except gr.Error as error:  # out of quota, for one: the pairs that were made stay
             yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}", may)
             return
@@ -149,9 +154,8 @@ class Learned:
             text = f"{waiting} pairs wait in the tab Rate, among others. Let people vote there."
             yield self.stopped(*contest, text, may)
 
-    def making(self, adapter: Adapter, text: str) -> Changes:
-        """While pairs are being made."""
-        there = waiting_pairs(adapter)
+    def making(self, there: int, text: str) -> Changes:
+        """While pairs are being made, of which so many are there."""
         said = f"Pair {there + 1} of {WAITING_PAIRS}: {text[:1].lower()}{text[1:]}"
         return {
             self.ui.meter: meter_value(said, there, WAITING_PAIRS),
@@ -186,7 +190,7 @@ class Learned:
         with toasts():
             may = may_change(request, profile)
             adapter = self.named(category, name)
-            verdict = verdict_on(adapter) if adapter.learned_taste else None
+            verdict = verdict_on(self.store, adapter) if adapter.learned_taste else None
             if verdict is None and not may:
                 raise ValueError("Only what won by votes becomes the default here.")
             if verdict is not None and not verdict.passed:
@@ -208,7 +212,7 @@ class Learned:
         self,
         category: str,
         name: str | None,
-        pressed: str = REALLY_DELETE,  # what the button said
+        pressed: str,  # what the button said
         request: gr.Request | None = None,
         profile: gr.OAuthProfile | None = None,
     ) -> Changes:

@@ -1,7 +1,6 @@
 """First frames as a generator: the same picture as diffusers' own call, stopped and failing in the caller's thread."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.first_frame import stream_first_frame
+from tests.waiting import until
 
 PROMPT = "a red horse runs on the beach"
 
@@ -42,8 +42,8 @@ def test_closing_the_generator_ends_the_work(image_pipeline: StableDiffusionPipe
 
     def hold(unet, inputs) -> None:
         passes.append(1)
-        while len(passes) == 2 and not image_pipeline.interrupt:
-            time.sleep(0.01)
+        if len(passes) == 2:
+            until(lambda: image_pipeline.interrupt)
 
     holding = image_pipeline.unet.register_forward_pre_hook(hold)
     threads = threading.active_count()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from huvidpo.preferences.store import RatingStore
 from tests.preferences.conftest import rating_of
 from tests.preferences.hub_server import TOKEN, HubServer
 from tests.preferences.test_hub import REPO, rows_on_the_hub
+from tests.waiting import until
 
 PATIENCE = 120  # seconds that a slow machine may take
 
@@ -27,13 +27,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     with HubServer() as running:
         yield running
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 @pytest.mark.slow

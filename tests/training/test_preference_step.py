@@ -128,6 +128,22 @@ def anchored(objective: str, errors: list[float], label: float) -> torch.Tensor:
     return held.losses - free.losses
 
 
+def test_what_kto_reports_by_hand() -> None:
+    """Beta 100. Good clip: error 0.19 instead of 0.2, reward 0.01, z0 0.01: loss 1 - sigmoid(0) = 1/2.
+
+    Bad clip: 0.24 instead of 0.2, reward -0.04: loss 1 - sigmoid(100 * 0.05) = 0.00669. The margins, without z0: 1, 4.
+    """
+    nothing, labels = torch.zeros(2, 1, 4, 1, 1), torch.tensor([1.0, -1.0])
+    batch = Batch(nothing, nothing, torch.zeros(2), torch.zeros(2, 1, 1), labels, 0, ())
+    policy, references = torch.tensor([0.19, 0.24])[:, None].repeat(1, 3), torch.full((2, 3), 0.2)
+    settings = replace(SETTINGS, objective="kto", beta=100.0)
+    found = outcome(policy, references, batch, settings, (1.0, 1.0), 0.01, policy)
+    torch.testing.assert_close(found.losses, torch.tensor([0.5, 0.006693]), rtol=1e-3, atol=1e-6)
+    assert found.sums["margin"] == (pytest.approx(5, rel=1e-4), 2) and found.sums["accuracy"] == (2, 2)
+    assert found.sums["winner_drift"] == (pytest.approx(-0.01, rel=1e-4), 1)
+    assert found.sums["loser_drift"] == (pytest.approx(0.04, rel=1e-4), 1)
+
+
 def test_a_safe_loser_is_each_frame_s_own() -> None:
     """With mu 1 losers push no more where residuals agree: the second clip in frame 1, the first one in frame 2."""
     residuals = torch.tensor([[0.1, 0.3], [0.2, 0.1]])[:, None, :, None, None].requires_grad_()

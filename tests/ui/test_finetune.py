@@ -43,11 +43,11 @@ def store(own_home, tmp_path: Path) -> RatingStore:
 
 
 @pytest.fixture
-def tab(pocket, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
+def tab(pocket, own_home, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
     """The tab; a slice is over after its first step."""
     monkeypatch.setattr(runs, "SLICE_SECONDS", 0)
     with gr.Blocks() as page, gr.Tabs():
-        return FinetuneTab(page, pocket, app.gpu_runner(pocket), {})
+        return FinetuneTab(page, pocket, RatingStore(own_home), app.gpu_runner(pocket), {})
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_run_that_is_not_there_is_refused(tab, store) -> None:
         with pytest.raises(gr.Error):
             tab.on_resume(run)
         with pytest.raises(gr.Error):
-            tab.on_discard(run)
+            tab.on_discard(run, "Really discard?")
 
 
 def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pocket, store) -> None:
@@ -94,14 +94,14 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
 
     Then 16 clips of 4 steps of 0.35 s, which have no guidance: 22 s.
     """
-    said = [dict(needs.readiness(pocket, "horse", "dpo", minutes).facts)["Time"] for minutes in (5, 1)]
+    said = [dict(needs.readiness(pocket, store, "horse", "dpo", minutes).facts)["Time"] for minutes in (5, 1)]
     assert said == ["3 min on this CPU, about 24 steps", "82 s on this CPU, about 11 steps"]
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """156 s are four slices of 45 s; for the first 79 s are asked, which ZeroGPU's cards count 1.5 times: 118 s."""
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
-    told = dict(needs.readiness(pocket, "horse", "dpo", 5).facts)
+    told = dict(needs.readiness(pocket, store, "horse", "dpo", 5).facts)
     assert told["GPU quota"] == "up to 118 s for each of about 4 requests, the first of 79 s"
     assert told["Memory"] == "1.0 GB"
 
@@ -117,7 +117,7 @@ def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch
     monkeypatch.setattr(app.spaces, "GPU", lambda duration: lambda function: durations.append(duration))
     app.gpu_runner(tab.backbone)
     name = begin()
-    plan = runs.plan_of(tab.backbone, name)
+    plan = runs.plan_of(tab.backbone, tab.store, name)
     rare = replace(plan, settings=replace(plan.settings, validate_every=10_000))
     assert [durations[0]("train", (one, 45)) for one in (plan, rare)] == [79, 75]
     list(tab.on_slice(name))
@@ -136,9 +136,9 @@ def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch
     fits = [needs.members_that_fit(pocket.preset, free) for free in (1.1, 0.9, None)]
     assert fits == ["together", "apart", "together"]
     monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.9)
-    assert dict(needs.readiness(pocket, "horse", "dpo", 5).facts)["Memory"] == "0.5 GB of 0.9 GB that are free"
+    assert dict(needs.readiness(pocket, store, "horse", "dpo", 5).facts)["Memory"] == "0.5 GB of 0.9 GB that are free"
     monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.3)
-    ready = needs.readiness(pocket, "horse", "dpo", 5)
+    ready = needs.readiness(pocket, store, "horse", "dpo", 5)
     assert not ready.ready and "does not fit" in ready.text
 
 
@@ -170,7 +170,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False
     assert last[tab.ui.category] == "horse", "whatever action the visitor looked at meanwhile"
     assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "dpo-1"
-    tab.learned.on_delete("horse", "dpo-1")
+    tab.learned.on_delete("horse", "dpo-1", "Really delete?")
     assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "", "it is gone"
     assert runs.unfinished_runs(tab.backbone.preset) == [], "what was learned and deleted is not unfinished"
 
@@ -178,7 +178,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
 def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> None:
     """Gradio refuses a name that its list has lost since the browser sent it: a run discarded just after a pause."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = FinetuneTab(page, pocket, app.gpu_runner(pocket), {})
+        tab = FinetuneTab(page, pocket, RatingStore(own_home), app.gpu_runner(pocket), {})
     lists = {tab.ui.unfinished, tab.ui.start, tab.learned.ui.adapter}
     following = [
         fn for fn in page.fns.values() if {trigger for _, trigger in fn.targets} & {"tick", "then", "failure"}
@@ -236,12 +236,12 @@ def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, 
     for visitor in (None, signed_in("anna")):
         assert tab.on_open(*asked, gr.Request(), visitor)[tab.ui.discard].visible is False
         with pytest.raises(gr.Error, match="Nothing is discarded here"):
-            tab.on_discard(run, request=gr.Request(), profile=visitor)
+            tab.on_discard(run, "Really discard?", request=gr.Request(), profile=visitor)
     assert runs.unfinished_runs(tab.backbone.preset) == [run]
     once = tab.on_discard(run, "Discard", gr.Request(), signed_in("someone"))
     assert once[tab.ui.discard].value == "Really discard?" and runs.unfinished_runs(tab.backbone.preset) == [run]
     assert tab.on_open(*asked, gr.Request(), signed_in("someone"))[tab.ui.discard].visible is True
-    tab.on_discard(run, request=gr.Request(), profile=signed_in("someone"))
+    tab.on_discard(run, "Really discard?", request=gr.Request(), profile=signed_in("someone"))
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
@@ -249,11 +249,11 @@ def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.Mo
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
     run = begin()
-    with held(runs.plan_of(tab.backbone, run).work):
+    with held(runs.plan_of(tab.backbone, tab.store, run).work):
         (refused,) = tab.on_slice(run)
         assert "Somebody is going on with this run already" in refused[tab.ui.meter]["text"]
         with pytest.raises(gr.Error, match="Somebody is going on"):
-            tab.on_discard(run)
+            tab.on_discard(run, "Really discard?")
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]
 
@@ -264,7 +264,7 @@ def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
     store.withdraw(first.rating_id, first.rater)
     (paused,) = tab.on_slice(run)
     assert "changed or taken back" in paused[tab.ui.meter]["text"]
-    tab.on_discard(run)
+    tab.on_discard(run, "Really discard?")
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
@@ -280,7 +280,7 @@ def worker(tab: FinetuneTab, payload: bytes, answers) -> None:
 def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> None:
     """As on ZeroGPU: arguments and records are pickled, what the worker's memory holds afterwards is lost."""
     run = begin()
-    plan = runs.plan_of(tab.backbone, run)
+    plan = runs.plan_of(tab.backbone, tab.store, run)
     context = get_context("fork")
     for step in (1, 2):
         answers = context.SimpleQueue()
@@ -317,7 +317,7 @@ def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None
     assert runs.unfinished_runs(tab.backbone.preset) == []
     run = tab.on_begin("horse", "ipo", "", 60.0, [str(clip)])[tab.ui.current]
     clip.unlink()
-    plan = runs.plan_of(tab.backbone, run)
+    plan = runs.plan_of(tab.backbone, tab.store, run)
     assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]

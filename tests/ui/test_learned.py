@@ -41,7 +41,7 @@ def learned(pocket, own_home) -> Learned:
         return run(operation, replace(payload, steps=2))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
-        return Learned(gr.Dropdown(["horse", "rain"], value="horse"), pocket, short, {})
+        return Learned(gr.Dropdown(["horse", "rain"], value="horse"), pocket, RatingStore(own_home), short, {})
 
 
 @pytest.fixture
@@ -121,22 +121,24 @@ def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adap
     promoted = learned.on_promote("horse", "dpo-1")
     assert find_adapter("pocket", "horse", "").name == "dpo-1" and promoted[learned.ui.rollback].visible is True
     with pytest.raises(gr.Error, match="is the default"):
-        learned.on_delete("horse", "dpo-1")
+        learned.on_delete("horse", "dpo-1", "Really delete?")
     learned.on_rollback("horse")
     assert find_adapter("pocket", "horse", "").name == "gallop"
     assert learned.on_delete("horse", "dpo-1", "Delete")[learned.ui.delete].value == "Really delete?"
     assert candidate.folder.exists(), "one click alone deletes nothing"
-    assert learned.on_delete("horse", "dpo-1")[learned.ui.about]["facts"] == []
+    assert learned.on_delete("horse", "dpo-1", "Really delete?")[learned.ui.about]["facts"] == []
     assert not candidate.folder.exists()
 
 
 def test_nothing_is_deleted_on_a_space(pocket, candidate: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
-        learned = Learned(gr.Dropdown(["horse"], value="horse"), pocket, app.gpu_runner(pocket), {})
+        learned = Learned(
+            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), app.gpu_runner(pocket), {}
+        )
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.delete].visible is False
     with pytest.raises(gr.Error, match="Nothing is deleted"):
-        learned.on_delete("horse", "dpo-1")
+        learned.on_delete("horse", "dpo-1", "Really delete?")
 
 
 def test_on_a_space_only_votes_make_a_default(
@@ -144,7 +146,9 @@ def test_on_a_space_only_votes_make_a_default(
 ) -> None:
     monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
-        learned = Learned(gr.Dropdown(["horse"], value="horse"), pocket, app.gpu_runner(pocket), {})
+        learned = Learned(
+            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), app.gpu_runner(pocket), {}
+        )
     assert learned.on_adapter("horse", "gallop")[learned.ui.promote].visible is False
     with pytest.raises(gr.Error, match="Only what won by votes"):
         learned.on_promote("horse", "gallop")

@@ -10,11 +10,11 @@ import pytest
 import app
 from huvidpo import adapters
 from huvidpo.backbones import BACKBONES
-from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import FirstFrameRequest
 from huvidpo.ui.pair_making import Filler, Visitors, make_pair
 from huvidpo.video import read_frames
+from tests.waiting import until
 
 PROMPT = "a red horse runs on the beach"
 
@@ -54,13 +54,22 @@ def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors
 
 @pytest.mark.slow
 def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store, pocket):
-    filler = Filler(visitors, store, pocket, ahead=1)
-    assert store.pairs() == [], "nobody is rating yet"
-    filler.wake()
-    while not store.pairs():
-        time.sleep(0.05)
+    runs = []
+
+    def counted(operation, payload):
+        runs.append(operation)
+        yield from visitors.run(operation, payload)
+
+    filler = Filler(Visitors(counted), store, pocket, ahead=1)
+    time.sleep(0.3)
+    assert runs == [], "nobody is rating yet"
+    assert filler.wake()
+    until(store.pairs)
+    assert not filler.wake(), "none is missing"
+    until(lambda: not filler._needed.is_set())
+    time.sleep(0.3)  # one too many would have begun
     (pair,) = store.pairs()
-    assert isinstance(pair, Pair) and pair.origin == "queue" and not filler._missing()
+    assert pair.origin == "queue" and runs == ["first_frame", "clip", "clip"]
 
 
 def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
@@ -70,8 +79,7 @@ def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
     assert visitors.active == 1 and pocket.lock.locked()
     assert not filler._make_one(), "it does not even wait for the model"
     run.close()
-    while visitors.active:  # it ends on a thread of its own
-        time.sleep(0.01)
+    until(lambda: not visitors.active)  # it ends on a thread of its own
     assert store.pairs() == [] and not pocket.lock.locked()
 
 
@@ -109,5 +117,4 @@ def test_giving_up_does_not_wait_for_the_model(store):
     run.close()
     assert visitors.active == 1, "closed, and still at work"
     step.set()
-    while visitors.active:
-        time.sleep(0.01)
+    until(lambda: not visitors.active)
