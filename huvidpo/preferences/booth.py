@@ -30,6 +30,7 @@ class Visitor:
     rater: str  # salted hash
     kind: str = "anonymous"
     session: str = ""  # one load of the page
+    before: str = ""  # the rater that this browser was before its visitor signed in; gets no pair a second time
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ class Booth:
         with self._lock:
             seat = self._seat(visitor)
             if seat.showing is None and seat.empty_at != (pairs := self.store.counts().pairs):
-                drawn = self.draw(visitor.rater, seat.skipped)
-                seat.showing = self._show(drawn) if drawn else None
+                rated_before = self.store.rated_pairs(visitor.before) if visitor.before else ()
+                drawn = self.draw(visitor.rater, seat.skipped.union(rated_before))
+                seat.showing = self._show(drawn.pair, drawn.left_is, drawn.is_repeat) if drawn else None
                 seat.empty_at = -1 if drawn else pairs
             return seat.showing
 
@@ -155,6 +157,11 @@ class Booth:
         with self._lock:
             showing = self._expected(visitor, sent)
             self.limit.check(visitor.rater)
+            self.pass_over(visitor, showing)
+
+    def pass_over(self, visitor: Visitor, showing: OpenPair) -> None:
+        """The same without being asked, for a pair that cannot be shown."""
+        with self._lock:
             seat = self._seat(visitor)
             seat.showing = None
             if not showing.supersedes:
@@ -176,7 +183,7 @@ class Booth:
             rating = self.store.rating(seat.last_rating)
             self.store.withdraw(seat.last_rating, visitor.rater)
             seat.last_rating = ""
-            seat.showing = self._show(Showing(rating.pair, draw_side(), rating.is_repeat, ""))
+            seat.showing = self._show(rating.pair, draw_side(), rating.is_repeat)
             return seat.showing
 
     def change(self, visitor: Visitor, rating_id: object) -> OpenPair:
@@ -185,7 +192,7 @@ class Booth:
             rating = self._own(visitor, rating_id)
             self.limit.check(visitor.rater)
             seat = self._seat(visitor)
-            seat.showing = self._show(Showing(rating.pair, draw_side(), rating.is_repeat, ""), rating.rating_id)
+            seat.showing = self._show(rating.pair, draw_side(), rating.is_repeat, rating.rating_id)
             return seat.showing
 
     def withdraw(self, visitor: Visitor, rating_id: object) -> None:
@@ -203,12 +210,11 @@ class Booth:
     def put(self, visitor: Visitor, pair: Pair) -> OpenPair:
         """Opens a certain pair, such as the one that the visitor just had made."""
         with self._lock:
-            self._seat(visitor).showing = self._show(Showing(pair, draw_side(), False, ""))
+            self._seat(visitor).showing = self._show(pair, draw_side())
             return self._seat(visitor).showing
 
-    def _show(self, drawn: Showing, supersedes: str = "") -> OpenPair:
-        name = secrets.token_hex(8)
-        return OpenPair(name, drawn.pair, drawn.left_is, self.clock(), drawn.is_repeat, supersedes)
+    def _show(self, pair: Pair, left_is: str, is_repeat: bool = False, supersedes: str = "") -> OpenPair:
+        return OpenPair(secrets.token_hex(8), pair, left_is, self.clock(), is_repeat, supersedes)
 
     def _seat(self, visitor: Visitor) -> Seat:
         seat = self._seats.setdefault(visitor.rater, Seat())

@@ -169,21 +169,20 @@ class RateTab:
         }
 
     def next_stage(self, visitor: Visitor, opening: str = "") -> Stage | None:
-        """The visitor's open pair as the page may know it; a pair whose clips cannot be read is passed over."""
-        for _ in range(8):
-            showing = self.booth.open(visitor)
-            if showing is None:
-                return None
+        """The visitor's open pair as the page may know it; a pair that cannot be shown is passed over."""
+        while showing := self.booth.open(visitor):
             try:
                 usual = SAME_START if showing.pair.first_frame else WATCH
                 return self.stage(showing, opening or (AGAIN if showing.supersedes else usual))
             except ValueError:
-                self.booth.skip(visitor, {"showing": showing.showing_id})
+                self.booth.pass_over(visitor, showing)
         return None
 
     def stage(self, showing: OpenPair, note: str) -> Stage:
-        """What the page may know of an open pair."""
+        """What the page may know of an open pair. ValueError when its clips are gone, or do not play side by side."""
         take = showing.left
+        if (take.num_frames, take.fps) != (showing.right.num_frames, showing.right.fps):
+            raise ValueError("The clips of this pair, from elsewhere, are not equally long.")
         size = (take.num_frames, take.fps, take.width, take.height)
         left, right = self.blind(showing.left), self.blind(showing.right)
         return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note)
@@ -197,12 +196,11 @@ class RateTab:
     def visitor(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
         """Who is asking, as the store may know them."""
         session = rater_hash("session", str(request.session_hash), self.salt)
-        owner = is_owner(request, profile)
+        owner, browser = is_owner(request, profile), rater_hash("browser", browser_id(known), self.salt)
         if profile is None:
-            kind = "owner" if owner else "anonymous"
-            return Visitor(rater_hash("browser", browser_id(known), self.salt), kind, session)
+            return Visitor(browser, "owner" if owner else "anonymous", session)
         kind = "owner" if owner else "huggingface"
-        return Visitor(rater_hash("huggingface", profile.username, self.salt), kind, session)
+        return Visitor(rater_hash("huggingface", profile.username, self.salt), kind, session, before=browser)
 
 
 def revealed(rating: Rating, showing: OpenPair, choice: str) -> Revealed:

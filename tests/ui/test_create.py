@@ -135,6 +135,22 @@ def test_models_are_compared_at_one_seed(run, pocket):
     assert [(frame.request.model, frame.request.seed) for frame in frames] == [(model, 7) for model in models]
 
 
+@pytest.mark.slow
+def test_base_or_dpo_and_the_one_that_is_kept(pocket):
+    """Both stand on the slider, left to right; what is kept becomes the first frame, and its model that of the form."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+    *steps, shown = tab.on_compare(*(getattr(FORM, field.name) for field in fields(Form)))
+    assert all(tab.ui.cancel in changes for changes in steps)
+    frames = shown[tab.ui.compared]
+    assert [frame.request.model for frame in frames] == ["base", "dpo"] and shown[tab.ui.comparison].visible
+    assert shown[tab.ui.slider] == tuple(frame.image for frame in frames)
+    for keep, frame in zip((tab.on_keep_base, tab.on_keep_dpo), frames, strict=True):
+        kept = keep(frames)
+        assert kept[tab.ui.form["picture"]] is frame.image and kept[tab.ui.form["made"]] == frame.request
+        assert kept[tab.ui.form["frame_model"]] == frame.request.model and kept[tab.ui.comparison].visible is False
+
+
 def test_leaving_in_the_middle_frees_the_model(run, pocket):
     views = make_take(run, replace(FORM, steps=50))
     while next(views).text != "Clip: step 1 of 50":
