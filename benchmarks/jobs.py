@@ -44,16 +44,20 @@ def new_scheduler() -> DDIMScheduler:
     return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False)
 
 
-def video_unet(config: dict, device: str) -> VideoUNet:
-    """As `sd14` is loaded on a GPU: frozen, in half precision."""
-    with half_precision(), torch.device(device):
+def video_unet(config: dict, device: str, dtype: torch.dtype = torch.bfloat16) -> VideoUNet:
+    """As `sd14` is loaded on a GPU: frozen, in half precision. Autocast sees to it that CPUs can train in float16."""
+    with half_precision(dtype), torch.device(device):
         return VideoUNet(**config).requires_grad_(False)
 
 
 @contextmanager
-def half_precision() -> Iterator[None]:
-    """New tensors are in half precision; tensors without numbers cannot be converted afterwards."""
-    torch.set_default_dtype(torch.bfloat16)  # as large as float16, which CPUs lack in places
+def half_precision(dtype: torch.dtype = torch.bfloat16) -> Iterator[None]:
+    """New tensors are in half precision; tensors without numbers cannot be converted afterwards.
+
+    Weights of `sd14` are float16, of which autocast to bfloat16 keeps copies for the backward pass. Where nothing is
+    learned bfloat16 stands in, which is as large: CPUs lack float16 in places.
+    """
+    torch.set_default_dtype(dtype)
     try:
         yield
     finally:
@@ -80,7 +84,7 @@ def batch(clips: int, rows: int, columns: int, device: str) -> tuple[Tensor, Ten
 
 def stage_1(config: dict, rows: int, columns: int, device: str, levels: int | None) -> Job:
     """A step of `train_motion`, AdamW's states and the running average included."""
-    unet = video_unet(config, device).train()
+    unet = video_unet(config, device, torch.float16).train()
     trained = motion_in_single_precision(unet)
     if levels != 0:
         unet.enable_gradient_checkpointing(levels)
@@ -101,7 +105,7 @@ def stage_1(config: dict, rows: int, columns: int, device: str, levels: int | No
 
 def stage_2(config: dict, rows: int, columns: int, device: str, levels: int | None, members: str = "together") -> Job:
     """A step of `train_preference` on one pair of clips: reference, policy, gradient, AdamW."""
-    with unset_fake_temporarily(), half_precision(), torch.device("meta"):
+    with unset_fake_temporarily(), half_precision(torch.float16), torch.device("meta"):
         unet = VideoUNet(**config)
         add_policy(unet, rank=16, alpha=16.0, dropout=0.0, seed=0)
     give_memory(unet, device)

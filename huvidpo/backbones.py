@@ -175,8 +175,8 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     """
     preset, device = find_backbone(name or default_backbone()), default_device()
     preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
-    mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
-    with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):
+    with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
+        mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
         return put_together(preset, device, mode)
 
 

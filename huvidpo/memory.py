@@ -20,7 +20,8 @@ MODES = {
     "sequential": "of the first-frame model, only the layer at work is on the GPU, which is slow",
 }
 GIGABYTE = 1e9
-FULL_GPU = "CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+# What the driver and the libraries say when memory is out, beside torch's own error.
+FULL_GPU = r"CUDA (driver )?error: out of memory|CUBLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|CUDNN_STATUS_\w*ALLOC\w*"
 CLOSE_OTHERS = "Close other programs that use it, or choose the backbone pocket, which needs far less."
 # No mode helps while the weights are loaded: each of them begins with the video model there.
 NO_ROOM_TO_LOAD = f"The GPU has no room for the model. {CLOSE_OTHERS}"

@@ -135,7 +135,16 @@ def test_a_full_gpu_says_what_to_do(backbone: LoadedBackbone) -> None:
         full()
 
 
-@pytest.mark.parametrize("words", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory",
+        "CUDA driver error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
 def test_the_drivers_own_lack_of_memory_is_explained_too(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither is a torch.OutOfMemoryError. On a Space nobody but its owner can choose the mode."""
     monkeypatch.setenv("SPACE_ID", "someone/space")

@@ -48,7 +48,10 @@ def stream_first_frame(
         while isinstance(event := events.get(), int):
             yield event
         if isinstance(event, BaseException):
-            raise event
+            try:
+                raise event
+            finally:
+                del event  # else the error and this frame hold each other, and with them what is on the GPU
         yield event
     finally:
         pipeline._interrupt = True  # diffusers' own switch: the remaining steps are skipped

@@ -7,6 +7,7 @@ Reading order of a step: examples.draw_batch, preference_step.accumulate_gradien
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +22,13 @@ from huvidpo.training.examples import EncodedExamples, draw_batch
 from huvidpo.training.guard import NO_NUMBERS, Row, is_broken, reason_to_stop
 from huvidpo.training.loop import Clock, apply_gradients, learning_rate_factor
 from huvidpo.training.losses import next_reference_point
-from huvidpo.training.preference_settings import PreferenceSettings, check_settings, examples_per_step, total_steps
+from huvidpo.training.preference_settings import (
+    PreferenceSettings,
+    check_settings,
+    clips_at_once,
+    examples_per_step,
+    total_steps,
+)
 from huvidpo.training.preference_state import Checkpoint, RunState, keep_best
 from huvidpo.training.preference_step import NUMBERS, accumulate_gradients, batch_weight
 from huvidpo.training.processes import (
@@ -34,7 +41,7 @@ from huvidpo.training.recompute import recompute_as_needed
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 
 CHECKPOINT_EVERY = 25  # steps
-MEMBERS = {"ipo": 3}  # clips of an example that go through the network together; elsewhere 2, of kto two examples
+CHECKPOINT_SECONDS = 30.0  # the least between two others, so that a slice that breaks off loses no more
 
 
 @dataclass(frozen=True)
@@ -90,15 +97,15 @@ def train_preference(
     unet = pipeline.unet
     check_can_learn(unet)
     optimizer = policy_optimizer(unet, settings, start)
-    at_once = 1 if settings.members == "apart" else settings.pairs_at_once * MEMBERS.get(settings.objective, 2)
-    recompute_as_needed(unet, at_once, num_frames, *encoded.examples[0].clips[0].latents.shape[-2:], 0.0)
+    size = (num_frames, *encoded.examples[0].clips[0].latents.shape[-2:])
+    recompute_as_needed(unet, clips_at_once(settings), *size, 0.0)
     clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
     run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
     checkpoint = Checkpoint(work, unet, optimizer, settings, identity)
     checkpoint.load(run, clock)
     if not settings.guard and run.stopped != NO_NUMBERS:
         run.stopped = ""
-    progress = largest_over_processes(clock.progress(run.step), unet.device)
+    progress, saved = largest_over_processes(clock.progress(run.step), unet.device), time.monotonic()
     while progress < 1 and not run.stopped:
         rate = settings.learning_rate * learning_rate_factor(progress, settings.warmup, settings.decay)
         numbers = one_step(pipeline, encoded, settings, num_frames, run)
@@ -114,9 +121,13 @@ def train_preference(
         run.rows.append(record.to_row())
         progress = largest_over_processes(clock.progress(run.step), unet.device)
         look_out(unet, run, settings.guard)
-        if run.step % CHECKPOINT_EVERY == 0 or progress >= 1 or run.stopped:
+        due = run.step % CHECKPOINT_EVERY == 0 or progress >= 1 or run.stopped
+        if due:
             keep_best(unet, run)
+        validated_next = validate is not None and (run.step + 1) % settings.validate_every == 0  # which may fail
+        if due or validated_next or time.monotonic() - saved >= CHECKPOINT_SECONDS:
             checkpoint.save(run, clock)
+            saved = time.monotonic()
         try:
             yield replace(record, stopped=run.stopped)
         except GeneratorExit:

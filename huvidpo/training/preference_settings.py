@@ -15,6 +15,7 @@ OBJECTIVES = {
     "identity": "pairs: the identity preference optimization of Azar et al.",
 }
 MEMBERS = ("together", "apart")
+MEMBERS_OF = {"ipo": 3}  # clips of an example that go through the network together; elsewhere 2, of kto two examples
 MAX_STEPS = 100_000
 
 
@@ -146,3 +147,8 @@ def total_steps(settings: PreferenceSettings, examples: int) -> int:
     if settings.steps is not None:
         return settings.steps
     return math.ceil(settings.epochs * examples / examples_per_step(settings))
+
+
+def clips_at_once(settings: PreferenceSettings) -> int:
+    """How many clips go through the network together; activations take memory for each."""
+    return 1 if settings.members == "apart" else settings.pairs_at_once * MEMBERS_OF.get(settings.objective, 2)

@@ -36,12 +36,20 @@ def add_policy(
         for name in (START, PREFERENCE):
             load_lora(unet, weights, name)
         unet.set_adapter(PREFERENCE)
-    trained = {name: p for name, p in unet.named_parameters() if f".{PREFERENCE}." in name}
+        in_single_precision(unet, START)  # as the policy: rounded otherwise, the two would differ from the start
+    trained = in_single_precision(unet, PREFERENCE)
     for parameter in trained.values():
-        parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
     unet.train(dropout > 0)
     return trained
+
+
+def in_single_precision(unet: VideoUNet, adapter: str) -> dict[str, nn.Parameter]:
+    """Turns the parameters of one of the network's LoRAs into single precision; gives them by name."""
+    found = {name: parameter for name, parameter in unet.named_parameters() if f".{adapter}." in name}
+    for parameter in found.values():
+        parameter.data = parameter.data.float()
+    return found
 
 
 def lora_config(rank: int, alpha: float, dropout: float) -> LoraConfig:

@@ -10,7 +10,7 @@ from huvidpo.backbones import Backbone, LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.preferences.pairs import MIN_EXAMPLES, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
-from huvidpo.training.preference_settings import PreferenceSettings, preset_settings, total_steps
+from huvidpo.training.preference_settings import MEMBERS_OF, PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS
@@ -64,7 +64,7 @@ def readiness(
     if memory.on_zero_gpu():
         found.append(("GPU quota", run_quota_words(backbone, seconds)))
     free = free_gigabytes(backbone)
-    if (needed := memory_needed(backbone.preset, free)) is not None:
+    if (needed := memory_needed(backbone.preset, objective, free)) is not None:
         found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
     if needed is not None and free is not None and free < needed:
         return Readiness(False, tuple(found), "That does not fit: close other programs, or use a larger machine.")
@@ -114,17 +114,23 @@ def free_gigabytes(backbone: LoadedBackbone) -> float | None:
     return psutil.virtual_memory().available / memory.GIGABYTE
 
 
-def members_that_fit(preset: Backbone, free: float | None) -> str:
+def members_that_fit(preset: Backbone, objective: str, free: float | None) -> str:
     """Winner and loser "together" in a batch, or "apart" where that needs more memory than there is."""
-    known = preset.training_gigabytes is not None and free is not None
-    return "apart" if known and free < preset.training_gigabytes[0] else "together"
+    together = memory_by_members(preset, objective).get("together")
+    return "apart" if together is not None and free is not None and free < together else "together"
 
 
-def memory_needed(preset: Backbone, free: float | None) -> float | None:
+def memory_needed(preset: Backbone, objective: str, free: float | None) -> float | None:
     """What training takes beside the page, in GB; None where it was not measured."""
+    return memory_by_members(preset, objective).get(members_that_fit(preset, objective, free))
+
+
+def memory_by_members(preset: Backbone, objective: str) -> dict[str, float]:
+    """GB by how the clips of an example go through the network; none where that was not measured."""
     if preset.training_gigabytes is None:
-        return None
-    return preset.training_gigabytes[members_that_fit(preset, free) == "apart"]
+        return {}
+    pair, apart = preset.training_gigabytes
+    return {"together": pair * MEMBERS_OF.get(objective, 2) / 2, "apart": apart}
 
 
 def planned_steps(backbone: LoadedBackbone, settings: PreferenceSettings, examples: int, minutes: float) -> int:

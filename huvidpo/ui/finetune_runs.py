@@ -113,7 +113,7 @@ def plan_of(backbone: LoadedBackbone, store: RatingStore, run: str) -> RunPlan:
         minutes=request.minutes,
         seed=request.seed,
         validate_every=min(50, max(5, planned // COMPARISONS)),
-        members=members_that_fit(preset, free_gigabytes(backbone)),
+        members=members_that_fit(preset, request.objective, free_gigabytes(backbone)),
     )
     work = run_folder(preset.name, request.category, request.name)
     prompt = find_category(request.category).motion_prompt

@@ -1,6 +1,8 @@
 """First frames as a generator: the same picture as diffusers' own call, stopped and failing in the caller's thread."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -54,6 +56,26 @@ def test_closing_the_generator_ends_the_work(image_pipeline: StableDiffusionPipe
     assert len(passes) == 2 and threading.active_count() == threads
     *_, image = stream_first_frame(image_pipeline, PROMPT, "", 7, 2, 4.0, 64, 64)
     assert image.size == (64, 64), "the next picture is made as if nothing had been"
+
+
+def test_a_failure_holds_nothing_once_it_was_handled(image_pipeline: StableDiffusionPipeline) -> None:
+    """On a full GPU, what the failed picture had there must go at once, not when the garbage is collected."""
+    held = []
+
+    def full(unet, inputs, output) -> None:
+        held.append(weakref.ref(output[0]))
+        raise RuntimeError("CUDA error: out of memory")
+
+    failing = image_pipeline.unet.register_forward_hook(full)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError):
+            list(stream_first_frame(image_pipeline, PROMPT, "", 7, 2, 4.0, 64, 64))
+        assert held and held[0]() is None
+    finally:
+        gc.enable()
+        failing.remove()
 
 
 def test_an_error_is_raised_where_the_generator_runs(image_pipeline: StableDiffusionPipeline) -> None:

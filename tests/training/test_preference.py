@@ -104,6 +104,25 @@ def test_another_run_s_checkpoint_is_refused(pipeline, encoded, start_over, tmp_
         next(train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "more examples"))
 
 
+def test_what_breaks_off_keeps_what_was_learned(pipeline, encoded, start_over, tmp_path: Path, monkeypatch) -> None:
+    """Out of memory while clips are made to look at, and a process that is ended in the middle of a slice."""
+
+    def full(step: int) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    settings = replace(SETTINGS, steps=4, validate_every=3)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(pipeline, encoded, settings, tmp_path / "full", validate=full)
+    assert len(run_outcome(tmp_path / "full").rows) == 2, "the step that was to be looked at is made again"
+    start_over()
+    monkeypatch.setattr(preference, "CHECKPOINT_SECONDS", 0.0)
+    steps = train_preference(pipeline, encoded, settings, tmp_path / "ended", FRAMES, "these examples")
+    next(steps)
+    next(steps)
+    assert len(run_outcome(tmp_path / "ended").rows) == 2
+    steps.close()
+
+
 @pytest.mark.slow
 def test_kept_reference_errors_change_nothing(pipeline, encoded, start_over, tmp_path: Path, monkeypatch) -> None:
     """Three pairs with two draws each: from the third pass on the reference rests."""

@@ -137,7 +137,7 @@ def test_models_are_compared_at_one_seed(run, pocket):
 
 @pytest.mark.slow
 def test_base_or_dpo_and_the_one_that_is_kept(pocket):
-    """Both stand on the slider, left to right; what is kept becomes the first frame, and its model that of the form."""
+    """Both stand on the slider, left to right; what is kept becomes the first frame, its model that of the form."""
     with gr.Blocks() as page, gr.Tabs():
         tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
     *steps, shown = tab.on_compare(*(getattr(FORM, field.name) for field in fields(Form)))

@@ -132,9 +132,11 @@ def ended_in(outcome, seconds: float):
 
 
 def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pocket needs 1.0 GB with both members together, 0.5 GB with one after the other."""
-    fits = [needs.members_that_fit(pocket.preset, free) for free in (1.1, 0.9, None)]
+    """pocket needs 1.0 GB with both members together, 1.5 with a real clip beside them, 0.5 one after the other."""
+    fits = [needs.members_that_fit(pocket.preset, "dpo", free) for free in (1.1, 0.9, None)]
     assert fits == ["together", "apart", "together"]
+    assert [needs.members_that_fit(pocket.preset, "ipo", free) for free in (1.6, 1.1)] == ["together", "apart"]
+    assert [needs.memory_needed(pocket.preset, "ipo", free) for free in (1.6, 1.1)] == [1.5, 0.5]
     monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.9)
     assert dict(needs.readiness(pocket, store, "horse", "dpo", 5).facts)["Memory"] == "0.5 GB of 0.9 GB that are free"
     monkeypatch.setattr(needs, "free_gigabytes", lambda *_: 0.3)
