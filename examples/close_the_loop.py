@@ -42,8 +42,9 @@ from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, make_first_frame
+from huvidpo.training.critic_ratings import critic_rating
 from huvidpo.training.preference_settings import preset_settings
-from huvidpo.training.rounds import critic_rating, take
+from huvidpo.training.rounds import take
 from huvidpo.training.runs import RunPlan, train_plan
 
 RATED_SEEDS, UNSEEN_SEEDS = 2_000_000, 3_000_000  # of scenes, for prompts; the weights were trained below 1,000,000

@@ -9,10 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from huvidpo.evaluation.clip_folders import SUFFIXES
 from huvidpo.evaluation.metrics import METRICS, pixel_metrics
 from huvidpo.evaluation.tables import escaped, markdown, titled
-from huvidpo.video import read_frames
+from huvidpo.video import CLIP_SUFFIXES, read_frames
 
 MEASURES = ("ssim", "mse", "wrapped_mse", "motion", "dynamic", "still", "flicker", "smoothness", "seam")
 
@@ -30,7 +29,7 @@ def main(folder: Path, frames: int = 16) -> list[list[str]]:
     """Prints the table of a folder's clips and gives its rows. ValueError when there is nothing to measure."""
     if not folder.is_dir() or frames < 2:
         raise ValueError(f"Name a folder of clips and 2 frames or more, not {folder} and {frames}.")
-    clips = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    clips = sorted(file for file in folder.iterdir() if file.suffix.lower() in CLIP_SUFFIXES)
     rows = []
     for clip in clips:
         try:
@@ -38,7 +37,7 @@ def main(folder: Path, frames: int = 16) -> list[list[str]]:
         except ValueError as error:
             print(f"{clip.name} was left out: {error}", file=sys.stderr)
     if not rows:
-        raise ValueError(f"{folder} holds no clip that can be read ({', '.join(SUFFIXES)}).")
+        raise ValueError(f"{folder} holds no clip that can be read ({', '.join(CLIP_SUFFIXES)}).")
     print(markdown(["clip", "frames", *map(titled, MEASURES)], rows))
     return rows
 

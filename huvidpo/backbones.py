@@ -15,12 +15,12 @@ import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of our
 from huvidpo import full_size, memory
 from huvidpo.adapters import digest_of
 from huvidpo.categories import STYLES, find_category, styled_prompt
+from huvidpo.checks import check_choice
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
-from huvidpo.preferences.fields import check_choice
 from huvidpo.presets import BACKBONES, Backbone
 
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"

@@ -18,10 +18,10 @@ from huvidpo.adapters import (
     promotions_file,
     read_promotions,
 )
+from huvidpo.atomic import replacing
 from huvidpo.home import home
 from huvidpo.preferences.gate import Verdict
 from huvidpo.shared_adapters import push_folder
-from huvidpo.video import replacing
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 

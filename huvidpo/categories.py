@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from huvidpo.checks import check_choice
+
 MAX_PROMPT = 1000  # characters
 WORD = re.compile(r"[^\W_]+|[^\w\s!-~‘’“”–—…]+")  # letters and digits, or signs that are not punctuation
 
@@ -130,8 +132,7 @@ CATEGORIES: dict[str, Category] = {category.name: category for category in _EIGH
 
 def find_category(name: str) -> Category:
     """The category called `name`; ValueError with the known names when there is none."""
-    if name not in CATEGORIES:
-        raise ValueError(f"There is no category {name!r}; choose one of: {', '.join(CATEGORIES)}.")
+    check_choice("category", name, CATEGORIES)
     return CATEGORIES[name]
 
 
@@ -158,8 +159,7 @@ def styled_prompt(prompt: str, style: str) -> str:
 
     Raises ValueError with the known styles for another one.
     """
-    if style not in STYLES:
-        raise ValueError(f"There is no style {style!r}; choose one of: {', '.join(STYLES)}.")
+    check_choice("style", style, STYLES)
     already_said = re.search(rf"\b{re.escape(style)}\b", prompt, re.IGNORECASE)
     if not STYLES[style] or already_said:
         return prompt

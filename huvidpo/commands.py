@@ -23,7 +23,8 @@ from huvidpo.categories import CATEGORIES, check_prompt, find_category
 from huvidpo.images import read_image, write_png
 
 if TYPE_CHECKING:
-    from huvidpo.backbones import Backbone, LoadedBackbone
+    from huvidpo.backbones import LoadedBackbone
+    from huvidpo.presets import Backbone
     from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress
 
 Kind = TypeVar("Kind")

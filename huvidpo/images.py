@@ -7,7 +7,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from huvidpo.video import Metadata, replacing
+from huvidpo.atomic import replacing
+from huvidpo.video import Metadata
 
 # What people have. Pillow's other readers have no place here: the one for EPS, say, runs an interpreter.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

@@ -12,6 +12,8 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import nn
 
+from huvidpo.checks import check_choice
+
 # From the fastest to the smallest; the words go behind "so that".
 MODES = {
     "all": "everything stays on the GPU",
@@ -67,8 +69,7 @@ def modes_for(device: str, needs: Mapping[str, float]) -> dict[str, float]:
 
 def check_mode(mode: str, modes: Mapping[str, float]) -> None:
     """ValueError that lists the modes when `mode` is none of them."""
-    if mode not in modes:
-        raise ValueError(f"There is no memory mode {mode!r} here; choose one of: {', '.join(modes)}.")
+    check_choice("memory mode", mode, modes)
 
 
 def chosen_mode(wanted: str | None, device: str, needs: Mapping[str, float]) -> str:

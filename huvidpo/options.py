@@ -12,6 +12,7 @@ from huvidpo import (
     study_commands,
 )
 from huvidpo.categories import STYLES
+from huvidpo.preferences.records import PAIRINGS, PREFERENCES
 
 FIRST_FRAMES = ["dpo", "base", "dpo-small"]  # as in presets.py, which takes seconds to import
 ATTENTIONS = ["first-previous", "first"]  # as in models/attention.py, likewise
@@ -82,7 +83,7 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
     pair.add_argument("--against", metavar="NAME|FOLDER|none", help="adapter of take b (default: the same)")
     pair.add_argument(
         "--pairing",
-        choices=["varied", "independent", "shared-noise", "aligned"],
+        choices=PAIRINGS,
         help="what tells the takes apart (default: varied, noise and guidance; with --against the adapter alone)",
     )
     pair.add_argument(
@@ -91,7 +92,7 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
     pair.add_argument("--source", type=Path, metavar="CLIP", help="the clip that aligned takes start from")
     rate = command("rate", rating_commands.rate, "Say which take of a pair is better.")
     rate.add_argument("--pair", required=True, metavar="ID")
-    rate.add_argument("--preference", required=True, choices=["a", "b", "tie_good", "tie_bad"])
+    rate.add_argument("--preference", required=True, choices=PREFERENCES)
     rate.add_argument("--segments", default="", metavar="a,b,tie,-", help="who is better in each quarter; - is unsaid")
     rate.add_argument(
         "--supersedes",

@@ -3,9 +3,9 @@
 import math
 from argparse import Namespace
 
+from huvidpo.atomic import replacing
 from huvidpo.commands import answer, check_out
 from huvidpo.home import home
-from huvidpo.video import replacing
 
 MOST_MOTION = 10.0  # times another's; above, the other stands still
 

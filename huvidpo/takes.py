@@ -17,12 +17,12 @@ from huvidpo import __version__
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
+from huvidpo.checks import check_choice
 from huvidpo.memory import explained
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.pipelines.image_to_video import RECIPES, Recipe, SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
-from huvidpo.preferences.fields import check_choice
 from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
 from huvidpo.video import write_gif, write_mp4
 

@@ -5,15 +5,16 @@ import json
 import math
 import re
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageSequence
+
+from huvidpo.atomic import replacing
 
 DEFAULT_FPS = 8.0  # frames per second, where a file does not say
 MAX_SIDE = 4096  # pixels
@@ -25,6 +26,7 @@ MAX_METADATA = 30_000  # characters of JSON; a command line on Windows holds 32 
 # that was named .mp4 to other files of this machine.
 DEMUXERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
 ANIMATED_IMAGES = (".gif", ".webp")
+CLIP_SUFFIXES = (*DEMUXERS, *ANIMATED_IMAGES)  # all that `read_frames` reads, but for folders of frames
 STILL_IMAGES = (".png", ".jpg", ".jpeg")
 
 Metadata = Mapping[str, str | int | float | bool]
@@ -104,7 +106,7 @@ def read_frames(path: str | Path, max_frames: int | None = None) -> tuple[np.nda
             return _read_video(path, max_frames)
     except (OSError, RuntimeError, LookupError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable clip; it may be broken or cut off.") from error
-    known = ", ".join([*DEMUXERS, *ANIMATED_IMAGES])
+    known = ", ".join(CLIP_SUFFIXES)
     raise ValueError(f"{path} is no clip this program reads: give one of {known} or a folder of png or jpg frames.")
 
 
@@ -146,21 +148,6 @@ def _common_palette(frames: np.ndarray) -> Image.Image:
     pixels = frames.reshape(-1, 3)
     sample = pixels[:: max(1, len(pixels) >> 18)]
     return Image.fromarray(sample[None]).quantize(256)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary neighbour that takes the place of `path` when the block ends well, and is gone when it does not."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        temporary.touch()
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise ValueError(f"Could not write {path}: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _to_json(metadata: Metadata | None) -> str:

@@ -12,12 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main
 from huvidpo.commands import until_interrupted
+from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
+from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
+from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 
 PROMPT = ("--prompt", "a red horse runs on the beach")
@@ -317,6 +321,13 @@ def test_motion_without_a_folder_of_its_own_becomes_what_clips_use(run, picture:
     assert "no unfinished run of horse" in run(*train, "--resume")[2]
     (second / "card.json").unlink()  # as if it had been interrupted
     assert run(*train[:-1], "2", "--resume")[1].splitlines()[0] == str(second)
+
+
+def test_the_choices_that_are_written_down_for_speed_are_the_true_ones() -> None:
+    """Else a new model could not be asked for on the command line, though everything else knows it."""
+    assert sorted(options.FIRST_FRAMES) == sorted(FIRST_FRAME_MODELS) and [*ATTENTION_VARIANTS] == options.ATTENTIONS
+    named = options.SYSTEMS.partition(" (")[0].split(", ")
+    assert named == [*KNOWN] and options.SYSTEMS.endswith(f"(default: {','.join(USUAL)})")
 
 
 def test_a_clip_that_cannot_teach_is_named(run) -> None:

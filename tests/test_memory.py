@@ -37,7 +37,7 @@ def test_every_backbone_names_its_modes_from_large_to_small() -> None:
 
 def test_a_cpu_has_one_mode(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_mode(None, "cpu", NEEDS) == "all"
-    with pytest.raises(ValueError, match=r"no memory mode 'turns' here; choose one of: all\."):
+    with pytest.raises(ValueError, match=r"no memory mode 'turns'; choose one of: all\."):
         load_backbone("pocket", "turns")
     monkeypatch.setenv("HUVIDPO_MEMORY", "tiny")
     with pytest.raises(ValueError, match="no memory mode 'tiny'"):

@@ -3,20 +3,20 @@
 import shutil
 from pathlib import Path
 
-from huvidpo.video import ANIMATED_IMAGES, DEMUXERS, read_frames, replacing
+from huvidpo.atomic import replacing
+from huvidpo.video import CLIP_SUFFIXES, read_frames
 
-SUFFIXES = (".mp4", *(suffix for suffix in (*DEMUXERS, *ANIMATED_IMAGES) if suffix != ".mp4"))
 MAX_CLIP_BYTES = 200 * 2**20
 
 
 def find_clip(folder: Path, name: str) -> Path | None:
     """The clip `name` with any suffix that is read here; None when there is none."""
-    return next((path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
+    return next((path for suffix in CLIP_SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
 def remove_clip(folder: Path, name: str, but: Path | None = None) -> None:
     """Removes the clip `name`, whatever its suffix; `but` is the file of that name that stays."""
-    for suffix in SUFFIXES:
+    for suffix in CLIP_SUFFIXES:
         if (path := folder / f"{name}{suffix}") != but:
             path.unlink(missing_ok=True)
 

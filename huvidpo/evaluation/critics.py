@@ -14,6 +14,7 @@ import torch
 
 from huvidpo.backbones import find_backbone
 from huvidpo.categories import find_category
+from huvidpo.checks import check_choice
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_judge
 
@@ -49,8 +50,7 @@ def find_critic(name: str, category: str, backbone: str) -> Critic:
 
     The judge was trained on pocket's practice clips and knows nothing of others.
     """
-    if name not in NAMES:
-        raise ValueError(f"There is no critic {name!r}; choose one of: {', '.join(NAMES)}.")
+    check_choice("critic", name, NAMES)
     if name == "judge":
         if find_backbone(backbone).judge != "pocket":
             raise ValueError(f"The critic judge knows clips of pocket only, not of {backbone}; choose another one.")

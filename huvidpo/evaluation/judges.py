@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BaseImageProcessor, PreTrainedModel
@@ -106,10 +107,26 @@ class HubModel:
         """A CLIP's vectors of frames, uint8 (f h w 3) -> (f d)."""
         return unit(self.network.get_image_features(self.pixels(frames)).pooler_output)
 
+    def whole_pixels(self, frames: np.ndarray) -> Tensor:
+        """Pixels (f 3 h' w') of whole frames, the shorter edge as the network has it: VBench shows them to DINO so.
+
+        Its models' own preparation would squash them to a square.
+        """
+        (height, width), side = frames.shape[1:3], self.network.config.image_size
+        size = [int(side * edge / min(height, width)) for edge in (height, width)]
+        images = rearrange(torch.from_numpy(frames), "f h w c -> f c h w").to(self.network.device)
+        scaled = F.interpolate(images.float(), size, mode="bilinear").round() / 255  # without antialiasing, as VBench
+        mean, std = (
+            torch.tensor(values, device=scaled.device)[:, None, None]
+            for values in (self.prepare.image_mean, self.prepare.image_std)
+        )
+        return (scaled - mean) / std
+
     @torch.no_grad()
     def first_tokens(self, frames: np.ndarray) -> np.ndarray:
-        """A vision transformer's vectors of frames, uint8 (f h w 3) -> (f d)."""
-        return unit(self.network(pixel_values=self.pixels(frames)).last_hidden_state[:, 0])
+        """A vision transformer's vectors of whole frames, uint8 (f h w 3) -> (f d)."""
+        pixels = self.whole_pixels(frames)
+        return unit(self.network(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0])
 
 
 def hub_vision(
@@ -138,6 +155,7 @@ def hub_vision(
         return unit(clip.network.get_text_features(**tokens).pooler_output)[0]
 
     weights = weights_digest(clip.network, behind.network, dino.network)
+    names["subject"] += ", whole frames"  # not squashed: those would be other figures
     return Vision(names, text, clip.picture_vectors, dino.first_tokens, behind.picture_vectors, weights=weights)
 
 

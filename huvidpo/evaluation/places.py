@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from huvidpo.atomic import replacing
 from huvidpo.evaluation.clip_folders import find_clip, remove_clip
 from huvidpo.images import SETTINGS, read_image
-from huvidpo.video import read_frames, read_metadata, replacing, write_mp4
+from huvidpo.video import read_frames, read_metadata, write_mp4
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from huvidpo.atomic import replacing
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.results import Results, clip_name
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.tables import stillness, tables, titled
-from huvidpo.video import replacing
 
 PLOTTED = ("clip_score", "ssim", "mse", "motion", "dynamic", "subject_consistency")
 SHOWN = ("clip_score", "ssim", "motion", "dynamic")  # under each clip of the page

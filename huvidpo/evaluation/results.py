@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huvidpo.preferences.fields import check_fields, from_fields, require
-from huvidpo.video import replacing
+from huvidpo.atomic import replacing
+from huvidpo.checks import require
+from huvidpo.preferences.fields import check_fields, from_fields
 
 SCHEMA_VERSION = 1
 RESULTS_FILE = "results.json"

@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from huvidpo.checks import require
 from huvidpo.evaluation.metrics import is_still, motion_magnitude
 from huvidpo.preferences.database import Database
-from huvidpo.preferences.fields import check_fields, check_identifier, from_fields, require
+from huvidpo.preferences.fields import check_fields, check_identifier, from_fields
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
 from huvidpo.preferences.records import SHA256, Answers, now
 from huvidpo.video import read_frames

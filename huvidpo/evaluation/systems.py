@@ -10,11 +10,12 @@ import transformers
 from PIL import Image
 
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
-from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import baseline_settings
 from huvidpo.evaluation.results import Plain
 from huvidpo.models.precision import has_bfloat16
 from huvidpo.pipelines.image_to_video import Recipe
+from huvidpo.presets import Backbone
 from huvidpo.takes import versions
 
 

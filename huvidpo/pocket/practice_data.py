@@ -14,6 +14,7 @@ from random import Random
 
 import numpy as np
 
+from huvidpo.atomic import replacing
 from huvidpo.pocket.practice_clips import (
     VARIANTS,
     caption,
@@ -22,7 +23,6 @@ from huvidpo.pocket.practice_clips import (
     render_frame,
     sample_scene,
 )
-from huvidpo.video import replacing
 
 TRAINING_SEEDS = 1_000_000
 FIRST_FRAME_SHARE = 0.85  # of the practice frames; the rest come from later in their clips

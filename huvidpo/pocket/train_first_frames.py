@@ -1,7 +1,7 @@
 """Trains the `pocket` text encoder and image UNet together on latents of practice frames. Knows nothing of motion."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -19,7 +19,7 @@ from huvidpo.pocket.practice_clips import sample_scene
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 BATCH, GPU_BATCH = 64, 256
@@ -111,21 +111,22 @@ def train_first_frames(
     latents = frame_latents(pipeline.vae, work)
     trained = trained_parts(pipeline).train().to(memory_format=torch.channels_last)  # for the convolutions
     optimizer = new_optimizer(trained)
-    average = Average(trained.parameters())
+    average = new_average(trained.parameters())
     first, clock = 0, Clock(steps, minutes)
     if state := load_state(checkpoint):
         trained.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average.values, average.updates = [value.to(device) for value in state["average"]], state["step"]
+        average.shadow_params = [value.to(device) for value in state["average"]]
+        average.optimization_step = state["step"]
         first, clock.spent = state["step"], state["seconds"]
 
     def save(step: int) -> None:
-        state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.values}
+        state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.shadow_params}
         save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
 
-    yield from run_steps(
-        lambda step: batch_loss(pipeline, latents, step, batch), optimizer, LEARNING_RATE, clock, first, average, save
-    )
+    loss_of = partial(batch_loss, pipeline, latents, batch=batch)
+    average_now = partial(average.step, list(trained.parameters()))
+    yield from run_steps(loss_of, optimizer, LEARNING_RATE, clock, first, average_now, save)
 
 
 def trained_parts(pipeline: StableDiffusionPipeline) -> torch.nn.ModuleDict:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from huvidpo.video import replacing
+from huvidpo.atomic import replacing
 
 UNUSED_SECONDS = 86_400  # after which a copy is removed; it can be made again at any time
 

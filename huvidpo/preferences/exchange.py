@@ -22,9 +22,8 @@ from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.fields import MAX_TEXT
 from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
-from huvidpo.video import DEMUXERS, read_frames, read_metadata, write_mp4
+from huvidpo.video import CLIP_SUFFIXES, read_frames, read_metadata, write_mp4
 
-VIDEO_SUFFIXES = (*DEMUXERS, ".gif", ".webp")
 MAX_TABLE_BYTES = 20_000_000
 MAX_ROWS = 20_000
 MAX_FRAMES = 400
@@ -101,7 +100,7 @@ class Clips:
         path = (self.folder / name).resolve()
         if not path.is_relative_to(self.folder):
             raise ValueError(f"the video {name[:200]!r} lies outside of the folder of the file")
-        if path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in CLIP_SUFFIXES or not path.is_file():
             raise ValueError(f"there is no video {name[:200]!r}")
         if path not in self.kept:
             self.kept[path] = keep_clip(self.store, path, prompt, category)

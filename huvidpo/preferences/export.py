@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from huvidpo.checks import check_choice
 from huvidpo.preferences.pairs import votes_by_pair
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.store import RatingStore
@@ -22,8 +23,7 @@ def export_ratings(store: RatingStore, out: Path, layout: str = "flat", category
     the better clip in `chosen/`, the other in `rejected/`, both under the pair's name. Raises ValueError with one
     sentence when there is nothing to write or `out` cannot be written.
     """
-    if layout not in LAYOUTS:
-        raise ValueError(f"There is no layout {layout!r}; choose one of: {', '.join(LAYOUTS)}.")
+    check_choice("layout", layout, LAYOUTS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} must be a new or an empty folder.")
     ratings = store.ratings(category)

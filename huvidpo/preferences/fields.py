@@ -3,10 +3,12 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from huvidpo.checks import require
 
 MAX_TEXT = 2000  # characters of any text in a record
 IDENTIFIER = re.compile(r"[0-9a-f]{16,64}")
@@ -76,17 +78,6 @@ def mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The struct in a column."""
     require(isinstance(row.get(name), Mapping), f"The row has no column {name!r}.")
     return row[name]
-
-
-def check_choice(what: str, value: str, choices: Collection[str]) -> None:
-    """ValueError that lists the choices when `value` is none of them."""
-    require(value in choices, f"There is no {what} {str(value)[:80]!r}; choose one of: {', '.join(choices)}.")
-
-
-def require(condition: object, sentence: str) -> None:
-    """ValueError with the sentence unless the condition holds."""
-    if not condition:
-        raise ValueError(sentence)
 
 
 def check_identifier(name: str, value: str) -> None:

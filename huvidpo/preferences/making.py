@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from huvidpo.backbones import Backbone
+from huvidpo.checks import check_choice
 from huvidpo.images import write_png
 from huvidpo.preferences.clips import record_of
-from huvidpo.preferences.fields import check_choice
 from huvidpo.preferences.records import PAIRINGS, Pair, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import Backbone
 from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
 
 ALIGNED_STRENGTH = 0.75  # share of the steps that aligned takes run anew: the source's motion stays, details differ

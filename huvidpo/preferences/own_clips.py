@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from huvidpo.categories import MAX_PROMPT
 from huvidpo.preferences.pairs import JudgedClip, TrainingPair, TrainingSet
-from huvidpo.video import ANIMATED_IMAGES, DEMUXERS
+from huvidpo.video import CLIP_SUFFIXES
 
-SUFFIXES = (*DEMUXERS, *ANIMATED_IMAGES)
-MAX_PROMPT = 1000  # characters
 MAX_SCORES_BYTES = 1_000_000
 MAX_CLIPS = 2000
 
@@ -131,7 +130,7 @@ def clips_by_name(folder: Path) -> dict[str, Path]:
         return {}
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.suffix.lower() in SUFFIXES:
+        if path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES:
             name = path.name if path.is_dir() else path.stem
             if name in found:
                 raise ValueError(f"{folder} has two clips called {name}.")

@@ -12,15 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from huvidpo.preferences.fields import (
-    check_choice,
-    check_fields,
-    check_identifier,
-    check_version,
-    from_fields,
-    mapping,
-    require,
-)
+from huvidpo.checks import check_choice, require
+from huvidpo.preferences.fields import check_fields, check_identifier, check_version, from_fields, mapping
 
 SCHEMA_VERSION = 1
 PREFERENCES = ("a", "b", "tie_good", "tie_bad")

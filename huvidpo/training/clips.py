@@ -11,10 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from huvidpo.pipelines.latents import encode_frames, fit_image, frames_to_tensor
-from huvidpo.video import read_frames
-
-CLIP_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".gif", ".webp")
-MAX_CAPTION = 1000  # characters
+from huvidpo.preferences.own_clips import prompt_beside
+from huvidpo.video import CLIP_SUFFIXES, read_frames
 
 
 @dataclass(frozen=True)
@@ -65,9 +63,7 @@ def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int)
     if len(frames) < num_frames:
         raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
     fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
-    caption = path.with_suffix(".txt")
-    text = caption.read_text(errors="replace", encoding="utf-8")[:MAX_CAPTION].strip() if caption.is_file() else ""
-    return TrainingClip(path.name, np.stack(fitted), text or prompt)
+    return TrainingClip(path.name, np.stack(fitted), prompt_beside(path, prompt))
 
 
 @torch.no_grad()

@@ -15,13 +15,13 @@ from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from huvidpo.atomic import replacing
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.text import encode_text
 from huvidpo.preferences.own_clips import file_sha256
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.clips import EncodedClip, encode_clip, read_clip
 from huvidpo.training.preference_settings import PreferenceSettings
-from huvidpo.video import replacing
 
 
 @dataclass(frozen=True)

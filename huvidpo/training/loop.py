@@ -1,15 +1,16 @@
 """What every training loop here shares: atomic checkpoints, learning rate, step records. Knows no model."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from huvidpo.atomic import replacing
 from huvidpo.training.processes import largest_over_processes, sum_gradients, sum_over_processes
 
 CHECKPOINT_EVERY = 100  # steps
@@ -105,15 +106,15 @@ def run_steps(
     learning_rate: float,
     clock: Clock,
     first: int = 0,
-    average: "Average | None" = None,
+    average: Callable[[], object] | None = None,
     save: Callable[[int], None] | None = None,
     decay: float = 0.4,
 ) -> Iterator[StepRecord]:
     """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
 
-    The learning rate falls over the last share `decay` of the run.
-    `save` is called with the number of steps done, at the end before that record, when the generator is closed, and
-    every CHECKPOINT_EVERY steps unless that was less than CHECKPOINT_SECONDS ago: at full size it writes 4 GB.
+    The learning rate falls over the last share `decay` of the run. `average` is called after every step. `save` is
+    called with the number of steps done, at the end before that record, when the generator is closed, and every
+    CHECKPOINT_EVERY steps unless that was less than CHECKPOINT_SECONDS ago: at full size it writes 4 GB.
     """
     saved = time.monotonic()
     device = optimizer.param_groups[0]["params"][0].device
@@ -122,7 +123,7 @@ def run_steps(
         rate = learning_rate * learning_rate_factor(progress, decay=decay)
         loss, norm = optimizer_step(optimizer, loss_of(step), rate)
         if average:
-            average.update()
+            average()
         progress = largest_over_processes(clock.progress(step + 1), device)
         over = progress >= 1
         due = (step + 1) % CHECKPOINT_EVERY == 0 and time.monotonic() - saved >= CHECKPOINT_SECONDS
@@ -139,36 +140,19 @@ def run_steps(
             return
 
 
-class Average:
-    """Exponential moving average of parameters, with a horizon that grows with the number of updates."""
-
-    def __init__(self, parameters: Iterable[nn.Parameter], decay: float = 0.999):
-        self.parameters = list(parameters)
-        self.values = [p.detach().clone() for p in self.parameters]
-        self.decay, self.updates = decay, 0
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Takes in the parameters as they are now."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.values, [p.detach() for p in self.parameters], 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchanges average and parameters; a second call puts them back."""
-        for value, parameter in zip(self.values, self.parameters, strict=True):
-            kept = parameter.detach().clone()
-            parameter.copy_(value)
-            value.copy_(kept)
+def new_average(parameters: Iterable[nn.Parameter], decay: float = 0.999) -> EMAModel:
+    """Exponential moving average whose horizon grows: after n updates decay is (1 + n) / (10 + n), at most `decay`."""
+    return EMAModel(list(parameters), decay=decay, update_after_step=-1, foreach=True)
 
 
 def save_atomically(state: dict, path: Path) -> None:
-    """Writes tensors and plain data so that `path` holds either the old state or the new one, whole."""
+    """Writes tensors and plain data so that `path` holds either the old state or the new one, whole.
+
+    ValueError when it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load_state(path: Path) -> dict | None:

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
+from diffusers.training_utils import EMAModel
 from torch import Tensor
 
+from huvidpo.atomic import replacing
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.precision import check_can_learn, mixed_precision
 from huvidpo.models.video_unet import VideoUNet
@@ -19,12 +22,11 @@ from huvidpo.pipelines.text import encode_text
 from huvidpo.presets import Backbone
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Average, Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
 from huvidpo.training.recompute import recompute_as_needed
-from huvidpo.video import replacing
 
 CHECKPOINT, BEGUN_WITH = "training.pt", "begun_with.json"  # in a run's folder
 FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
@@ -107,7 +109,7 @@ def train_motion(
     own_clips = len(own_share(range(settings.clips_per_step)))
     recompute_as_needed(unet, own_clips, settings.num_frames, *encoded[0].latents.shape[-2:], states)
     optimizer = new_optimizer(settings.optimizer, trained)
-    average = Average(trained.values(), settings.average_decay)
+    average = new_average(trained.values(), settings.average_decay)
     begin(work, settings, clips)
     first, clock = resume(work / CHECKPOINT, trained, optimizer, average, settings)
 
@@ -122,8 +124,9 @@ def train_motion(
             checkpoint(work / CHECKPOINT, trained, optimizer, average, step, clock.seconds())
 
     try:
-        yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average, save)
-        average.swap()
+        average_now = partial(average.step, list(trained.values()))
+        yield from run_steps(loss_of, optimizer, settings.learning_rate, clock, first, average_now, save)
+        average.copy_to(trained.values())
     finally:
         unet.disable_gradient_checkpointing()
         unet.requires_grad_(False).eval()
@@ -185,13 +188,13 @@ def checkpoint(
     path: Path,
     trained: dict,
     optimizer: torch.optim.Optimizer | MuonAdamW,
-    average: Average,
+    average: EMAModel,
     step: int,
     seconds: float,
 ) -> None:
     """Everything that continuing needs; randomness needs nothing, it follows from the step's number."""
     weights = {name: parameter.detach() for name, parameter in trained.items()}
-    state = {"weights": weights, "optimizer": optimizer.state_dict(), "average": average.values}
+    state = {"weights": weights, "optimizer": optimizer.state_dict(), "average": average.shadow_params}
     save_atomically(state | {"step": step, "seconds": seconds}, path)
 
 
@@ -221,7 +224,7 @@ def resume(
     path: Path,
     trained: dict,
     optimizer: torch.optim.Optimizer | MuonAdamW,
-    average: Average,
+    average: EMAModel,
     settings: MotionSettings,
 ) -> tuple[int, Clock]:
     """Puts a checkpoint back, where there is one; gives the next step and the clock.
@@ -237,6 +240,6 @@ def resume(
         for name, parameter in trained.items():
             parameter.copy_(state["weights"][name])
     optimizer.load_state_dict(state["optimizer"])
-    average.values = [value.to(next(iter(trained.values())).device) for value in state["average"]]
-    average.updates, clock.spent = state["step"], state["seconds"]
+    average.shadow_params = [value.to(next(iter(trained.values())).device) for value in state["average"]]
+    average.optimization_step, clock.spent = state["step"], state["seconds"]
     return state["step"], clock

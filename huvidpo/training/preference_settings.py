@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 
-from huvidpo.preferences.fields import check_choice
+from huvidpo.checks import check_choice
 
 # What a step may minimise; see the functions of training/losses.py.
 OBJECTIVES = {
@@ -133,8 +133,7 @@ def check_settings(settings: PreferenceSettings) -> None:
             raise ValueError(f"The {name.replace('_', ' ')} must be from {lowest:g} to {highest:g}, not {value:g}.")
     if settings.members not in MEMBERS:
         raise ValueError(f"Winner and loser go through the network 'together' or 'apart', not {settings.members!r}.")
-    if settings.objective not in OBJECTIVES:
-        raise ValueError(f"There is no objective {settings.objective!r}; choose one of: {', '.join(OBJECTIVES)}.")
+    check_choice("objective", settings.objective, OBJECTIVES)
 
 
 def examples_per_step(settings: PreferenceSettings) -> int:

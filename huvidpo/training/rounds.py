@@ -18,9 +18,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from huvidpo.adapters import Adapter, list_adapters, read_adapter
+from huvidpo.atomic import replacing
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
@@ -28,18 +27,16 @@ from huvidpo.preferences.gate import MIN_MOTION, motion_share, verdict_of
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
-from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame, starting_from
+from huvidpo.training.critic_ratings import critic_rating
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
 from huvidpo.training.strength import Measuring
-from huvidpo.video import read_frames, replacing
 
 # Numbers of prompts and seeds. Those of different rounds, and of training and comparing, are never the same.
 RATED, UNSEEN, ROUND, RUN = 2_000_000, 3_000_000, 1_000, 20_000
-RATER = "51" * 8  # no person
 ROWS = "rounds.jsonl"
 
 
@@ -232,34 +229,6 @@ def take(backbone: LoadedBackbone, frame: FirstFrame, request: ClipRequest) -> C
     """The clip that is asked for."""
     *_, clip = make_clip(backbone, frame.image, request, previews=False)
     return clip
-
-
-def critic_rating(
-    store: RatingStore, pair: Pair, critic: Critic, chance: random.Random, wrong: bool = False
-) -> Rating:
-    """What a critic says of a pair, as a whole and of each segment; the opposite if `wrong`.
-
-    `chance` gives the row its name and its sides: the same ones make the same row.
-    """
-    a, b = (read_frames(store.video_path(clip.sha256))[0] for clip in (pair.a, pair.b))
-    parts = zip(np.array_split(a, SEGMENTS), np.array_split(b, SEGMENTS), strict=True)
-    return Rating(
-        rating_id=f"{chance.getrandbits(128):032x}",
-        pair=pair,
-        preference=better(critic(a, pair.prompt), critic(b, pair.prompt), "tie_good", wrong),
-        left_is=chance.choice("ab"),
-        rater=RATER,
-        rater_kind="simulated",
-        segment_labels=tuple(better(critic(x, pair.prompt), critic(y, pair.prompt), "tie", wrong) for x, y in parts),
-        created_at=pair.paired_at,  # the same row when an interrupted round is done again
-    )
-
-
-def better(a: float, b: float, tie: str, wrong: bool) -> str:
-    """Which of two scores is the higher one."""
-    if a == b:
-        return tie
-    return "a" if (a > b) != wrong else "b"
 
 
 def compare(

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from huvidpo.atomic import replacing
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline, Recipe
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import reference
-from huvidpo.video import read_frames, replacing, write_mp4
+from huvidpo.video import read_frames, write_mp4
 
 BEFORE = "before"  # the name of the reference's clips, made once for a run
 SEED = 4711  # of the noise; no training pair was made with it on purpose

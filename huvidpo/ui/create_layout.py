@@ -6,10 +6,10 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.presets import Backbone
 from huvidpo.ui.widgets import Card, clip_wall, meter, text_line
 
 START = "horse"  # the action chosen when the page opens

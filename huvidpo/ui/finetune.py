@@ -24,8 +24,9 @@ from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import readiness
 from huvidpo.ui.learned import Learned
-from huvidpo.ui.making import Run, duration
+from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
+from huvidpo.ui.phrases import duration
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 

@@ -4,8 +4,8 @@ import gradio as gr
 import pandas as pd
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import Backbone
 from huvidpo.categories import CATEGORIES
+from huvidpo.presets import Backbone
 from huvidpo.training.guard import Row
 from huvidpo.ui.create_layout import START
 from huvidpo.ui.finetune_needs import MINUTES, OBJECTIVES

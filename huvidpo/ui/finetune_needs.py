@@ -6,15 +6,18 @@ from dataclasses import dataclass
 import psutil
 
 from huvidpo import memory
-from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
+from huvidpo.checks import check_choice
 from huvidpo.preferences.pairs import MIN_EXAMPLES, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import Backbone
 from huvidpo.training.preference_settings import MEMBERS_OF, PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS
-from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds, duration
+from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds
+from huvidpo.ui.phrases import counted, duration
 
 OBJECTIVES = {
     "dense": "The better side of each segment, or of the clip where nobody marked one (DenseDPO)",
@@ -45,7 +48,7 @@ def readiness(
     check_request(category, objective, minutes)
     examples = training_set(store.ratings(category), objective, backbone.preset.name, store.video_path)
     what = "clips" if objective == "kto" else "pairs"
-    people = "1 person" if examples.raters == 1 else f"{examples.raters} people"
+    people = counted(examples.raters, "person", "people")
     missing = missing_examples(examples)
     more = f"; {missing} more {'clips ' if examples.scored else ''}are needed" if missing else ""
     among = f" of {examples.judged} scored clips" if examples.scored else ""
@@ -155,7 +158,6 @@ def measuring_seconds(backbone: LoadedBackbone) -> float:
 def check_request(category: str, objective: str, minutes: float) -> None:
     """ValueError for what the page does not offer: a browser may send anything."""
     find_category(category)
-    if objective not in OBJECTIVES:
-        raise ValueError(f"There is no objective {objective!r} here; choose one of: {', '.join(OBJECTIVES)}.")
+    check_choice("objective", objective, OBJECTIVES)
     if not isinstance(minutes, int | float) or not MINUTES[0] <= minutes <= MINUTES[1]:
         raise ValueError(f"Train for {MINUTES[0]} to {MINUTES[1]} minutes.")

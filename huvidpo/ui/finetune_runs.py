@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from huvidpo.adapters import find_adapter, is_plain_name
-from huvidpo.backbones import Backbone, LoadedBackbone
+from huvidpo.atomic import replacing
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.own_clips import real_clips
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import Backbone
 from huvidpo.training import run_folders
 from huvidpo.training.clips import read_clip
 from huvidpo.training.guard import Row
@@ -29,7 +31,6 @@ from huvidpo.ui.finetune_needs import (
     planned_steps,
     readiness,
 )
-from huvidpo.video import replacing
 
 COMPARISONS = 5  # clips before and during a run, at most; each takes the time of a clip
 MAX_REAL = 32  # clips, objective ipo

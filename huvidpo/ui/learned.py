@@ -26,6 +26,7 @@ from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
+from huvidpo.ui.phrases import counted
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -273,7 +274,7 @@ def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[
     if not adapter.learned_taste:
         yield "Learned from", "a few clips: the action's motion"
         return
-    people = count(card.get("raters"), "person", "people")
+    people = counted(card.get("raters"), "person", "people")
     yield "Learned from", f"{card.get('examples', '?')} examples by {people} ({card.get('objective', '?')})"
     yield "Began as", str(card.get("parent") or "none")
     if stopped := str(card.get("stopped_because") or ""):
@@ -282,9 +283,4 @@ def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[
         yield "Weakened", f"to {strength:.0%} of what was learned, so that its clips still move"
     yield "Votes", f"{verdict.wins} for it, {verdict.losses} against, {verdict.ties} the same"
     if waiting:
-        yield "In the tab Rate", f"{count(waiting, 'pair', 'pairs')} nobody has voted on yet"
-
-
-def count(number: object, one: str, many: str) -> str:
-    """A number with its noun."""
-    return f"{number} {one if number == 1 else many}"
+        yield "In the tab Rate", f"{counted(waiting, 'pair')} nobody has voted on yet"

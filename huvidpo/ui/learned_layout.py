@@ -3,7 +3,7 @@
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
-from huvidpo.backbones import Backbone
+from huvidpo.presets import Backbone
 from huvidpo.ui.widgets import fact_sheet, meter, text_line
 
 

@@ -25,6 +25,7 @@ from huvidpo.takes import (
     starting_from,
 )
 from huvidpo.ui.history import save_take
+from huvidpo.ui.phrases import duration
 
 # Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
@@ -216,13 +217,6 @@ def first_frame_seconds(backbone: LoadedBackbone, steps: int | None) -> float:
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:
     """A rough time for a clip on this device; without guidance the network runs once a step, not twice."""
     return seconds_for(backbone.preset, backbone.device, "clip", steps) / (2 if guidance == 1 else 1)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words, roughly: "8 s", "3 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _whole(number: float | None) -> int | None:

@@ -19,6 +19,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.owner import is_owner
 from huvidpo.ui.pair_player import Revealed, Stage, player_value
+from huvidpo.ui.phrases import counted
 from huvidpo.ui.rate_layout import RateLayout
 from huvidpo.ui.rate_widgets import own_ratings_value, tally_value
 from huvidpo.ui.toasts import toasts
@@ -156,14 +157,14 @@ class RateTab:
         counts, rated = self.store.counts(), len(self.store.rated_pairs(visitor.rater))
         waiting = f"{counts.waiting} not yet uploaded" if counts.waiting else "all uploaded"
         saved = (
-            f"{plural(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
+            f"{counted(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
         )
         if stage is None:
             hope = ON_THE_WAY if self.wake() else MAKE_ONE
             note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + hope
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
-            ui.tally: tally_value(f"{plural(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),
+            ui.tally: tally_value(f"{counted(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),
             ui.own: own_ratings_value(reversed(self.store.ratings(rater=visitor.rater, last=LATEST))),
             ui.waiting: gr.Timer(active=stage is None),
         }
@@ -235,17 +236,12 @@ def promise() -> str:
     )
 
 
-def plural(count: int, word: str) -> str:
-    """ "1 pair", "2 pairs"."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def in_words(summary: Summary) -> str:
     """Markdown on how far ratings can be trusted."""
     alpha = "not known yet" if summary.alpha != summary.alpha else f"{summary.alpha:.2f}"  # nan is not itself
-    people = "1 person" if summary.raters == 1 else f"{summary.raters} people"
+    people = counted(summary.raters, "person", "people")
     return (
-        f"- **{plural(summary.ratings, 'rating')}** of {plural(summary.pairs, 'pair')} by {people}\n"
+        f"- **{counted(summary.ratings, 'rating')}** of {counted(summary.pairs, 'pair')} by {people}\n"
         f"- **Same answer when a pair came back** with sides swapped, about one in ten does: {summary.repeats}\n"
         f"- **Left side chosen**, one half when sides do not matter: {summary.left}\n"
         f"- **Agreement between people** (Krippendorff's alpha; 1 is full, 0 is chance): {alpha}\n"

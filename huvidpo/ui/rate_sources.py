@@ -15,7 +15,8 @@ from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.making import WAITING, Run, View
 from huvidpo.ui.pair_making import make_pair
-from huvidpo.ui.rate import RateTab, plural
+from huvidpo.ui.phrases import counted
+from huvidpo.ui.rate import RateTab
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value
@@ -155,5 +156,5 @@ class PairSources:
             who = (visitor.rater, visitor.kind, visitor.session)
             saved = rate_by_scores(self.tab.store, takes, sent.get("scores"), category, *who)
             del self._sets[name]
-            thanks = f"Thank you: {plural(len(saved), 'rating')} saved from {plural(len(takes), 'clip')}."
+            thanks = f"Thank you: {counted(len(saved), 'rating')} saved from {counted(len(takes), 'clip')}."
             return {self.ui.scored: scored_value("", [], thanks)} | self.tab.show(visitor)

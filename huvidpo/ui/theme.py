@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from huvidpo.backbones import Backbone
+from huvidpo.presets import Backbone
 
 TITLE = "HuViDPO"
 CSS = [Path(__file__).with_name(name) for name in ("page.css", "rate.css", "study.css", "evaluate.css")]

@@ -20,7 +20,7 @@ from transformers import CLIPImageProcessor, CLIPModel, ViTConfig, ViTImageProce
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import BASELINES, PARTS, load_baseline, make_baseline_clip, show_licence
-from huvidpo.evaluation.judges import Vision, hub_vision, measure_clip, weights_digest
+from huvidpo.evaluation.judges import HubModel, Vision, hub_vision, measure_clip, weights_digest
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.suite import Evaluation
 from huvidpo.evaluation.systems import Contestant
@@ -171,6 +171,32 @@ def test_published_judges_measure_any_size(published: Vision) -> None:
     assert found["clip_score"] == pytest.approx(100 * (vectors @ published.text(PROMPT)).clip(0).mean())
     without = measure_clip(published, frames, PROMPT, "horse", None)
     assert not {"image_fidelity", "first_frame_psnr"} & set(without)
+
+
+def test_dino_sees_whole_frames_at_their_own_shape(tmp_path: Path) -> None:
+    """As VBench shows them: the shorter edge at the network's size, nothing cut off, nothing squashed.
+
+    What is as large as the network already comes out as its own preparation has it. A frame of 20 x 41 becomes
+    32 x 65; of a ramp from left to right every row has the sampled ramp.
+    """
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    dino = HubModel(
+        ViTModel(ViTConfig(**shape, image_size=32)).eval(), ViTImageProcessor(size={"height": 32, "width": 32})
+    )
+    square = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    torch.testing.assert_close(dino.whole_pixels(square), dino.pixels(square), atol=1e-5, rtol=0)
+    with torch.no_grad():
+        plain = dino.network(pixel_values=dino.pixels(square)).last_hidden_state[:, 0]
+    np.testing.assert_allclose(dino.first_tokens(square), plain / plain.norm(dim=1, keepdim=True), atol=1e-5)
+    wide = np.broadcast_to(np.arange(41, dtype=np.uint8)[:, None], (1, 20, 41, 3))
+    seen = dino.whole_pixels(wide)
+    assert seen.shape == (1, 3, 32, 65)
+    ramp = np.interp((np.arange(65) + 0.5) * 41 / 65 - 0.5, np.arange(41), np.arange(41)).round() / 255
+    torch.testing.assert_close(seen[0, 0], torch.tensor((ramp - 0.5) / 0.5, dtype=torch.float32).expand(32, 65))
+    edge = wide.copy()
+    edge[:, :, -6:] = 255  # outside of the square in the middle
+    assert not np.allclose(dino.first_tokens(wide), dino.first_tokens(edge))
 
 
 def test_missing_judges_say_what_to_do(tmp_path: Path) -> None:

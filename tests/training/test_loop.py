@@ -8,10 +8,10 @@ from torch import nn
 
 from huvidpo.training import loop
 from huvidpo.training.loop import (
-    Average,
     Clock,
     learning_rate_factor,
     load_state,
+    new_average,
     optimizer_step,
     run_steps,
     save_atomically,
@@ -54,16 +54,20 @@ def test_a_step_that_is_no_number_leaves_the_weights() -> None:
     assert (parameter < 0).all(), "it goes on"
 
 
-def test_average_follows_and_swaps_back() -> None:
-    """First update: decay (1 + 1) / (10 + 1), so 0 moves to 1 - 2 / 11 = 9 / 11 of the new value 1."""
+def test_the_average_s_horizon_grows() -> None:
+    """First update: decay (1 + 1) / (10 + 1), so 0 moves to 1 - 2 / 11 = 9 / 11 of the new value 1.
+
+    The second one's is 3 / 12: 9 / 11 * 3 / 12 + 9 / 12 = 126 / 132.
+    """
     parameter = nn.Parameter(torch.zeros(1))
-    average = Average([parameter])
+    average = new_average([parameter])
     parameter.data.fill_(1)
-    average.update()
-    average.swap()
-    assert parameter.item() == pytest.approx(9 / 11)
-    average.swap()
+    for expected in (9 / 11, 126 / 132):
+        average.step([parameter])
+        assert average.shadow_params[0].item() == pytest.approx(expected)
     assert parameter.item() == 1
+    average.copy_to([parameter])
+    assert parameter.item() == pytest.approx(126 / 132)
 
 
 def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:

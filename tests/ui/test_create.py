@@ -13,7 +13,8 @@ import app
 from huvidpo.takes import Clip, FirstFrameRequest
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
-from huvidpo.ui.making import Form, compare_models, draw_first_frame, duration, estimate, make_take, read_upload
+from huvidpo.ui.making import Form, compare_models, draw_first_frame, estimate, make_take, read_upload
+from huvidpo.ui.phrases import duration
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import picked

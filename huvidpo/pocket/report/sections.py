@@ -9,6 +9,7 @@ import torch
 import transformers.utils.logging
 
 from huvidpo import __version__
+from huvidpo.atomic import replacing
 from huvidpo.backbones import load_backbone
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.report import ablations
@@ -19,7 +20,6 @@ from huvidpo.pocket.report.of_judge import judge_section
 from huvidpo.pocket.report.sheet import contact_sheet
 from huvidpo.pocket.report.studio import Studio
 from huvidpo.pocket.report.tables import Table
-from huvidpo.video import replacing
 
 # Each takes the studio, the judge and a number of samples, and gives tables.
 SECTIONS = {
