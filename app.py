@@ -29,7 +29,7 @@ from huvidpo.ui.finetune_needs import seconds_of_slice
 from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
 from huvidpo.ui.making import Run, asked_seconds, clip_seconds, first_frame_seconds
-from huvidpo.ui.pair_making import Filler, Visitors
+from huvidpo.ui.pair_making import CountedRun, Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
@@ -82,7 +82,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
-    run = Visitors(gpu_runner(backbone))
+    run = CountedRun(gpu_runner(backbone))
     ahead = pairs_ahead()
     wake = Filler(run, store, backbone, ahead).wake if ahead else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:

@@ -17,7 +17,7 @@ class PreferenceTerms(NamedTuple):
     """What a preference step is made of, per pair (b,), or per frame of each pair (b f)."""
 
     loss: Tensor
-    inside: Tensor  # above 0 where the policy prefers the winner more than the reference does
+    margin: Tensor  # above 0 where the policy prefers the winner more than the reference does
 
 
 def denoising_error(prediction: Tensor, target: Tensor, first_index: int = 0) -> Tensor:
@@ -37,7 +37,7 @@ def frame_errors(residuals: Tensor) -> Tensor:
 
 
 # How much more the policy prefers the winner than the reference does, in the units of beta.
-def inside_term(policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor, beta: float) -> Tensor:
+def margin_of(policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor, beta: float) -> Tensor:
     """-beta/2 * [(policy_w - reference_w) - (policy_l - reference_l)]; errors of one shape, (b,) or (b f)."""
     return -0.5 * beta * ((policy_w - reference_w) - (policy_l - reference_l))
 
@@ -46,18 +46,18 @@ def inside_term(policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, referen
 def diffusion_dpo(
     policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor, beta: float
 ) -> PreferenceTerms:
-    """-log sigmoid(inside); four errors (b,) -> terms (b,). Published: beta 5000 for images, 50 for clips."""
-    inside = inside_term(policy_w, policy_l, reference_w, reference_l, beta)
-    return PreferenceTerms(-F.logsigmoid(inside), inside)
+    """-log sigmoid(margin); four errors (b,) -> terms (b,). Published: beta 5000 for images, 50 for clips."""
+    margin = margin_of(policy_w, policy_l, reference_w, reference_l, beta)
+    return PreferenceTerms(-F.logsigmoid(margin), margin)
 
 
 # The hinge of SLiC (arXiv 2305.10425) in DPO's place, as diffusers' example has it.
 def diffusion_hinge(
     policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor, beta: float
 ) -> PreferenceTerms:
-    """max(0, 1 - inside); four errors (b,) -> terms (b,). A pair that is won by 1 teaches no more."""
-    inside = inside_term(policy_w, policy_l, reference_w, reference_l, beta)
-    return PreferenceTerms(F.relu(1 - inside), inside)
+    """max(0, 1 - margin); four errors (b,) -> terms (b,). A pair that is won by 1 teaches no more."""
+    margin = margin_of(policy_w, policy_l, reference_w, reference_l, beta)
+    return PreferenceTerms(F.relu(1 - margin), margin)
 
 
 # The "identity preference optimization" of Azar et al. (arXiv 2310.12036), Equation 17. Also called IPO, as is
@@ -65,26 +65,26 @@ def diffusion_hinge(
 def diffusion_identity(
     policy_w: Tensor, policy_l: Tensor, reference_w: Tensor, reference_l: Tensor, beta: float
 ) -> PreferenceTerms:
-    """(inside - 1/2)^2; four errors (b,) -> terms (b,). It has an end: a margin that is too large costs as well.
+    """(margin - 1/2)^2; four errors (b,) -> terms (b,). It has an end: a margin that is too large costs as well.
 
     With tau = beta/2 and h the margin of errors this is tau^2 (h - 1 / (2 tau))^2, Equation 17 in units where its
     gradient is of the size of DPO.
     """
-    inside = inside_term(policy_w, policy_l, reference_w, reference_l, beta)
-    return PreferenceTerms((inside - 0.5).square(), inside)
+    margin = margin_of(policy_w, policy_l, reference_w, reference_l, beta)
+    return PreferenceTerms((margin - 0.5).square(), margin)
 
 
 # DenseDPO (arXiv 2506.03517), the loss of its Appendix E: Equation 7 says one sigmoid of a sum, the code many.
 def dense_dpo(
     policy_a: Tensor, policy_b: Tensor, reference_a: Tensor, reference_b: Tensor, labels: Tensor, beta: float
 ) -> PreferenceTerms:
-    """-log sigmoid(label * inside) of every frame; four errors and `labels` (b f) -> terms (b f).
+    """-log sigmoid(label * margin) of every frame; four errors and `labels` (b f) -> terms (b f).
 
-    A label is 1 where clip a is better, -1 where b is, 0 where neither is. Frames of label 0 have loss 0 and inside 0:
+    A label is 1 where clip a is better, -1 where b is, 0 where neither is. Frames of label 0 have loss 0 and margin 0:
     the mean is to be taken over the others, as `labels.abs()` counts them.
     """
-    inside = labels * inside_term(policy_a, policy_b, reference_a, reference_b, beta)
-    return PreferenceTerms(-F.logsigmoid(inside) * labels.abs(), inside)
+    margin = labels * margin_of(policy_a, policy_b, reference_a, reference_b, beta)
+    return PreferenceTerms(-F.logsigmoid(margin) * labels.abs(), margin)
 
 
 # Iterative Preference Optimization (arXiv 2502.02088): DPO, the winner's likelihood, the likelihood of real clips.
@@ -105,7 +105,7 @@ def iterative_preference(
     """
     dpo = diffusion_dpo(policy_w, policy_l, reference_w, reference_l, beta)
     winner, footage = anchor_weight(winner_weight, beta) * policy_w, anchor_weight(real_weight, beta) * real
-    return PreferenceTerms(dpo.loss + winner + footage, dpo.inside)
+    return PreferenceTerms(dpo.loss + winner + footage, dpo.margin)
 
 
 # The penalty of DPO-Positive (arXiv 2402.13228), added to the loss and not inside the sigmoid.
@@ -120,7 +120,7 @@ def winner_penalty(policy_w: Tensor, reference_w: Tensor) -> Tensor:
 def anchor_weight(share: float, beta: float) -> float:
     """lambda of a term `lambda * error` that pulls with `share` of the force that DPO starts with.
 
-    The derivative of -log sigmoid(inside) by an error is beta/4 where policy and reference are equal, so a fixed
+    The derivative of -log sigmoid(margin) by an error is beta/4 where policy and reference are equal, so a fixed
     lambda would be everything at beta 10 and nothing at beta 5000.
     """
     return share * beta / 4

@@ -100,7 +100,7 @@ def train_preference(
     size = (num_frames, *encoded.examples[0].clips[0].latents.shape[-2:])
     recompute_as_needed(unet, clips_at_once(settings), *size, 0.0)
     clock = Clock(total_steps(settings, len(encoded.examples)), settings.minutes)
-    run = RunState(rows=[], known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
+    run = RunState(known=unknown_errors(encoded, settings, num_frames), best=lora_state(unet))
     checkpoint = Checkpoint(work, unet, optimizer, settings, identity)
     checkpoint.load(run, clock)
     if not settings.guard and run.stopped != NO_NUMBERS:
@@ -120,7 +120,7 @@ def train_preference(
         )
         run.rows.append(record.to_row())
         progress = largest_over_processes(clock.progress(run.step), unet.device)
-        look_out(unet, run, settings.guard)
+        apply_guard(unet, run, settings.guard)
         due = run.step % CHECKPOINT_EVERY == 0 or progress >= 1 or run.stopped
         if due:
             keep_best(unet, run)
@@ -145,7 +145,7 @@ def policy_optimizer(unet: VideoUNet, settings: PreferenceSettings, start: Path 
     return torch.optim.AdamW(trained.values(), eps=settings.adam_epsilon, weight_decay=settings.weight_decay)
 
 
-def look_out(unet: VideoUNet, run: RunState, guard: bool) -> None:
+def apply_guard(unet: VideoUNet, run: RunState, guard: bool) -> None:
     """Says in the run's state whether it should stop: as the guard has it, or without one when numbers are none."""
     if guard:
         run.stopped = reason_to_stop(run.rows)

@@ -1,6 +1,6 @@
 """What a preference run keeps: its state, its checkpoint, how it ended. Knows weights and rows, nothing of losses."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class RunState:
     """What a checkpoint holds beside weights and optimizer."""
 
     step: int = 0
-    rows: list[Row] | None = None
+    rows: list[Row] = field(default_factory=list)
     reference_point: float = 0.0  # kto's z0
     known: Tensor | None = None  # reference errors (examples, draws, members, f-1), NaN where not known yet
     best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss without drifted winners; first, the start

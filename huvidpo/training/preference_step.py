@@ -143,8 +143,8 @@ def outcome(
     drift_w, drift_l = winner - reference_w, loser - reference_l
     columns = {
         "loss": terms.loss,
-        "margin": terms.inside,
-        "accuracy": (terms.inside > 0).float() + 0.5 * (terms.inside == 0).float(),
+        "margin": terms.margin,
+        "accuracy": (terms.margin > 0).float() + 0.5 * (terms.margin == 0).float(),
         "winner_error": winner,
         "loser_error": loser,
         "winner_drift": drift_w,

@@ -23,7 +23,7 @@ EMPTY = """
 <div class="nothing-yet">
   <h3>Teach an action your taste</h3>
   <ol>
-    <li><b>Rate pairs</b> in the tab Rate: from eight decided pairs on it can be learned what you like.</li>
+    <li><b>Rate pairs</b> in the tab Rate: eight decided pairs are enough to learn what you like.</li>
     <li><b>Learn from them</b> here. Curves, and one clip before and after, show what happens; pause at any time.</li>
     <li><b>Let votes decide</b> blind, between the new adapter and the one it began as.</li>
   </ol>

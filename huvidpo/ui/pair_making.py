@@ -63,7 +63,7 @@ def rival(backbone: str, category: str) -> str | None:
     return names[1] if len(names) > 1 else None
 
 
-class Visitors:
+class CountedRun:
     """A `Run` that knows whether anyone is waiting for it, and can be given up at once.
 
     Gradio closes a cancelled generator where it answers all requests: whatever the model is in the middle of, a step
@@ -108,7 +108,7 @@ class Filler:
 
     PATIENCE = 600  # seconds after the last rating
 
-    def __init__(self, visitors: Visitors, store: RatingStore, backbone: LoadedBackbone, ahead: int):
+    def __init__(self, visitors: CountedRun, store: RatingStore, backbone: LoadedBackbone, ahead: int):
         self.visitors, self.store, self.backbone, self.ahead = visitors, store, backbone, ahead
         self._needed = threading.Event()
         self._last = 0.0

@@ -24,9 +24,9 @@ from tests.goldens import load_golden_unet
 
 
 def test_dpo_by_hand() -> None:
-    """Policy errors 0.2 and 0.5, reference 0.3 and 0.4, beta 10: inside = -5 * ((0.2 - 0.3) - (0.5 - 0.4)) = 1."""
+    """Policy errors 0.2 and 0.5, reference 0.3 and 0.4, beta 10: margin = -5 * ((0.2 - 0.3) - (0.5 - 0.4)) = 1."""
     terms = diffusion_dpo(*(torch.tensor([x]) for x in (0.2, 0.5, 0.3, 0.4)), beta=10)
-    torch.testing.assert_close(terms.inside, torch.tensor([1.0]))
+    torch.testing.assert_close(terms.margin, torch.tensor([1.0]))
     torch.testing.assert_close(terms.loss, torch.tensor([math.log(1 + math.exp(-1))]))
 
 
@@ -37,7 +37,7 @@ def test_policy_that_is_the_reference_has_loss_log_2() -> None:
 
 def test_swapping_winner_and_loser_turns_the_sign() -> None:
     a, b, c, d = torch.rand(4, 5)
-    torch.testing.assert_close(diffusion_dpo(a, b, c, d, 50).inside, -diffusion_dpo(b, a, d, c, 50).inside)
+    torch.testing.assert_close(diffusion_dpo(a, b, c, d, 50).margin, -diffusion_dpo(b, a, d, c, 50).margin)
 
 
 def test_gradient_lowers_the_winner_s_error_and_raises_the_loser_s() -> None:
@@ -73,7 +73,7 @@ def errors(*values: float) -> list[torch.Tensor]:
 
 
 def test_hinge_by_hand_and_at_its_end() -> None:
-    """inside = -5 * ((0.25 - 0.3) - (0.5 - 0.5)) = 0.25, so 0.75; at beta 100 it is 2.5, and the pair is done."""
+    """margin = -5 * ((0.25 - 0.3) - (0.5 - 0.5)) = 0.25, so 0.75; at beta 100 it is 2.5, and the pair is done."""
     four = errors(0.25, 0.5, 0.3, 0.5)
     torch.testing.assert_close(diffusion_hinge(*four, beta=10).loss, torch.tensor([0.75]))
     done = diffusion_hinge(*four, beta=100)
@@ -91,7 +91,7 @@ def test_identity_is_equation_17_and_has_an_end() -> None:
 
 
 def test_identity_and_dpo_start_with_gradients_of_one_size() -> None:
-    """At inside 0: DPO -1/2 * d inside, identity 2 * (0 - 1/2) = -1 * d inside, with d inside / d winner = -beta/2."""
+    """At margin 0: DPO -1/2 * d margin, identity 2 * (0 - 1/2) = -1 * d margin, with d margin / d winner = -beta/2."""
     for loss, expected in ((diffusion_dpo, 25), (diffusion_identity, 50), (diffusion_hinge, 50)):
         four = errors(0.3, 0.3, 0.3, 0.3)
         loss(*four, 100).loss.sum().backward()
@@ -99,11 +99,11 @@ def test_identity_and_dpo_start_with_gradients_of_one_size() -> None:
 
 
 def test_dense_by_hand() -> None:
-    """Two frames, clip a improved by 0.2 on both, b unchanged; beta 10: inside = 1, -1 and nothing."""
+    """Two frames, clip a improved by 0.2 on both, b unchanged; beta 10: margin = 1, -1 and nothing."""
     reference = torch.full((1, 3), 0.5)
     policy_a = reference - 0.2
     terms = dense_dpo(policy_a, reference, reference, reference, torch.tensor([[1.0, -1.0, 0.0]]), beta=10)
-    torch.testing.assert_close(terms.inside, torch.tensor([[1.0, -1.0, 0.0]]))
+    torch.testing.assert_close(terms.margin, torch.tensor([[1.0, -1.0, 0.0]]))
     expected = torch.tensor([[math.log(1 + math.exp(-1)), math.log(1 + math.e), 0.0]])
     torch.testing.assert_close(terms.loss, expected)
 
@@ -123,7 +123,7 @@ def test_dense_with_one_frame_is_dpo() -> None:
 
 
 def test_iterative_preference_by_hand() -> None:
-    """DPO as above (inside 1), beta / 4 = 2.5: plus 0.1 * 2.5 * 0.2 for the winner and 0.4 * 2.5 * 0.7 for footage."""
+    """DPO as above (margin 1), beta / 4 = 2.5: plus 0.1 * 2.5 * 0.2 for the winner and 0.4 * 2.5 * 0.7 for footage."""
     terms = iterative_preference(*errors(0.2, 0.5, 0.3, 0.4, 0.7), beta=10, winner_weight=0.1, real_weight=0.4)
     torch.testing.assert_close(terms.loss, torch.tensor([math.log(1 + math.exp(-1)) + 0.05 + 0.7]))
     assert anchor_weight(0.1, 500) == pytest.approx(12.5)

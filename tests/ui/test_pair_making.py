@@ -12,7 +12,7 @@ from huvidpo import adapters
 from huvidpo.backbones import BACKBONES
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import FirstFrameRequest
-from huvidpo.ui.pair_making import Filler, Visitors, make_pair
+from huvidpo.ui.pair_making import CountedRun, Filler, make_pair
 from huvidpo.video import read_frames
 from tests.waiting import until
 
@@ -21,7 +21,7 @@ PROMPT = "a red horse runs on the beach"
 
 @pytest.fixture(scope="module")
 def visitors(pocket):
-    return Visitors(app.gpu_runner(pocket))
+    return CountedRun(app.gpu_runner(pocket))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, sto
         runs.append(operation)
         yield from visitors.run(operation, payload)
 
-    filler = Filler(Visitors(counted), store, pocket, ahead=1)
+    filler = Filler(CountedRun(counted), store, pocket, ahead=1)
     time.sleep(0.3)
     assert runs == [], "nobody is rating yet"
     assert filler.wake()
@@ -97,7 +97,7 @@ def test_the_filler_outlives_what_nobody_thought_of(store, pocket, caplog):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
         yield
 
-    assert not Filler(Visitors(broken), store, pocket, ahead=1)._make_one()
+    assert not Filler(CountedRun(broken), store, pocket, ahead=1)._make_one()
     assert "illegal memory access" in caplog.text
 
 
@@ -111,7 +111,7 @@ def test_giving_up_does_not_wait_for_the_model(store):
         finally:
             step.wait(30)
 
-    visitors = Visitors(slow)
+    visitors = CountedRun(slow)
     run = visitors("clip", None)
     next(run)
     run.close()
