@@ -12,9 +12,10 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
@@ -35,6 +36,7 @@ from huvidpo.preferences.statistics import summarise
 from huvidpo.preferences.store import PULLED, PUSHED, SEALED, RatingStore
 from huvidpo.video import read_frames
 
+Answer = TypeVar("Answer")
 ROOT = "data/train"
 METADATA = re.compile(rf"{ROOT}/((?:[\w-][\w.-]*/)+)metadata\.jsonl")
 MAX_METADATA_BYTES = 20_000_000
@@ -238,7 +240,7 @@ class Incoming:
         )
 
 
-def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Callable[[], object]):
+def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Callable[[], Answer]) -> Answer:
     """The step's answer, after as many attempts as it takes. ValueError with one sentence when it goes no further."""
     for attempt in range(1, attempts + 1):
         get_session().timeout = SILENCE  # of the Hub's client, which may be a new one after an error
@@ -265,7 +267,7 @@ def sentence(repo: str, error: Exception, status: int | None) -> str:
 
 
 @contextlib.contextmanager
-def waiting_turn(store: RatingStore):
+def waiting_turn(store: RatingStore) -> Iterator[None]:
     """Only one process of this machine pushes at a time."""
     try:
         with FileLock(store.folder / "push.lock", timeout=600):

@@ -10,7 +10,7 @@ function bar({ low, value, high, middle }) {
   const percent = (share) => `${100 * Math.min(1, Math.max(0, share))}%`;
   const track = make('div', { className: 'interval' });
   track.setAttribute('aria-hidden', 'true');
-  if (middle !== null) track.append(Object.assign(make('i', { className: 'middle' }), {}));
+  if (middle !== null) track.append(make('i', { className: 'middle' }));
   const span = make('i', { className: 'span' });
   Object.assign(span.style, { left: percent(low), width: percent(high - low) });
   const dot = make('i', { className: 'dot' });
