@@ -177,8 +177,8 @@ def winrate(arguments: Namespace) -> None:
     adapter, against = the_two(arguments, backbone)
     own, other = adapter.revision(), against.revision() if against else ""
     with closing(RatingStore(home())) as store:
-        ratings = store.blind_answers(adapter.category)
-    verdict = judge(ratings, own, other)
+        ratings, taken_back = (find(adapter.category) for find in (store.blind_answers, store.taken_back_answers))
+    verdict = judge(ratings, own, other, taken_back)
     rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
     row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
     row |= {"needed": needed_words(rate.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}

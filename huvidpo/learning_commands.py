@@ -274,4 +274,5 @@ def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":
     from huvidpo.preferences.store import RatingStore
 
     with closing(RatingStore(home())) as store:
-        return judge(store.blind_answers(adapter.category), adapter.revision(), against.revision() if against else "")
+        answers, taken_back = (find(adapter.category) for find in (store.blind_answers, store.taken_back_answers))
+        return judge(answers, adapter.revision(), against.revision() if against else "", taken_back)

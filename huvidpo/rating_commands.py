@@ -109,7 +109,8 @@ def rate(arguments: Namespace) -> None:
     """`rate`: the owner's own rating of a pair."""
     store = RatingStore(home())
     pair = store.pair(arguments.pair)
-    earlier = [one.rating_id for one in store.ratings(pair.category, owner()) if one.pair.pair_id == pair.pair_id]
+    own = [one for one in store.ratings(pair.category, owner()) if one.rater_kind == "owner"]
+    earlier = [one.rating_id for one in own if one.pair.pair_id == pair.pair_id]
     supersedes = arguments.supersedes or next(reversed(earlier), "")
     segments = tuple(label.strip() for label in arguments.segments.split(",")) if arguments.segments else ("-",) * 4
     rating = Rating(

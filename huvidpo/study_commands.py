@@ -2,16 +2,21 @@
 
 import math
 from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huvidpo.atomic import replacing
 from huvidpo.commands import answer, check_out
 from huvidpo.home import home
 
+if TYPE_CHECKING:
+    from huvidpo.evaluation.results import Results
+
 MOST_MOTION = 10.0  # times another's; above, the other stands still
 
 
 def create(arguments: Namespace) -> None:
-    """`study create`: the first seed of each prompt, of the named systems, prompts from all categories in turn."""
+    """`study create`: of each prompt one seed, of the named systems, prompts from all categories in turn."""
     from huvidpo.evaluation.results import read_results
     from huvidpo.evaluation.study import create_study, spread
 
@@ -22,10 +27,7 @@ def create(arguments: Namespace) -> None:
         raise ValueError(f"There is no system {unknown[0]!r} in {arguments.evaluation}; it has: {', '.join(known)}.")
     of_category = {clip.prompt: clip.category for clip in results.clips}
     chosen = spread(((category, prompt) for prompt, category in of_category.items()), arguments.prompts)
-    clips: dict[str, dict[str, object]] = {prompt: {} for prompt in chosen}
-    for clip in sorted(results.clips, key=lambda clip: clip.seed):
-        if clip.prompt in clips and clip.system in systems:
-            clips[clip.prompt].setdefault(clip.system, arguments.evaluation / clip.file)
+    clips = {prompt: clips_of_one_seed(results, prompt, systems, arguments.evaluation) for prompt in chosen}
     study, problems = create_study(home(), arguments.name, clips)
     shown = f"{len(study.clips)} clips: {len(study.prompts)} prompts, {len(study.systems)} systems"
     link = f"/?study={study.name}"
@@ -33,6 +35,18 @@ def create(arguments: Namespace) -> None:
     answer(
         arguments, result | {"link": link}, [*problems, f"{study.name}: {shown}. Share the page's address + {link}"]
     )
+
+
+def clips_of_one_seed(results: "Results", prompt: str, systems: list[str], folder: Path) -> dict[str, Path]:
+    """System -> its clip of a prompt, all of the seed that most systems have, else the first of those.
+
+    Clips of two seeds have other first frames too: their marks would compare pictures.
+    """
+    by_seed: dict[int, dict[str, Path]] = {}
+    for clip in results.clips:
+        if clip.prompt == prompt and clip.system in systems:
+            by_seed.setdefault(clip.seed, {}).setdefault(clip.system, folder / clip.file)
+    return by_seed[min(by_seed, key=lambda seed: (-len(by_seed[seed]), seed))] if by_seed else {}
 
 
 def listed(arguments: Namespace) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -236,8 +237,10 @@ def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapt
     assert json.loads(run("rollback", "--category", "horse", "--json")[1])["default"] == "dpo-1"
 
 
-def vote(store: RatingStore, winner: str, loser: str, count: int) -> None:
-    """Blind votes on `measure` pairs of two adapters, all for one of them."""
+def vote(
+    store: RatingStore, winner: str, loser: str, count: int, raters: Sequence[str] = ("d" * 16,), **more: str
+) -> None:
+    """Blind votes on `measure` pairs of two adapters, all for one of them, by raters in turn."""
     for i in range(count):
         takes = []
         for revision in (winner, loser):
@@ -245,4 +248,4 @@ def vote(store: RatingStore, winner: str, loser: str, count: int) -> None:
             takes.append(TakeRecord(store.keep_file(file), adapter_revision=revision, motion=1.0, backbone="pocket"))
         pair = replace(new_pair(*takes, f"vote {i}", "horse", "live", "shared-noise"), split="measure")
         store.add_pair(pair)
-        store.append(Rating(new_id(), pair, "a", "b", "d" * 16))
+        store.append(Rating(new_id(), pair, "a", "b", raters[i % len(raters)], **more))

@@ -59,7 +59,7 @@ def mean(values: Sequence[float]) -> Estimate:
     return ratio(values, np.ones(len(values)))
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
+def ratio(above: Sequence[float], below: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """The mean of `above` divided by that of `below`, pairs resampled for its bootstrap interval (`expanded`).
 
     Unlike a mean of ratios it is not carried away by a few small numbers below. ValueError when there are no values.
@@ -75,7 +75,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
     if len(above) == 1:
         return Estimate(value, None, None, 1)
     rng = np.random.default_rng(0)
-    settings = {"n_resamples": RESAMPLES, "confidence_level": expanded(len(above)), "method": "percentile"}
+    settings = {"n_resamples": RESAMPLES, "confidence_level": expanded(len(above), confidence), "method": "percentile"}
     drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)
     return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(above))
 
@@ -83,9 +83,9 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
 # Hesterberg (2015), "What Teachers Should Know about the Bootstrap", section 5.3: the bootstrap divides by n where the
 # sample variance divides by n - 1, and knows no Student's t. The expanded percentile interval makes up for both,
 #   alpha' / 2 = Phi(-sqrt(n / (n - 1)) t_{1 - alpha / 2, n - 1}).
-def expanded(count: int) -> float:
+def expanded(count: int, confidence: float = CONFIDENCE) -> float:
     """The confidence to ask of a percentile bootstrap of `count` samples for 95 %: 0.998 of 5, 0.952 of 200."""
-    tail = norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    tail = norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + confidence) / 2, count - 1))
     return float(1 - 2 * tail)
 
 
@@ -96,8 +96,10 @@ def written(figure: Estimate) -> str:
     return f"{figure.value:.{digits}f} [{', '.join(ends)}]"
 
 
-def clustered_interval(parts: Sequence[float], totals: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % bootstrap interval of sum(parts) / sum(totals), with one number of each for every cluster.
+def clustered_interval(
+    parts: Sequence[float], totals: Sequence[float], confidence: float = CONFIDENCE
+) -> tuple[float, float] | None:
+    """The bootstrap interval of sum(parts) / sum(totals), with one number of each for every cluster.
 
     Clusters whose total is 0 say nothing and are left out. None when fewer than MIN_PROMPTS say something, and when
     all say the same: drawing from 6 of 6 gives 6 of 6 every time, which is not certainty.
@@ -106,5 +108,5 @@ def clustered_interval(parts: Sequence[float], totals: Sequence[float]) -> tuple
     parts, totals = parts[totals > 0], totals[totals > 0]
     if len(totals) < MIN_PROMPTS or np.ptp(parts / totals) < 1e-9:
         return None
-    estimate = ratio(parts, totals)
+    estimate = ratio(parts, totals, confidence)
     return estimate.low, estimate.high

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from huvidpo.evaluation.estimates import clustered_interval
-from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, motion_share, votes_needed
+from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, motion_share, tells_adapters_apart, votes_needed
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.statistics import MIN_PROMPTS, Share, seen_blind
 
@@ -139,7 +139,7 @@ def comparisons_of_ratings(ratings: Iterable[Rating], names: Mapping[str, str]) 
             a.adapter_revision in names and b.adapter_revision in names and a.adapter_revision != b.adapter_revision
         )
         again = (rating.rater, rating.pair.pair_id) in counted or rating.is_repeat or rating.supersedes
-        if rating.pair.split != "measure" or again or not seen_blind(rating) or not known:
+        if again or not known or not seen_blind(rating) or not tells_adapters_apart(rating.pair):
             continue
         counted.add((rating.rater, rating.pair.pair_id))
         first, second = names[a.adapter_revision], names[b.adapter_revision]

@@ -7,19 +7,19 @@ of it is believed but the choice itself, and that only once, and only after the 
 import math
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
+from huvidpo.preferences.rate_limit import SEATS, RateLimit
 from huvidpo.preferences.records import SEGMENTS, Answers, Pair, Rating, TakeRecord, new_id
 from huvidpo.preferences.selection import Showing, draw_side, next_showing
 from huvidpo.preferences.store import RatingStore
 
 CHOICES = ("left", "right", "both_good", "both_bad")
 QUESTIONS = ("alignment", "quality", "consistency")
-SEATS = 10_000  # visitors remembered at once; of more, those who have been away longest are forgotten
 A_DAY_MS = 86_400_000
 
 
@@ -69,30 +69,6 @@ class Seat:
     empty_at: int = -1  # how many pairs there were when none was left for this visitor
 
 
-class RateLimit:
-    """At most `most` actions of one visitor in `seconds`."""
-
-    def __init__(self, most: int, seconds: float, clock: Callable[[], float] = time.monotonic):
-        self.most, self.seconds, self.clock = most, seconds, clock
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
-        self._lock = RLock()
-
-    def check(self, visitor: str) -> None:
-        """Counts one action. ValueError when it is one too many."""
-        with self._lock:
-            times = self._times.setdefault(visitor, deque())
-            self._times.move_to_end(visitor)
-            if len(self._times) > SEATS:
-                self._times.popitem(last=False)
-            now = self.clock()
-            while times and times[0] <= now - self.seconds:
-                times.popleft()
-            if len(times) >= self.most:
-                wait = math.ceil(times[0] + self.seconds - now)
-                raise ValueError(f"That was a lot at once; please go on in {wait} s.")
-            times.append(now)
-
-
 class Booth:
     """All open pairs of a page. `draw(rater, skipped)` says which pair a visitor gets next; None leaves it to chance
     and to what there is to learn: `selection.next_showing`.
@@ -109,6 +85,7 @@ class Booth:
         self.limit = RateLimit(40, 60, clock)
         self.crowd = RateLimit(1200, 60, clock)  # whoever calls itself a new visitor each time meets this one
         self._seats: OrderedDict[str, Seat] = OrderedDict()
+        self._signed_in: OrderedDict[str, set[str]] = OrderedDict()  # browser -> who did there
         self._lock = RLock()
 
     def open(self, visitor: Visitor) -> OpenPair | None:
@@ -116,8 +93,7 @@ class Booth:
         with self._lock:
             seat = self._seat(visitor)
             if seat.showing is None and seat.empty_at != (pairs := self.store.counts().pairs):
-                rated_before = self.store.rated_pairs(visitor.before) if visitor.before else ()
-                drawn = self.draw(visitor.rater, seat.skipped.union(rated_before))
+                drawn = self.draw(visitor.rater, seat.skipped | self._answered_otherwise(visitor))
                 seat.showing = self._show(drawn.pair, drawn.left_is, drawn.is_repeat) if drawn else None
                 seat.empty_at = -1 if drawn else pairs
             return seat.showing
@@ -212,6 +188,15 @@ class Booth:
         with self._lock:
             self._seat(visitor).showing = self._show(pair, draw_side())
             return self._seat(visitor).showing
+
+    def _answered_otherwise(self, visitor: Visitor) -> set[str]:
+        """Pairs that a visitor answered before signing in, or signed in before signing out; taken back or not."""
+        if visitor.before:
+            self._signed_in.setdefault(visitor.before, set()).add(visitor.rater)
+            if len(self._signed_in) > SEATS:
+                self._signed_in.popitem(last=False)
+        others = [visitor.before] if visitor.before else self._signed_in.get(visitor.rater, ())
+        return {pair_id for rater in others for pair_id in self.store.answered_pairs(rater)}
 
     def _show(self, pair: Pair, left_is: str, is_repeat: bool = False, supersedes: str = "") -> OpenPair:
         return OpenPair(secrets.token_hex(8), pair, left_is, self.clock(), is_repeat, supersedes)

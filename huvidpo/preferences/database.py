@@ -1,4 +1,4 @@
-"""A SQLite file: durable transactions, what it says when it cannot; the tables of the store. Knows no records.
+"""A SQLite file: durable transactions, and what it says when it cannot. Knows no tables.
 
 SQLite's write-ahead log with `synchronous = FULL` is what ratings need: a row is on the disk before it is
 acknowledged, whole or not at all, whatever is killed; several processes write at once; a full disk takes back the last
@@ -12,23 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS pairs (
-    number INTEGER PRIMARY KEY, pair_id TEXT NOT NULL UNIQUE, category TEXT NOT NULL, origin TEXT NOT NULL,
-    split TEXT NOT NULL, prompt TEXT NOT NULL, adapter_a TEXT NOT NULL, adapter_b TEXT NOT NULL, row TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS records (
-    number INTEGER PRIMARY KEY, record_id TEXT NOT NULL UNIQUE, pair_id TEXT NOT NULL REFERENCES pairs (pair_id),
-    rater TEXT NOT NULL, preference TEXT NOT NULL, supersedes TEXT NOT NULL, batch TEXT NOT NULL, row TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS differences (pair_id TEXT PRIMARY KEY, difference REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS batches (name TEXT PRIMARY KEY, state TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS pairs_category ON pairs (category);
-CREATE INDEX IF NOT EXISTS records_pair ON records (pair_id);
-CREATE INDEX IF NOT EXISTS records_rater ON records (rater);
-CREATE INDEX IF NOT EXISTS records_supersedes ON records (supersedes, rater);
-CREATE INDEX IF NOT EXISTS records_batch ON records (batch);
-"""
+from huvidpo.preferences.files import DiskProblem
+
 PATIENCE = 60.0  # seconds to wait while another process writes
 
 
@@ -38,7 +23,7 @@ class Database:
     `schema` is SQL that makes what is missing of its tables.
     """
 
-    def __init__(self, path: Path, schema: str = SCHEMA):
+    def __init__(self, path: Path, schema: str):
         self._lock = RLock()
         with saying_why():
             self._connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
@@ -87,7 +72,7 @@ def saying_why() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise ValueError(f"The store could not do this, so nothing was changed: {error}.") from error
+        raise DiskProblem(f"The store could not do this, so nothing was changed: {error}.") from error
 
 
 def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:

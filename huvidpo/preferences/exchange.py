@@ -75,7 +75,7 @@ def import_ratings(
     if "score" in rows[0]:
         found = scored(clips, rows, named(category), prompt, rater, all_pairs, draw or random.Random(0))
     else:
-        found = compared(clips, rows, category, prompt, rater)
+        found = compared(clips, rows, category, prompt, rater, f"{path.resolve().parent.name}/{path.name}")
     ratings = {rating.rating_id: rating for rating in found}
     known = store.known(ratings)
     before = len(store.pairs())
@@ -145,10 +145,13 @@ def scored(
         yield rating_from_file(pair, preference, rater, score_a, score_b)
 
 
-def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, rater: str) -> Iterator[Rating]:
+def compared(
+    clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, rater: str, file: str
+) -> Iterator[Rating]:
     """Ratings of pairs as a table says them; of a chosen/rejected table the first is always preferred.
 
-    Rows of several people are theirs: of whom a column names, else the first, second ... of each pair.
+    Rows of several people are theirs: of whom a column names, else the first, second ... of each pair in that `file`.
+    A row of an export of this store is the rating that it has already.
     """
     times: Counter[str] = Counter()
     for number, row in enumerate(rows, 1):
@@ -158,11 +161,11 @@ def compared(clips: Clips, rows: Sequence[Mapping], category: str, prompt: str, 
             own_prompt = check_prompt(own_prompt)
             takes = [clips.keep(column(row, f"video_{side}"), own_prompt, own_category) for side in "ab"]
             pair = new_pair(*takes, own_prompt, own_category, "import", "independent")
-            person = column(row, "rater") or times[pair.pair_id] or ""
+            person = column(row, "rater") or f"{file} {times[pair.pair_id]}"
             times[pair.pair_id] += 1
             rating = rating_from_file(pair, preference_of(row), somebody_of(rater, str(person)))
-            own_id = row.get("rating_id")  # of an export of this program
-            yield replace(rating, rating_id=own_id) if isinstance(own_id, str) and own_id else rating
+            own_id = str(row.get("rating_id"))
+            yield replace(rating, rating_id=own_id) if clips.store.known([own_id]) else rating
 
 
 def named(category: str) -> str:
@@ -173,8 +176,8 @@ def named(category: str) -> str:
 
 
 def somebody_of(rater: str, person: str) -> str:
-    """The id of one of the people whose answers `rater` imports; "" is that one itself."""
-    return hashlib.sha256(f"{rater} {person}".encode()).hexdigest()[:16] if person else rater
+    """The id of one of the people whose answers `rater` imports."""
+    return hashlib.sha256(f"{rater} {person}".encode()).hexdigest()[:16]
 
 
 def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -1.0, score_b: float = -1.0) -> Rating:
@@ -269,4 +272,4 @@ def clean(value: object) -> object:
     """A cell without outer spaces, not longer than a record may be, and without what `export` put before a formula."""
     if not isinstance(value, str):
         return value
-    return re.sub(r"^'(?=[=+@\t-])", "", value.strip())[:MAX_TEXT]
+    return re.sub(r"^'(?=[=+@\t\r-])", "", value.strip())[:MAX_TEXT]

@@ -91,7 +91,7 @@ def write_tables(rows: list[Mapping[str, object]], stem: Path) -> None:
 
 def harmless(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula: prompts are strangers' words."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def flattened(row: Mapping[str, object]) -> dict[str, object]:
@@ -99,7 +99,7 @@ def flattened(row: Mapping[str, object]) -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
-            flat |= {f"{name}.{part}": inner for part, inner in value.items()}
+            flat |= {f"{name}.{part}": harmless(inner) for part, inner in value.items()}
         else:
             flat[name] = ",".join(value) if isinstance(value, list) else harmless(value)
     return flat

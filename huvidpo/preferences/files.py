@@ -50,7 +50,7 @@ def file_path(root: Path, sha256: str, suffix: str) -> Path:
 
 
 class DiskProblem(ValueError):
-    """The disk did not take a file; it may later."""
+    """This machine could not do it, its disk or its database for one; it may later."""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.preferences.records import Pair, Rating
@@ -13,6 +13,9 @@ MIN_VOTES = 10  # decided votes, whatever the interval says
 # no better through in one of seven contests of up to 100 votes, and this in one of fifty.
 OPENING = 0.995
 MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips must not buy stillness
+# What two clips must have in common if their adapters are to be told apart by them.
+ALIKE = ("backbone", "first_frame_sha256", "recipe", "steps", "guidance", "num_frames")
+MAX_TAKEN_BACK = 0.05  # of the votes: who has seen the names and then takes back what went against a wish selects
 MAX_MORE = 2000  # votes that are looked ahead
 LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
 
@@ -38,8 +41,11 @@ class Verdict:
         return asdict(self)
 
 
-def judge(answers: Iterable[Rating], revision: str, against: str) -> Verdict:
+def judge(answers: Iterable[Rating], revision: str, against: str, taken_back: Iterable[Rating] = ()) -> Verdict:
     """The verdict on the adapter of that revision against another's; "" is the revision of no adapter.
+
+    `taken_back` are first answers that their raters took back once they had seen the names: they do not count, and
+    where they are more than one in twenty, what is left cannot decide.
 
     Only blind answers on `measure` pairs count, of which one clip was made by each: a person's first one on a pair,
     given side by side on a page. Those of `RatingStore.blind_answers` also have what was changed after its names were
@@ -61,7 +67,12 @@ def judge(answers: Iterable[Rating], revision: str, against: str) -> Verdict:
             ties += 1
         else:
             by_prompt.setdefault(rating.pair.prompt, [0, 0])[rating.preference != own] += 1
-    return verdict_of(list(by_prompt.values()), ties, motion_share(motions))
+    verdict, decided = verdict_of(list(by_prompt.values()), ties, motion_share(motions)), len(votes) - ties
+    undone = sum(is_between(rating.pair, revision, against) for rating in taken_back)
+    if verdict.passed and undone > MAX_TAKEN_BACK * decided:
+        reason = f"It won, but {undone} answers were taken back after the names were seen: more votes are needed."
+        return replace(verdict, passed=False, reason=reason)
+    return verdict
 
 
 def verdict_of(by_prompt: Sequence[Sequence[int]], ties: int, motion: float, confidence: float = OPENING) -> Verdict:
@@ -76,7 +87,9 @@ def verdict_of(by_prompt: Sequence[Sequence[int]], ties: int, motion: float, con
     if needed >= 0:
         needed = max(needed, MIN_PROMPTS - prompts)  # on other prompts
     reason = reason_against(wins, losses, motion, needed, confidence) or few_prompts(prompts)
-    over_prompts = clustered_interval([votes[0] for votes in by_prompt], [sum(votes) for votes in by_prompt])
+    over_prompts = clustered_interval(
+        [votes[0] for votes in by_prompt], [sum(votes) for votes in by_prompt], confidence
+    )
     if not reason and over_prompts and over_prompts[0] <= 0.5:
         reason = "It won, but on some of the prompts only: vote on pairs of others."
     rate = wins / (wins + losses) if wins + losses else -1.0
@@ -87,9 +100,17 @@ def verdict_of(by_prompt: Sequence[Sequence[int]], ties: int, motion: float, con
 def is_between(pair: Pair, revision: str, against: str) -> bool:
     """Whether a pair measures the adapter of that revision against the other's."""
     made_by = {pair.a.adapter_revision, pair.b.adapter_revision}
-    # A clip of unknown making has no revision either.
+    return len(made_by) == 2 and made_by == {revision, against} and tells_adapters_apart(pair)
+
+
+def tells_adapters_apart(pair: Pair) -> bool:
+    """Whether its two clips were made here, and alike but for their adapters; a `measure` pair.
+
+    A clip of unknown making has no revision, as one without an adapter has none.
+    """
     known = all(take.adapter_revision or take.adapter == "none" for take in (pair.a, pair.b))
-    return pair.split == "measure" and len(made_by) == 2 and made_by == {revision, against} and known
+    alike = all(getattr(pair.a, name) == getattr(pair.b, name) for name in ALIKE)
+    return pair.split == "measure" and pair.origin != "import" and known and alike
 
 
 def answers_between(ratings: Iterable[Rating], revision: str, against: str) -> list[Rating]:

@@ -6,6 +6,7 @@ tools use (HF_TOKEN, or `hf auth login`). Without either, nothing is lost: batch
 """
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -43,6 +44,7 @@ MAX_METADATA_BYTES = 20_000_000
 SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
 ATTEMPTS = 6
 LONGEST_PAUSE = 60.0  # seconds between attempts
+OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN)  # no fault of a row
 HOPELESS = (400, 401, 402, 403, 404)  # another attempt would be answered alike
 
 
@@ -91,12 +93,18 @@ def push(
         if not names:
             return 0
         persist(repo, attempts, pause, lambda: api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True))
-        sent = 0
+        sent, problems = 0, []
         for name in names:
-            files = batch_files(store, name)
+            try:
+                files = batch_files(store, name)
+            except ValueError as error:  # the others go all the same
+                problems.append(str(error))
+                continue
             persist(repo, attempts, pause, lambda name=name, files=files: commit(store, repo, api, name, files))
             store.mark_pushed(name)
             sent += len(store.batch(name))
+        if problems:
+            raise ValueError(problems[0])
         return sent
 
 
@@ -205,6 +213,8 @@ class Incoming:
             except DiskProblem:
                 raise
             except (ValueError, TypeError, AttributeError, RecursionError) as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_THE_MACHINE:
+                    raise DiskProblem(f"{path} could not be taken over now: {error.__cause__.strerror}.") from error
                 self.is_later |= isinstance(error, LaterRow)
                 self.refused.append(f"{path}, row {number}: {error}")
             else:
@@ -274,3 +284,5 @@ def waiting_turn(store: RatingStore) -> Iterator[None]:
             yield
     except Timeout as error:
         raise ValueError("Another process has been uploading for ten minutes; try again later.") from error
+    except OSError as error:
+        raise ValueError(f"Nothing could be uploaded now: {error.strerror or error}; it is tried again.") from error

@@ -1,5 +1,6 @@
 """Uploads ratings in the background, for as long as the page runs. Knows when; `hub` knows how."""
 
+import logging
 import signal
 import sys
 import threading
@@ -66,8 +67,8 @@ class Pusher:
             if repo_exists(self._repo, self._api, pause=self._ending.wait):  # else the first push makes it
                 pull(self._store, self._repo, self._api, pause=self._ending.wait)
             self._pull_problem = ""
-        except (ValueError, OSError) as error:
-            self._pull_problem = f"Not all ratings of the dataset are here: {error}"
+        except Exception as error:  # whatever it is: the next push tries again
+            self._pull_problem = f"Not all ratings of the dataset are here: {in_words(error)}"
             print(self._pull_problem, file=sys.stderr)
 
     def _push(self) -> None:
@@ -75,8 +76,16 @@ class Pusher:
             # A pause between attempts ends early when the program does, and that ends the attempts.
             push(self._store, self._repo, self._api, pause=self._ending.wait)
             self._push_problem = ""
-        except ValueError as error:
-            self._push_problem = str(error)
+        except Exception as error:  # the thread must outlive what nobody thought of: ratings wait for it
+            self._push_problem = in_words(error)
+
+
+def in_words(error: Exception) -> str:
+    """What the owner should know of it; with its traceback in the log, unless it was thought of."""
+    if isinstance(error, (ValueError, OSError)):
+        return str(error)
+    logging.getLogger(__name__).error("The dataset on the Hub", exc_info=error)
+    return f"An error of this program ({type(error).__name__}); see its log."
 
 
 class NoPusher:

@@ -267,7 +267,13 @@ class Withdrawal:
 
 
 def record_from_row(row: Mapping[str, Any], pair: Pair | None = None) -> Rating | Withdrawal:
-    """What a row of the dataset holds, of a known `pair` or of the one in the row. ValueError for neither."""
+    """What a row of the dataset holds, of a known `pair` or of the one in the row.
+
+    LaterRow for one of a later program, whatever it says; ValueError for one that holds neither.
+    """
+    version = row.get("schema_version", SCHEMA_VERSION)
+    if type(version) is int:
+        check_version(version, SCHEMA_VERSION)
     return Withdrawal.from_row(row, pair) if row.get("preference") == WITHDRAWN else Rating.from_row(row, pair)
 
 

@@ -14,32 +14,11 @@ from pathlib import Path
 from huvidpo.preferences.database import Database, both
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
 from huvidpo.preferences.outlines import Counts, PairOutline
+from huvidpo.preferences.ratings_schema import CURRENT, FIRST, KEEP_HERE, SCHEMA, TAKEN_BACK
 from huvidpo.preferences.records import Pair, Rating, Withdrawal, new_id, record_from_row
 
 # One batch becomes one commit on the Hub, which wants at most about a hundred files in each.
 BATCH_FILES = 80
-# A rating counts until a later row of the same rater takes its place or takes it back.
-CURRENT = """
-    preference != 'withdrawn' AND NOT EXISTS (
-        SELECT 1 FROM records AS later WHERE later.supersedes = records.record_id AND later.rater = records.rater
-    )
-"""
-TAKEN_BACK = """EXISTS (
-    SELECT 1 FROM records AS back WHERE back.preference = 'withdrawn' AND back.pair_id = records.pair_id
-    AND back.rater = records.rater
-)"""
-# A first answer that was taken back before it was sealed, with its withdrawal: it never leaves this machine.
-KEEP_HERE = """
-    UPDATE records SET batch = 'kept here' WHERE batch = '' AND (
-        supersedes = '' AND EXISTS (
-            SELECT 1 FROM records AS back WHERE back.batch = '' AND back.preference = 'withdrawn'
-            AND back.supersedes = records.record_id AND back.rater = records.rater
-        ) OR preference = 'withdrawn' AND EXISTS (
-            SELECT 1 FROM records AS first WHERE first.batch IN ('', 'kept here') AND first.supersedes = ''
-            AND first.record_id = records.supersedes AND first.rater = records.rater
-        )
-    )
-"""
 OPEN, SEALED, PUSHED, PULLED = "", "sealed", "pushed", "pulled"
 
 
@@ -55,7 +34,7 @@ class RatingStore:
         with writing():
             for name in FOLDERS.values():
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self._database = Database(self.folder / "ratings.db")
+        self._database = Database(self.folder / "ratings.db", SCHEMA)
 
     def close(self) -> None:
         """Ends the use of this object; nothing is lost without it."""
@@ -177,8 +156,12 @@ class RatingStore:
     def blind_answers(self, category: str | None = None) -> list[Rating]:
         """First answers on pairs (of a category), also if changed later, unless they were taken back; oldest first."""
         where, values = both(("category = ?", category))
-        first = "preference != 'withdrawn' AND supersedes = ''"
-        return self._records(f"{where} AND {first} AND NOT {TAKEN_BACK} ORDER BY records.number", *values)
+        return self._records(f"{where} AND {FIRST} AND NOT {TAKEN_BACK} ORDER BY records.number", *values)
+
+    def taken_back_answers(self, category: str | None = None) -> list[Rating]:
+        """First answers on pairs (of a category) that were taken back, once the names had been seen."""
+        where, values = both(("category = ?", category))
+        return self._records(f"{where} AND {FIRST} AND {TAKEN_BACK} ORDER BY records.number", *values)
 
     def rated_pairs(self, rater: str) -> dict[str, list[tuple[str, bool]]]:
         """pair_id -> (left_is, is_repeat) of each rating by this rater that counts, the oldest first."""
@@ -190,6 +173,10 @@ class RatingStore:
         for pair_id, left_is, is_repeat in self._database.rows(query, rater):
             rated.setdefault(pair_id, []).append((left_is, bool(is_repeat)))
         return rated
+
+    def answered_pairs(self, rater: str) -> set[str]:
+        """pair_id of all pairs that this rater ever answered, also of answers taken back."""
+        return {pair_id for (pair_id,) in self._database.rows("SELECT pair_id FROM records WHERE rater = ?", rater)}
 
     def counts(self) -> Counts:
         """Pairs, ratings that count, and rows that wait for the Hub."""

@@ -1,15 +1,18 @@
 """The contest of an adapter with what it was trained from: pairs to vote on, and the verdict. Knows no components."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
-from huvidpo.preferences.gate import Verdict, is_between, judge
+from huvidpo.preferences.gate import Verdict, answers_between, is_between, judge
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.ui.making import Run, View
 from huvidpo.ui.pair_making import make_pair
 
+MIN_PEOPLE = 3  # who voted, before votes promote anything on a Space
 FIRST_PROMPT = 4_000_000  # the number of the first one; see `varied_prompt`
 
 
@@ -48,8 +51,21 @@ def waiting_pairs(store: RatingStore, adapter: Adapter) -> int:
 
 
 def verdict_on(store: RatingStore, adapter: Adapter) -> Verdict:
-    """What the votes say of an adapter against its parent."""
-    return judge(store.blind_answers(adapter.category), adapter.revision(), parent_revision(adapter))
+    """What the votes say of an adapter against its parent.
+
+    On a Space, where a browser can be a new visitor with every vote, only those who signed in decide, and no fewer
+    than MIN_PEOPLE of them.
+    """
+    between = (adapter.revision(), parent_revision(adapter))
+    answers = store.blind_answers(adapter.category)
+    if on_a_space := bool(os.environ.get("SPACE_ID")):
+        answers = [answer for answer in answers if answer.rater_kind in ("huggingface", "owner")]
+    verdict = judge(answers, *between, store.taken_back_answers(adapter.category))
+    people = {answer.rater for answer in answers_between(answers, *between)}
+    if on_a_space and verdict.passed and len(people) < MIN_PEOPLE:
+        reason = f"It won, but {MIN_PEOPLE} people or more must have voted, signed in with Hugging Face."
+        return replace(verdict, passed=False, reason=reason)
+    return verdict
 
 
 def parent_revision(adapter: Adapter) -> str:

@@ -187,7 +187,7 @@ class FinetuneTab:
     def on_cancelled(self, current: str, latest: str) -> Changes:
         """Says once more that the run is paused; nothing where it was discarded or another one has begun."""
         is_paused = not current and latest in runs.unfinished_runs(self.backbone.preset)
-        return self.on_pause(latest) if is_paused else {}
+        return self.on_pause(latest) if is_paused else {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
 
     def paused(self, run: str, text: str) -> Changes:
         return self.idle(text) | self.unfinished(run)

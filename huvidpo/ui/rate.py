@@ -230,9 +230,10 @@ def promise() -> str:
     where = "stays on this machine until its owner publishes it"
     if dataset:
         where = f"is published with its clips in the dataset {dataset}"
+    stays = ", and what was published by then stays in the dataset's history" if dataset else ""
     return (
         f"What you choose {where}, under CC BY 4.0, with a pseudonymous id and never your name; "
-        "you can change it or take it back here."
+        f"you can change it or take it back here{stays}."
     )
 
 

@@ -9,8 +9,9 @@ import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import prompt_for
-from huvidpo.preferences.booth import RateLimit, Visitor
+from huvidpo.preferences.booth import Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
+from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.making import WAITING, Run, View

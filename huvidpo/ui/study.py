@@ -6,10 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.evaluation.study import QUESTIONS, StudyAnswers, read_study
+from huvidpo.evaluation.study import QUESTIONS, StudyAnswers, read_study, study_folder
 from huvidpo.home import home
 from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.fields import from_fields
+from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Answers
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
@@ -39,7 +40,8 @@ class StudyPage:
 
     def __init__(self, page: gr.Blocks):
         self.salt = rater_salt(home())
-        self._open: dict[str, StudyAnswers] = {}
+        self._open: dict[tuple[str, int], StudyAnswers] = {}  # by the study's name and when its file was written
+        self.limit, self.crowd = RateLimit(40, 60), RateLimit(600, 60)  # marks of a person, and of all
         # Another id than that of the tab Rate: answers here cannot be joined with ratings there.
         self.person = gr.BrowserState("", storage_key="huvidpo-study", secret="huvidpo-study")
         self.name = gr.State("")
@@ -71,7 +73,11 @@ class StudyPage:
 
     def on_mark(self, name: str, known: object, event: gr.EventData) -> Changes:
         with toasts():
+            if known != browser_id(known):  # else each of its marks would be somebody new
+                raise ValueError(GONE)
             answers, participant = self.answers(name), self.participant(name, known)
+            self.limit.check(participant)
+            self.crowd.check("everyone")
             order, position = answers.order(participant), place_in(event)
             if position >= len(order) or not isinstance(given := event._data.get("answers"), dict):
                 raise ValueError(GONE)
@@ -108,10 +114,15 @@ class StudyPage:
         )  # fmt: skip
 
     def answers(self, name: str) -> StudyAnswers:
-        """The answers of the study of that name, open; ValueError when there is none."""
-        if name not in self._open:
-            self._open[name] = StudyAnswers(home(), read_study(home(), name))
-        return self._open[name]
+        """The answers of the study of that name, open; ValueError when there is none.
+
+        One that was made anew under the same name has answers of its own.
+        """
+        study = read_study(home(), name)
+        key = name, (study_folder(home(), name) / "study.json").stat().st_mtime_ns
+        if key not in self._open:
+            self._open[key] = StudyAnswers(home(), study)
+        return self._open[key]
 
     def participant(self, name: str, known: object) -> str:
         """Who is asking, as this study may know them."""

@@ -5,13 +5,16 @@ import json
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import pytest
 
 from huvidpo.cli import main
 from huvidpo.evaluation.results import ClipResult, Results, System, write_results
 from huvidpo.evaluation.study import (
+    QUESTIONS,
     Study,
     StudyAnswers,
     StudyClip,
@@ -24,7 +27,9 @@ from huvidpo.evaluation.study import (
 from huvidpo.evaluation.study_report import comparisons_of, study_report, to_csv
 from huvidpo.preferences.fields import from_fields
 from huvidpo.preferences.records import Answers
+from huvidpo.study_commands import clips_of_one_seed
 from huvidpo.ui.evaluate_tables import marks, rates
+from huvidpo.ui.study import StudyPage
 from huvidpo.video import write_mp4
 
 ANN, BEN = "a" * 16, "b" * 16
@@ -275,3 +280,43 @@ def test_the_command_s_bad_input(own_home, capsys, tmp_path, monkeypatch, argume
 def test_an_unknown_system_is_named(evaluation: Path, own_home: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["study", "create", "x", "--evaluation", str(evaluation), "--systems", "lamp,sora"]) == 2
     assert "There is no system 'sora'" in capsys.readouterr().err
+
+
+def test_a_prompt_s_clips_are_of_one_seed(tmp_path: Path) -> None:
+    """Seed 1, which both systems have, and not each system's own first one; of their own where none is common."""
+    both, alone = ("both", [("ours", 0), ("ours", 1), ("lamp", 1)]), ("alone", [("ours", 0), ("lamp", 1)])
+    clips = [
+        ClipResult(system, "horse", f"horse-{prompt}", prompt, seed, f"{system}/{prompt}-{seed}.mp4", {})
+        for prompt, made in (both, alone)
+        for system, seed in made
+    ]
+    results = Results("pocket", "2026-01-01", {}, (), tuple(clips))
+    found = clips_of_one_seed(results, "both", ["ours", "lamp"], tmp_path)
+    assert found == {system: tmp_path / f"{system}/both-1.mp4" for system in ("ours", "lamp")}
+    assert clips_of_one_seed(results, "alone", ["ours", "lamp"], tmp_path) == {"ours": tmp_path / "ours/alone-0.mp4"}
+
+
+def marked(page: StudyPage, name: str, known: object, position: int) -> None:
+    event = SimpleNamespace(_data={"position": position, "answers": dict.fromkeys(QUESTIONS, 3)})
+    page.on_mark(name, known, event)
+
+
+def test_nobody_stuffs_a_study_and_one_made_anew_is_another(own_home: Path, tmp_path: Path, monkeypatch) -> None:
+    with gr.Blocks() as blocks:
+        page = StudyPage(blocks)
+    create_study(own_home, "first", made_clips(tmp_path))
+    with pytest.raises(gr.Error, match="no longer open here"):
+        marked(page, "first", "", 0)  # else each mark would be somebody new
+    for position in range(18):
+        marked(page, "first", "0" * 32, position)
+    page.crowd.most = 20
+    marked(page, "first", "1" * 32, 0)
+    marked(page, "first", "2" * 32, 0)
+    with pytest.raises(gr.Error, match="please go on in"):
+        marked(page, "first", "3" * 32, 0)
+    assert len(answers_of(own_home, "first")[1]) == 20
+    shutil.rmtree(own_home / "studies" / "first")
+    create_study(own_home, "first", made_clips(tmp_path / "anew"))
+    page.crowd.most = 600
+    marked(page, "first", "0" * 32, 0)
+    assert len(answers_of(own_home, "first")[1]) == 1, "kept in the new one, not in what was removed"

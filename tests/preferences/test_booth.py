@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from huvidpo.preferences.booth import Booth, RateLimit, Visitor
+from huvidpo.preferences.booth import Booth, Visitor
+from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.selection import Showing
 from huvidpo.preferences.store import RatingStore
 from tests.ui.planted import FRAMES, plant_pair

@@ -156,6 +156,8 @@ def test_flat_export_can_be_imported_again(store: RatingStore, add_pair: Callabl
         rows = list(csv.DictReader(file))
     assert rows[0]["prompt"] == f"'{pair.prompt}", "no spreadsheet takes it for a formula"
     assert rows[0]["segment_labels"] == "a,-,tie,b"
+    harmful = {name for row in rows for name, cell in row.items() if cell.startswith(("=", "+", "@"))}
+    assert not harmful, "nor a part of a struct"
     assert rows[0]["take_a.seed"] == "0" and rows[0]["label_b"] == "1.0"
     assert (tmp_path / "out" / rows[0]["video_a"]).read_bytes() == store.video_path(pair.a.sha256).read_bytes()
     for table in ("ratings.csv", "ratings.jsonl"):
@@ -175,10 +177,22 @@ def test_the_same_rows_bring_nothing_new(store: RatingStore, folder: Path) -> No
     assert import_ratings(store, folder / "out", RATER, "horse") == Imported(0, 0, known=1)
     with pytest.raises(ValueError, match="Row 1: No category is named"):
         import_ratings(store, path, RATER, "")
-    store.withdraw(store.ratings()[0].rating_id, RATER)
+    store.withdraw(store.ratings()[0].rating_id, store.ratings()[0].rater)
     assert import_ratings(store, path, RATER, "horse") == Imported(0, 0, known=1) and store.ratings() == []
     path = write_json(folder, [row | {"preference": "b"}])
     assert import_ratings(store, path, RATER, "horse") == Imported(0, 1)
+
+
+def test_two_people_s_files_are_two_people(store: RatingStore, folder: Path) -> None:
+    """Their equal answers are two votes, and their different ones are theirs; the owner's own stays beside them."""
+    pairs = [{"video_a": "0.mp4", "video_b": f"{i}.mp4", "prompt": "p"} for i in (1, 2, 3)]
+    for person, said in (("anna", "aab"), ("bert", "aba")):
+        path = write_json(
+            folder, [pair | {"preference": one} for pair, one in zip(pairs, said, strict=True)], f"{person}.json"
+        )
+        assert import_ratings(store, path, RATER, "horse").known == 0
+    assert len({rating.rater for rating in store.ratings()} | {RATER}) == 3
+    assert [len(votes) for votes in votes_by_pair(store.ratings())] == [2, 2, 2]
 
 
 def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:

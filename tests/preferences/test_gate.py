@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from huvidpo.preferences.gate import judge, needed_words, votes_needed
+from huvidpo.evaluation.verdict import comparisons_of_ratings
+from huvidpo.preferences.gate import judge, needed_words, verdict_of, votes_needed
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.statistics import wilson_interval
 
@@ -78,6 +79,37 @@ def test_a_clip_of_unknown_making_is_not_one_without_an_adapter() -> None:
             )
             given.append(replace(vote, pair=replace(vote.pair, a=a, b=b)))
         assert judge(given, "new", "").wins == wins
+
+
+def test_clips_that_differ_in_more_than_their_adapters_do_not_count() -> None:
+    """Nor do pairs of another program's, which may be of any making."""
+    for pair in ({"origin": "import"}, {"origin": "live"}):
+        found = judge(votes(30, 0, **pair), "new", "old")
+        assert found.wins == (30 if pair["origin"] == "live" else 0)
+    for change in ({"backbone": "sd14"}, {"steps": 50}, {"guidance": 7.5}, {"first_frame_sha256": "f" * 64}):
+        unlike = [replace(vote, pair=replace(vote.pair, a=replace(vote.pair.a, **change))) for vote in votes(30, 0)]
+        assert judge(unlike, "new", "old").wins == 0, change
+        assert comparisons_of_ratings(unlike, {"new": "new", "old": "old"}) == []
+
+
+def test_taking_back_what_went_against_a_wish_does_not_open_the_gate() -> None:
+    """Names are seen after each vote. One in twenty may be a slip of the finger: 1 beside 20 votes, not 2."""
+    won, undone = votes(20, 0), votes(0, 22)[20:]
+    assert judge(won, "new", "old", undone[:1]).passed
+    verdict = judge(won, "new", "old", undone)
+    assert not verdict.passed and verdict.wins == 20 and "2 answers were taken back" in verdict.reason
+    assert judge(won, "newer", "old", undone).wins == 0
+
+
+def test_people_who_agree_on_pairs_do_not_open_it_by_their_number() -> None:
+    """Ten people, eight pairs, all for it on six and against it on two: Wilson would take that for 60 of 80 votes.
+
+    Over prompts it is 6 of 8, whose bound at the gate's confidence lies below one half.
+    """
+    by_prompt = [(10, 0)] * 6 + [(0, 10)] * 2
+    assert wilson_interval(60, 80, 0.995)[0] > 0.5
+    verdict = verdict_of(by_prompt, 0, 1.0)
+    assert not verdict.passed and "on some of the prompts only" in verdict.reason
 
 
 def test_one_pair_that_many_liked_does_not_outweigh_the_others() -> None:

@@ -13,6 +13,7 @@ import yaml
 from huggingface_hub import HfApi
 
 from huvidpo.preferences import hub
+from huvidpo.preferences import store as store_module
 from huvidpo.preferences.dataset_card import features, new_card, renewed_card
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.statistics import summarise
@@ -86,6 +87,19 @@ def test_a_video_is_uploaded_once(
         store.append(rating_of(add_pair(), rater=rater * 16))
         hub.push(store, REPO, api)
     assert server.requests["put"] == 2 and len(rows_on_the_hub(server)) == 3
+
+
+def test_a_lost_file_keeps_nothing_else_back(
+    server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair], monkeypatch
+) -> None:
+    monkeypatch.setattr(store_module, "BATCH_FILES", 3)  # a batch for every pair
+    lost, kept = add_pair(), add_pair(2, 3)
+    for pair in (lost, kept):
+        store.append(rating_of(pair))
+    store.video_path(lost.a.sha256).unlink()
+    with pytest.raises(ValueError, match=r"cannot be uploaded: the file .* is gone"):
+        hub.push(store, REPO, api)
+    assert [row["pair_id"] for row in rows_on_the_hub(server)] == [kept.pair_id] and store.counts().waiting == 1
 
 
 def test_words_of_the_owner_on_the_card_stay(

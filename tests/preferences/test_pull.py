@@ -1,13 +1,16 @@
 """Pull from a real HTTP server that speaks the Hub's protocol: what others gave comes, what is false stays out."""
 
+import errno
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi
 
-from huvidpo.preferences import hub
+from huvidpo.preferences import database, hub
 from huvidpo.preferences.records import Pair, Withdrawal, new_id
 from huvidpo.preferences.store import RatingStore
 from tests.preferences.conftest import no_pause, rating_of
@@ -78,6 +81,48 @@ def test_pull_refuses_what_is_not_what_it_says(
     pulled = hub.pull(mine, REPO, api)
     assert mine.ratings() == [good] and pulled.records == 1
     assert len(pulled.refused) == 9 and not any("Traceback" in sentence for sentence in pulled.refused)
+
+
+def test_what_the_machine_cannot_do_now_is_done_later(
+    server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path, monkeypatch
+) -> None:
+    """A database that is locked, and too many open files: neither is a fault of the rows, which would be lost."""
+    store.append(rating_of(add_pair()))
+    hub.push(store, REPO, api)
+
+    def no_handle(*_, **__) -> None:
+        raise ValueError("x.mp4 is not a readable clip") from OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    mine = RatingStore(tmp_path / "mine")
+    with monkeypatch.context() as at_once:
+        at_once.setattr(hub, "read_frames", no_handle)
+        with pytest.raises(ValueError, match="could not be taken over now: Too many open files"):
+            hub.pull(mine, REPO, api)
+    with closing(sqlite3.connect(mine.folder / "ratings.db", isolation_level=None)) as another:
+        another.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ValueError, match="database is locked"):
+            hub.pull(mine, REPO, api)
+    assert hub.pull(mine, REPO, api).records == 1
+
+
+@pytest.mark.parametrize("change", [{"preference": "a_bit"}, {"origin": "dream"}, {"segment_labels": ["a"] * 8}])
+def test_rows_of_a_later_program_wait_for_it(
+    server: HubServer, api: HfApi, store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path, change
+) -> None:
+    """Whatever is new in them; once the program is newer, the batch is read again."""
+    rating = rating_of(add_pair())
+    store.append(rating)
+    hub.push(store, REPO, api)
+    repository = server.repositories[REPO]
+    (path,) = (path for path in repository.files if path.endswith("metadata.jsonl"))
+    row = json.loads(repository.files[path])
+    later = row | change | {"schema_version": row["schema_version"] + 1}
+    repository.commit({**repository.files, path: json.dumps(later).encode()})
+    mine = RatingStore(tmp_path / "mine")
+    assert hub.pull(mine, REPO, api).records == 0
+    repository.commit({**repository.files, path: json.dumps(row).encode()})
+    assert hub.pull(mine, REPO, api).records == 1
 
 
 def test_nobody_takes_back_the_rating_of_another(

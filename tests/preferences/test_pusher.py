@@ -11,6 +11,8 @@ import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 
+from huvidpo.preferences import pusher as pusher_module
+from huvidpo.preferences.hub import push
 from huvidpo.preferences.pusher import NoPusher, Pusher, start_pusher
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
@@ -76,6 +78,28 @@ def test_a_problem_is_told_and_goes_away(server: HubServer, store: RatingStore, 
     until(lambda: pusher.problem == "")
     pusher.stop(PATIENCE)
     assert len(rows_on_the_hub(server)) == 1
+
+
+def test_the_thread_outlives_what_nobody_thought_of(
+    server: HubServer, store: RatingStore, add_pair: Callable[..., Pair], monkeypatch, caplog
+) -> None:
+    """No file handles for a moment, or an error of ours: on a disk that is emptied, ratings would be gone with it."""
+    store.append(rating_of(add_pair()))
+    failures = iter([OSError(24, "Too many open files"), KeyError("x")])
+
+    def failing(*arguments, **more):
+        if failure := next(failures, None):
+            raise failure
+        return push(*arguments, **more)
+
+    monkeypatch.setattr(pusher_module, "push", failing)
+    pusher = Pusher(store, REPO, HfApi(endpoint=server.url, token=TOKEN), every=0.2)
+    pusher.start()
+    until(lambda: "Too many open files" in pusher.problem)
+    until(lambda: "An error of this program (KeyError)" in pusher.problem)
+    until(lambda: store.counts().waiting == 0 and pusher.problem == "")
+    assert "KeyError" in caplog.text
+    pusher.stop(PATIENCE)
 
 
 def test_nothing_to_push_to_is_told(monkeypatch: pytest.MonkeyPatch, store: RatingStore, tmp_path: Path) -> None:

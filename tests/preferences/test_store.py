@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from huvidpo.preferences.database import Database
+from huvidpo.preferences.ratings_schema import SCHEMA
 from huvidpo.preferences.records import (
     Answers,
     Pair,
@@ -265,7 +266,7 @@ def test_a_new_store_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
     first = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     first.execute("BEGIN EXCLUSIVE")
     opened = []
-    others = [threading.Thread(target=lambda: opened.append(Database(path))) for _ in range(2)]
+    others = [threading.Thread(target=lambda: opened.append(Database(path, SCHEMA))) for _ in range(2)]
     for other in others:
         other.start()
     others[0].join(0.3)
@@ -285,7 +286,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(store: RatingStore, add_pair:
         store, 10_000, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     ) as program:
         output, error = program.communicate()
-    assert program.returncode == 1 and "ValueError: The store could not do this, so nothing was changed" in error
+    assert program.returncode == 1 and "DiskProblem: The store could not do this, so nothing was changed" in error
     acknowledged = output.split()
     again = RatingStore(store.folder.parent)
     assert [rating.rating_id for rating in again.ratings()] == acknowledged and len(acknowledged) > 5

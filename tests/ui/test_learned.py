@@ -152,8 +152,15 @@ def test_on_a_space_only_votes_make_a_default(
     assert learned.on_adapter("horse", "gallop")[learned.ui.promote].visible is False
     with pytest.raises(gr.Error, match="Only what won by votes"):
         learned.on_promote("horse", "gallop")
-    vote(RatingStore(home()), candidate.revision(), moving_adapter.revision(), 12)
     promote(moving_adapter)
+    revisions, anyone = (candidate.revision(), moving_adapter.revision()), RatingStore(home())
+    vote(anyone, *revisions, 30)
+    with pytest.raises(gr.Error, match="Not yet: About"):  # a browser can be a new visitor with every vote
+        learned.on_promote("horse", "dpo-1")
+    vote(anyone, *revisions, 30, ["1" * 16, "2" * 16], rater_kind="huggingface")
+    with pytest.raises(gr.Error, match="3 people or more must have voted, signed in"):
+        learned.on_promote("horse", "dpo-1")
+    vote(anyone, *revisions, 3, ["3" * 16], rater_kind="huggingface")
     promoted = learned.on_promote("horse", "dpo-1")
     assert find_adapter("pocket", "horse", "").name == "dpo-1" and promoted[learned.ui.rollback].visible is False
     with pytest.raises(gr.Error, match="No default is brought back here"):

@@ -77,7 +77,12 @@ def test_who_signs_in_gets_no_pair_a_second_time(tab, store, tmp_path: Path) -> 
     tab.booth.arrive(tab.visitor(BROWSER, asked(), signed_in("anna")))
     tab.booth._seats.clear()
     assert prompt_on(tab, signed_in("anna")) is None
+    assert prompt_on(tab) is None, "nor does who signs out again"
     assert prompt_on(tab, signed_in("ben")) == second.prompt, "somebody else at the same browser"
+    answer = store.ratings(rater=tab.visitor(BROWSER, asked(), None).rater)[0]
+    store.withdraw(answer.rating_id, answer.rater)
+    tab.booth._seats.clear()
+    assert prompt_on(tab, signed_in("anna")) is None, "who took it back has seen the names"
 
 
 def scores_of(sources: PairSources, shown: dict[str, Any], given: list[float], who: gr.OAuthProfile | None) -> Any:
