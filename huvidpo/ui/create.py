@@ -14,7 +14,7 @@ from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import START, CreateLayout
-from huvidpo.ui.events import QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
 from huvidpo.ui.making import (
     UNREADABLE,
@@ -66,18 +66,18 @@ class CreateTab:
             event.failure(self.on_stop, None, shown, **QUIET)
         ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
         for button, handler in zip(ui.keep, (self.on_keep_base, self.on_keep_dpo), strict=True):
-            button.click(handler, ui.compared, shown, **QUIET)
+            button.click(handler, ui.compared, shown, **SPOKEN)
         uploaded = form["picture"].upload(self.on_upload, form["picture"], shown, **QUIET)
         uploaded.failure(
             self.on_unreadable, None, form["picture"], **QUIET | {"queue": True}
         )  # warnings need the queue
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
-        form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **QUIET)
+        form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **LATEST)
         chosen = [form["category"], form["adapter"]]
         ui.tab.select(self.on_open, chosen, [form["adapter"], ui.motion_note], **QUIET)
-        form["adapter"].input(self.motion_note, chosen, ui.motion_note, **QUIET)
-        form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **QUIET)  # its own
-        form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **QUIET)
+        form["adapter"].input(self.motion_note, chosen, ui.motion_note, **LATEST)
+        form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **LATEST)  # its own
+        form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **LATEST)
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
         # Gradio shows toasts of queued events only.
@@ -86,10 +86,9 @@ class CreateTab:
         ui.memory.input(self.on_memory, ui.memory, ui.meter, **SPOKEN)
         ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
         ui.wall.pick(self.on_example, None, shown, **SPOKEN)
-        latest = {**QUIET, "trigger_mode": "always_last"}
-        gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **latest)
+        gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **LATEST)
         words = [form["prompt"], form["style"], form["negative_prompt"]]
-        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **latest)
+        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
         page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
 
     # Making
@@ -124,12 +123,16 @@ class CreateTab:
         }
 
     def on_keep_base(self, frames: list[FirstFrame]) -> Changes:
-        return self.keep(frames[0])
+        return self.keep(frames, 0)
 
     def on_keep_dpo(self, frames: list[FirstFrame]) -> Changes:
-        return self.keep(frames[1])
+        return self.keep(frames, 1)
 
-    def keep(self, frame: FirstFrame) -> Changes:
+    def keep(self, frames: list[FirstFrame], place: int) -> Changes:
+        with toasts():
+            if not frames:  # the page was restarted meanwhile
+                raise ValueError("These first frames are gone: compare the two models again.")
+        frame = frames[place]
         view = View("This first frame is kept.", busy=False, first_frame=frame)
         return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
 

@@ -48,12 +48,12 @@ class EvaluateTab:
         pair = [ui.left, ui.right, ui.prompt]
         shown = [ui.evaluation, ui.problems, ui.leaderboard, ui.versions, ui.history, ui.scope, ui.systems]
         shown += [ui.clips, *pair, ui.player]
-        asked = [ui.category, ui.evaluation, ui.scope]
+        asked, latest = [ui.category, ui.evaluation, ui.scope], {**SPOKEN, "trigger_mode": "always_last"}
         ui.tab.select(self.on_open, asked, [*shown, ui.studies, ui.study], **SPOKEN)
-        gr.on([ui.category.input, ui.evaluation.input], self.on_choice, asked, shown, **SPOKEN)
-        ui.scope.input(self.on_scope, asked, ui.systems, **SPOKEN)
+        gr.on([ui.category.input, ui.evaluation.input], self.on_choice, asked, shown, **latest)
+        ui.scope.input(self.on_scope, asked, ui.systems, **latest)
         named = [ui.evaluation, *pair]
-        gr.on([control.input for control in pair], self.on_pair, named, ui.player, **SPOKEN)
+        gr.on([control.input for control in pair], self.on_pair, named, ui.player, **latest)
         ui.study.change(self.on_study, ui.study, [ui.study_note, ui.marks, ui.rates, ui.csv], **SPOKEN)
         made = ui.csv.click(self.on_csv, ui.study, ui.answers, **SPOKEN)
         made.success(None, [ui.study, ui.answers], js=DOWNLOAD, **QUIET)

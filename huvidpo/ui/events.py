@@ -4,5 +4,6 @@ from typing import Any
 
 Changes = dict[Any, Any]  # component -> its new value or settings
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+LATEST = {**QUIET, "trigger_mode": "always_last"}  # of quick choices the last one counts; else those in between do
 # Gradio shows toasts of queued events only; one event must never wait behind another.
 SPOKEN = {**QUIET, "queue": True, "concurrency_limit": None}

@@ -20,7 +20,7 @@ from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
-from huvidpo.ui.events import QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import readiness
 from huvidpo.ui.learned import Learned
@@ -30,7 +30,7 @@ from huvidpo.ui.phrases import duration
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
-REALLY_DISCARD = "Really discard?"
+REALLY_DISCARD = "Really discard {}?"  # with its name: of two runs the one that was meant
 
 
 class FinetuneTab:
@@ -72,10 +72,10 @@ class FinetuneTab:
         # By a state: Gradio would refuse the name that a list has lost since the browser sent it.
         slices.failure(self.on_cancelled, [ui.current, ui.latest], shown, **QUIET)
         discarded = ui.discard.click(self.on_discard, [ui.unfinished, ui.discard], [*shown, ui.discard], **SPOKEN)
-        ui.category.input(self.on_category, ui.category, self.learned.parts, **QUIET)
-        ui.category.change(self.starts, ui.category, ui.start, **QUIET)  # a run that ends changes it too
+        ui.category.input(self.on_category, ui.category, self.learned.parts, **LATEST)
+        ui.category.change(self.starts, ui.category, ui.start, **LATEST)  # a run that ends changes it too
         ready = [ui.readiness, ui.begin, ui.real]
-        gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **QUIET)
+        gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **LATEST)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
         opened = [*ready, ui.unfinished_row, ui.unfinished, ui.discard, ui.start, *self.learned.parts]
@@ -219,8 +219,8 @@ class FinetuneTab:
                 raise ValueError("Nothing is discarded here.")
             if not run:
                 raise ValueError("There is no unfinished run to discard.")
-            if pressed != REALLY_DISCARD:
-                return {self.ui.discard: gr.Button(REALLY_DISCARD)}
+            if pressed != (really := REALLY_DISCARD.format(run)):
+                return {self.ui.discard: gr.Button(really)}
             runs.discard(self.backbone.preset, run)
         hidden = {self.ui.plots_row: gr.Row(visible=False), self.ui.clips: gr.Row(visible=False)}
         hidden |= {self.ui.discard: gr.Button("Discard")}

@@ -22,7 +22,7 @@ from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
-from huvidpo.ui.events import QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
@@ -30,7 +30,7 @@ from huvidpo.ui.phrases import counted
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
-REALLY_DELETE = "Really delete?"
+REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
 
@@ -53,7 +53,7 @@ class Learned:
         ui, category, named = self.ui, self.category, [self.category, self.ui.adapter]
         self.parts = [category, ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.promote, ui.download]
         self.parts += [ui.delete, ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
-        ui.adapter.input(self.on_adapter, named, self.parts, **QUIET)
+        ui.adapter.input(self.on_adapter, named, self.parts, **LATEST)
         making = ui.timer.tick(
             self.on_pair,
             ui.contest,
@@ -82,7 +82,9 @@ class Learned:
         ui, choices = self.ui, self.ui.choices(category)
         title = find_category(category).title
         empty = f"Nothing has been learned for “{title}” yet. What is learned above appears here, with its votes."
-        chosen = name if name in dict(choices).values() else None
+        listed = list_adapters(self.backbone.preset.name, category) if choices else []
+        newest = max(listed, key=lambda adapter: str(adapter.card.get("created_at", "")), default=None)
+        chosen = name if name in dict(choices).values() else newest and newest.name
         return {
             ui.section: gr.Row(visible=bool(choices)),
             ui.empty: "" if choices else empty,
@@ -222,8 +224,8 @@ class Learned:
             if not may:
                 raise ValueError("Nothing is deleted here.")
             adapter = self.named(category, name)
-            if pressed != REALLY_DELETE:
-                return {self.ui.delete: gr.Button(REALLY_DELETE)}
+            if pressed != (really := REALLY_DELETE.format(adapter.name)):
+                return {self.ui.delete: gr.Button(really)}
             candidates.delete(adapter)
             return self.show(category, None, f"{adapter.name} is gone.", may)
 

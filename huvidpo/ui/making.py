@@ -129,6 +129,7 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     """Makes a clip from the first frame on the page, or from a new one where that does not fit what is asked."""
     seed = form.next_seed()
     check_request(form.clip_request(seed, None))  # before a first frame is drawn for it
+    frame = None
     if form.keeps_picture():
         picture, made = read_upload(form.picture), form.made
     else:
@@ -143,7 +144,8 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words("Clip", item), item.step, item.total, preview=item.preview)
-    yield View(busy=False, take=save_take(item, picture), seed=seed)
+    # The frame once more: a slow browser may have lost it among the updates that came after it.
+    yield View(busy=False, take=save_take(item, picture), seed=seed, first_frame=frame)
 
 
 def read_upload(path: str) -> Image.Image:

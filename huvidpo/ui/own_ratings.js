@@ -7,7 +7,13 @@ function row({ id, title, prompt }) {
   const buttons = [['Change', 'rerate'], ['Withdraw', 'withdraw']].map(([name, event]) => {
     const button = Object.assign(document.createElement('button'), { type: 'button', textContent: name });
     button.setAttribute('aria-label', `${name}: ${title}, ${prompt}`);
-    button.addEventListener('click', () => { button.disabled = true; trigger(event, { rating: id }); });
+    button.addEventListener('click', () => {
+      button.disabled = true;
+      setTimeout(() => { button.disabled = false; }, 2000); // the list stays as it is when a pair is only opened again
+      trigger(event, { rating: id });
+      const stage = document.querySelector('.booth:not(.study)');
+      if (event === 'rerate' && stage?.getBoundingClientRect().top < 0) stage.scrollIntoView({ block: 'start' });
+    });
     return button;
   });
   const item = document.createElement('li');

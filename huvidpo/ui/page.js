@@ -8,6 +8,14 @@ document.addEventListener('keydown', (event) => {
   document.querySelector('#make').click();
 }, true);
 
+// Enter alone asks for a first frame, but not while something is being made: it would wait in the queue as a second run.
+document.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || !event.target.closest?.('#prompt')) return;
+  if (!document.querySelector('#make').disabled) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+
 // Arrow keys move through a row of choices; each of Gradio's radio buttons is a group of its own to the browser.
 document.addEventListener('keydown', (event) => {
   const ways = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -23,6 +31,12 @@ document.addEventListener('keydown', (event) => {
 // Without these an iPhone plays a clip in full screen or not at all.
 document.addEventListener('loadstart', ({ target }) => {
   if (target.tagName === 'VIDEO') Object.assign(target, { muted: true, playsInline: true });
+}, true);
+
+// Who wants little motion starts the clip of the stage by hand; the other ones ask by themselves.
+document.addEventListener('play', ({ target }) => {
+  const unasked = target.tagName === 'VIDEO' && target.autoplay && !navigator.userActivation?.isActive;
+  if (unasked && matchMedia('(prefers-reduced-motion: reduce)').matches) target.pause();
 }, true);
 
 // On a phone the stage lies below the button that was pressed.

@@ -270,6 +270,13 @@ new IntersectionObserver((entries) => {
   }
   drawTransport();
 }).observe(find('.pair'));
+// The browser's own tabs are no matter of the observer.
+document.addEventListener('visibilitychange', () => {
+  if (!element.isConnected || !resting || !visible()) return;
+  resting = false;
+  clock.play();
+  drawTransport();
+});
 booth.classList.toggle('watching', Boolean(props.watching));
 document.addEventListener('keydown', onKey);
 build();

@@ -13,7 +13,7 @@ from huvidpo.preferences.booth import Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
-from huvidpo.ui.events import QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.making import WAITING, Run, View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.phrases import counted
@@ -45,8 +45,8 @@ class PairSources:
         )
         making.failure(self.on_stop, None, live, **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
-        ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **QUIET)
-        ui.prompt.change(self.on_words, ui.prompt, ui.unknown, trigger_mode="always_last", **QUIET)
+        ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
+        ui.prompt.change(self.on_words, ui.prompt, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
         ui.fetch.click(self.on_fetch, [who, ui.scored_action], ui.scored, **SPOKEN)

@@ -35,6 +35,7 @@ function show() {
 
 element.querySelector('.scored-go').addEventListener('click', () => {
   element.querySelector('.scored-go').disabled = true;
+  setTimeout(count, 3000); // a refusal changes nothing here: the scores can be sent again
   trigger('scores', { set: props.value.set, scores: shown });
 });
 watch('value', show);

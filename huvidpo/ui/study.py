@@ -73,7 +73,7 @@ class StudyPage:
 
     def on_mark(self, name: str, known: object, event: gr.EventData) -> Changes:
         with toasts():
-            if known != browser_id(known):  # else each of its marks would be somebody new
+            if not name or known != browser_id(known):  # restarted; else each mark would be somebody new
                 raise ValueError(GONE)
             answers, participant = self.answers(name), self.participant(name, known)
             self.limit.check(participant)
@@ -90,7 +90,10 @@ class StudyPage:
 
     def on_again(self, name: str, known: object) -> Changes:
         """What is open, after an answer that was refused."""
-        return {self.card: self.show(name, known)}
+        try:
+            return {self.card: self.show(name, known)}
+        except ValueError:  # removed, or the page was restarted and knows no longer which one it is
+            return {self.card: card_value(GONE)}
 
     def show(self, name: str, known: object, note: str = "", position: int | None = None) -> dict[str, Any]:
         """The clip at a position of this person's order; by default the first one without an answer."""

@@ -65,7 +65,10 @@ function send(event, payload) {
   trigger(event, { position: shown.position, ...payload });
 }
 
-function play() { video.play().then(drawPlay, drawPlay); }
+function play() {
+  if (video.error) video.load(); // what failed to come may come now
+  video.play().then(drawPlay, drawPlay);
+}
 function toggle() { if (video.paused) play(); else video.pause(); }
 function drawPlay() {
   find('.play').textContent = video.paused ? 'Play' : 'Pause';
@@ -122,6 +125,7 @@ function onKey(event) {
 }
 
 video.addEventListener('ended', () => { watched = true; draw(); play(); });
+video.addEventListener('error', () => { if (shown?.clip) say('The clip could not be loaded: press Play to try again.'); });
 for (const event of ['play', 'pause']) video.addEventListener(event, drawPlay);
 find('.screen').addEventListener('click', toggle);
 find('.play').addEventListener('click', toggle);

@@ -86,7 +86,7 @@ def test_a_run_that_is_not_there_is_refused(tab, store) -> None:
         with pytest.raises(gr.Error):
             tab.on_resume(run)
         with pytest.raises(gr.Error):
-            tab.on_discard(run, "Really discard?")
+            tab.on_discard(run, f"Really discard {run}?")
 
 
 def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pocket, store) -> None:
@@ -173,7 +173,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False
     assert last[tab.ui.category] == "horse", "whatever action the visitor looked at meanwhile"
     assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "dpo-1"
-    tab.learned.on_delete("horse", "dpo-1", "Really delete?")
+    tab.learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")
     assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "", "it is gone"
     assert runs.unfinished_runs(tab.backbone.preset) == [], "what was learned and deleted is not unfinished"
 
@@ -239,12 +239,14 @@ def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, 
     for visitor in (None, signed_in("anna")):
         assert tab.on_open(*asked, gr.Request(), visitor)[tab.ui.discard].visible is False
         with pytest.raises(gr.Error, match="Nothing is discarded here"):
-            tab.on_discard(run, "Really discard?", request=gr.Request(), profile=visitor)
+            tab.on_discard(run, f"Really discard {run}?", request=gr.Request(), profile=visitor)
     assert runs.unfinished_runs(tab.backbone.preset) == [run]
     once = tab.on_discard(run, "Discard", gr.Request(), signed_in("someone"))
-    assert once[tab.ui.discard].value == "Really discard?" and runs.unfinished_runs(tab.backbone.preset) == [run]
+    assert once[tab.ui.discard].value == f"Really discard {run}?" and runs.unfinished_runs(tab.backbone.preset) == [
+        run
+    ]
     assert tab.on_open(*asked, gr.Request(), signed_in("someone"))[tab.ui.discard].visible is True
-    tab.on_discard(run, "Really discard?", request=gr.Request(), profile=signed_in("someone"))
+    tab.on_discard(run, f"Really discard {run}?", request=gr.Request(), profile=signed_in("someone"))
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
@@ -256,7 +258,7 @@ def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.Mo
         (refused,) = tab.on_slice(run)
         assert "Somebody is going on with this run already" in refused[tab.ui.meter]["text"]
         with pytest.raises(gr.Error, match="Somebody is going on"):
-            tab.on_discard(run, "Really discard?")
+            tab.on_discard(run, f"Really discard {run}?")
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]
 
@@ -267,7 +269,7 @@ def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
     store.withdraw(first.rating_id, first.rater)
     (paused,) = tab.on_slice(run)
     assert "changed or taken back" in paused[tab.ui.meter]["text"]
-    tab.on_discard(run, "Really discard?")
+    tab.on_discard(run, f"Really discard {run}?")
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 

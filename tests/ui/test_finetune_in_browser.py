@@ -161,7 +161,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     visit.wait("#tune-meter", "step 1")
     page.click("#tune-pause")
     page.click("#tune-discard")
-    page.click("#tune-discard:has-text('Really discard?')")
+    page.click("#tune-discard:has-text('Really discard horse/dense-2?')")
     visit.wait("#tune-meter", "is gone")
     page.wait_for_selector("#tune-empty", state="visible")
     assert not (tune_home / "runs/pocket/horse/dense-2").exists() and not page.is_visible("#tune-unfinished-row")
@@ -170,7 +170,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     page.get_by_role("option", name="dense-1").click()
     page.wait_for_selector("#learned-delete", state="visible")
     page.click("#learned-delete")
-    page.click("#learned-delete:has-text('Really delete?')")
+    page.click("#learned-delete:has-text('Really delete dense-1?')")
     visit.wait("#learned-meter", "dense-1 is gone.")
     assert not (tune_home / "adapters/pocket/horse/dense-1").exists()
 

@@ -121,12 +121,12 @@ def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adap
     promoted = learned.on_promote("horse", "dpo-1")
     assert find_adapter("pocket", "horse", "").name == "dpo-1" and promoted[learned.ui.rollback].visible is True
     with pytest.raises(gr.Error, match="is the default"):
-        learned.on_delete("horse", "dpo-1", "Really delete?")
+        learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")
     learned.on_rollback("horse")
     assert find_adapter("pocket", "horse", "").name == "gallop"
-    assert learned.on_delete("horse", "dpo-1", "Delete")[learned.ui.delete].value == "Really delete?"
+    assert learned.on_delete("horse", "dpo-1", "Delete")[learned.ui.delete].value == "Really delete dpo-1?"
     assert candidate.folder.exists(), "one click alone deletes nothing"
-    assert learned.on_delete("horse", "dpo-1", "Really delete?")[learned.ui.about]["facts"] == []
+    assert learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")[learned.ui.about]["facts"] == []
     assert not candidate.folder.exists()
 
 
@@ -138,7 +138,7 @@ def test_nothing_is_deleted_on_a_space(pocket, candidate: Adapter, monkeypatch: 
         )
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.delete].visible is False
     with pytest.raises(gr.Error, match="Nothing is deleted"):
-        learned.on_delete("horse", "dpo-1", "Really delete?")
+        learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")
 
 
 def test_on_a_space_only_votes_make_a_default(
