@@ -202,7 +202,10 @@ class CreateTab:
         return {self.ui.form["adapter"]: gr.Dropdown(choices, value=chosen)} | self.motion_note(category, chosen)
 
     def motion_note(self, category: str, adapter: str) -> Changes:
-        return {self.ui.motion_note: motion_notice(self.backbone.preset.name, category, adapter)}
+        try:
+            return {self.ui.motion_note: motion_notice(self.backbone.preset.name, category, adapter)}
+        except ValueError as error:  # somebody has deleted it meanwhile
+            return {self.ui.motion_note: str(error)}
 
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import app
+from huvidpo import adapters
 from huvidpo.takes import Clip, FirstFrameRequest
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
@@ -306,6 +307,16 @@ def test_uploads_are_read_as_the_command_line_reads_them(tmp_path):
 def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):
     with pytest.raises(ValueError, match="from 1 to 200, not 999"):
         next(make_take(run, replace(FORM, steps=999)))
+
+
+def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home, monkeypatch):
+    monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+    chosen = tab.on_category("horse", "a red horse")
+    assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
+    assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
+    assert "no adapter 'gone' for horse" in tab.motion_note("horse", "gone")[tab.ui.motion_note]
 
 
 def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocket, own_home):
