@@ -49,10 +49,15 @@ def promote(adapter: Adapter, verdict: Verdict | None = None) -> None:
         write_promotions(adapter.backbone, adapter.category, [*promoted, row])
 
 
+def is_own(adapter: Adapter) -> bool:
+    """Whether it lies among this deployment's own adapters: neither shipped, nor shared, nor elsewhere."""
+    own = home() / "adapters" / adapter.backbone / adapter.category
+    return adapter.folder.parent.resolve() == own.resolve()
+
+
 def promote_first(adapter: Adapter) -> bool:
     """Makes the adapter the default where its category has none that it could be compared with; whether it did."""
-    own = home() / "adapters" / adapter.backbone / adapter.category
-    if adapter.folder.parent.resolve() != own.resolve() or find_adapter(adapter.backbone, adapter.category, ""):
+    if not is_own(adapter) or find_adapter(adapter.backbone, adapter.category, ""):
         return False
     promote(adapter)
     return True
@@ -108,8 +113,7 @@ def write_promotions(backbone: str, category: str, rows: list[dict[str, object]]
 
 def delete(adapter: Adapter) -> None:
     """Removes an adapter of this deployment. ValueError for a shipped one, the default, or another's parent."""
-    own = home() / "adapters" / adapter.backbone / adapter.category
-    if adapter.folder.parent != own:
+    if not is_own(adapter):
         raise ValueError(f"The adapter {adapter.name!r} came with this program and stays.")
     if adapter.status == "default":
         raise ValueError(f"The adapter {adapter.name!r} is the default of {adapter.category}: roll back first.")
@@ -118,7 +122,7 @@ def delete(adapter: Adapter) -> None:
     if children:
         raise ValueError(f"The adapter {adapter.name!r} is needed by {children[0]!r}, which was trained from it.")
     # Gone from the list at once; what a crash leaves behind has no card in its place.
-    doomed = own / f".{uuid.uuid4().hex}"
+    doomed = adapter.folder.with_name(f".{uuid.uuid4().hex}")
     adapter.folder.rename(doomed)
     shutil.rmtree(doomed)
 

@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from huvidpo.evaluation.estimates import clustered_interval
-from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, motion_share, tells_adapters_apart, votes_needed
+from huvidpo.preferences.gate import MAX_MORE, MIN_VOTES, blind_votes, motion_share, votes_needed
 from huvidpo.preferences.records import Rating
-from huvidpo.preferences.statistics import MIN_PROMPTS, Share, seen_blind
+from huvidpo.preferences.statistics import MIN_PROMPTS, Share
 
 OUTCOMES = ("first", "second", "tie")
 
@@ -132,16 +132,14 @@ def comparisons_of_ratings(ratings: Iterable[Rating], names: Mapping[str, str]) 
     "" is the revision of no adapter. Pairs of one adapter with itself, or of one without a name, are left out; so are
     answers that replace another, as their rater had seen the names.
     """
-    found, counted = [], set()
-    for rating in ratings:
+    found = []
+    for rating in blind_votes(ratings):
         a, b = rating.pair.a, rating.pair.b
         known = (
             a.adapter_revision in names and b.adapter_revision in names and a.adapter_revision != b.adapter_revision
         )
-        again = (rating.rater, rating.pair.pair_id) in counted or rating.is_repeat or rating.supersedes
-        if again or not known or not seen_blind(rating) or not tells_adapters_apart(rating.pair):
+        if not known:
             continue
-        counted.add((rating.rater, rating.pair.pair_id))
         first, second = names[a.adapter_revision], names[b.adapter_revision]
         outcome = {"a": "first", "b": "second"}.get(rating.preference, "tie")
         found.append(Comparison(rating.pair.prompt, first, second, outcome, rating.rater, a.motion, b.motion))

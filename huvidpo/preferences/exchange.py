@@ -154,6 +154,7 @@ def compared(
     A row of an export of this store is the rating that it has already.
     """
     times: Counter[str] = Counter()
+    known = clips.store.known(str(row.get("rating_id")) for row in rows)
     for number, row in enumerate(rows, 1):
         with naming(number):
             own_category = named(str(row.get("category") or category))
@@ -165,7 +166,7 @@ def compared(
             times[pair.pair_id] += 1
             rating = rating_from_file(pair, preference_of(row), somebody_of(rater, str(person)))
             own_id = str(row.get("rating_id"))
-            yield replace(rating, rating_id=own_id) if clips.store.known([own_id]) else rating
+            yield replace(rating, rating_id=own_id) if own_id in known else rating
 
 
 def named(category: str) -> str:

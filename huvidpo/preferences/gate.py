@@ -52,14 +52,10 @@ def judge(answers: Iterable[Rating], revision: str, against: str, taken_back: It
     seen. Ties take no side. A person's votes, and votes on one prompt, are not independent: so votes on MIN_PROMPTS
     prompts are asked for, and that it is ahead also if other prompts of their kind had been drawn.
     """
-    votes: dict[tuple[str, str], Rating] = {}
-    for rating in answers:
-        blind = seen_blind(rating) and not rating.is_repeat and not rating.supersedes
-        if blind and is_between(rating.pair, revision, against):
-            votes.setdefault((rating.rater, rating.pair.pair_id), rating)
+    votes = [rating for rating in blind_votes(answers) if is_between(rating.pair, revision, against)]
     by_prompt: dict[str, list[int]] = {}
     ties, motions = 0, []
-    for rating in votes.values():
+    for rating in votes:
         a, b = rating.pair.a, rating.pair.b
         own = "a" if a.adapter_revision == revision else "b"
         motions.append((a.motion, b.motion) if own == "a" else (b.motion, a.motion))
@@ -73,6 +69,16 @@ def judge(answers: Iterable[Rating], revision: str, against: str, taken_back: It
         reason = f"It won, but {undone} answers were taken back after the names were seen: more votes are needed."
         return replace(verdict, passed=False, reason=reason)
     return verdict
+
+
+def blind_votes(answers: Iterable[Rating]) -> list[Rating]:
+    """A person's first answer on each pair that tells adapters apart, if it was given blind."""
+    votes: dict[tuple[str, str], Rating] = {}
+    for rating in answers:
+        blind = seen_blind(rating) and not rating.is_repeat and not rating.supersedes
+        if blind and tells_adapters_apart(rating.pair):
+            votes.setdefault((rating.rater, rating.pair.pair_id), rating)
+    return list(votes.values())
 
 
 def verdict_of(by_prompt: Sequence[Sequence[int]], ties: int, motion: float, confidence: float = OPENING) -> Verdict:

@@ -16,7 +16,6 @@ from huvidpo import candidates
 from huvidpo.adapters import Adapter, find_adapter, list_adapters, read_promotions
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
-from huvidpo.home import home
 from huvidpo.preferences.gate import Verdict
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
@@ -104,7 +103,7 @@ class Learned:
             return self.chosen(None, may) | {ui.about: facts([("Shared", here)])}
         verdict, waiting = verdict_on(self.store, adapter), waiting_pairs(self.store, adapter)
         learned, default = adapter.learned_taste, adapter.status == "default"
-        own = adapter.folder.parent == home() / "adapters" / adapter.backbone / adapter.category
+        own = candidates.is_own(adapter)
         return {
             ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
             ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
