@@ -133,14 +133,14 @@ def own_step(pipeline, clips, settings, kept: bool):
     """One step as `train_preference` does it, on examples that are encoded already."""
     import torch
 
-    from huvidpo.training.clips import TrainingClip, encode_clip
+    from huvidpo.training.clips import EncodedClip, encode_both_ways
     from huvidpo.training.examples import EncodedExamples, Example, draw_batch, encode_prompt
     from huvidpo.training.loop import apply_gradients
     from huvidpo.training.preference_step import accumulate_gradients
     from huvidpo.training.reference import add_policy
 
     text = encode_prompt(pipeline, "a red horse runs on the beach")
-    pair = tuple(encode_clip(pipeline.vae, TrainingClip("", clip, ""), text) for clip in clips)
+    pair = tuple(EncodedClip(**encode_both_ways(pipeline.vae, clip), text=text) for clip in clips)
     encoded = EncodedExamples((Example(pair, (1,) * 4),), (), text)
     trained = list(add_policy(pipeline.unet, 16, 16.0, 0.0, seed=0).values())
     optimizer = torch.optim.AdamW(trained)

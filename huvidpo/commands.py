@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tqdm import tqdm
 
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.home import CHECKPOINT
 from huvidpo.images import read_image, write_png
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def check_run_folder(path: Path, resume: bool) -> None:
     """ValueError when a run may not start, or not go on, in that folder."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"Could not write to {path}: it is not a folder.")
-    begun = (path / "training.pt").exists()
+    begun = (path / CHECKPOINT).exists()
     if resume and not begun:
         raise ValueError(f"There is no run to continue in {path}.")
     if not resume and (begun or (path / "card.json").exists()):

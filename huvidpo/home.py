@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+CHECKPOINT = "training.pt"  # in the folder of every run, of either stage, that has learned something
+
 
 def home() -> Path:
     """The folder of all state (takes, ratings, runs, own adapters): HUVIDPO_HOME, by default ./.huvidpo."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from huvidpo.categories import find_category
 from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
-from huvidpo.home import home
+from huvidpo.home import CHECKPOINT, home
 
 if TYPE_CHECKING:
     from huvidpo.presets import Backbone
@@ -90,8 +90,6 @@ def new_folder(backbone: str, category: str) -> Path:
 
 def unfinished_folder(backbone: str, category: str) -> Path:
     """The folder of the newest run without --out that is not over; ValueError when there is none."""
-    from huvidpo.training.motion import CHECKPOINT
-
     begun = (home() / "adapters" / backbone / category).glob(f"motion-*/{CHECKPOINT}")
     unfinished = [path for path in begun if not path.with_name("card.json").exists()]
     if not unfinished:

@@ -32,12 +32,15 @@ class EncodedClip:
     mirrored: Tensor
     text: Tensor
 
-    def window(self, frames: int, generator: torch.Generator, mirror: bool) -> Tensor:
-        """`frames` consecutive frames from a random start, mirrored half of the time if asked for: (c f h w)."""
+    def window(self, start: int, frames: int, mirrored: bool) -> Tensor:
+        """`frames` consecutive frames in single precision, (c f h w)."""
+        source = self.mirrored if mirrored else self.latents
+        return rearrange(source[start : start + frames], "f c h w -> c f h w").float()
+
+    def random_window(self, frames: int, generator: torch.Generator, mirror: bool) -> Tensor:
+        """The same from a random start, mirrored half of the time if asked for."""
         start = int(torch.randint(0, len(self.latents) - frames + 1, (1,), generator=generator))
-        flip = mirror and bool(torch.rand(1, generator=generator) < 0.5)
-        source = self.mirrored if flip else self.latents
-        return rearrange(source[start : start + frames], "f c h w -> c f h w")
+        return self.window(start, frames, mirror and bool(torch.rand(1, generator=generator) < 0.5))
 
 
 def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: int) -> list[TrainingClip]:
@@ -55,27 +58,32 @@ def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: i
 
 
 def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int) -> TrainingClip:
-    """One clip, cropped to width x height, with the prompt of the text file beside it where there is one.
+    """One clip with the prompt of the text file beside it, where there is one; ValueError as in `fitted_frames`."""
+    return TrainingClip(path.name, fitted_frames(path, num_frames, width, height), prompt_beside(path, prompt))
 
-    Raises ValueError, naming it, when it cannot be read or has fewer than `num_frames` frames.
+
+def fitted_frames(path: Path, num_frames: int, width: int, height: int) -> np.ndarray:
+    """A clip's frames cropped to width x height, uint8 (f h w 3).
+
+    Raises ValueError, naming the clip, when it cannot be read or has fewer than `num_frames` frames.
     """
     frames, _ = read_frames(path)
     if len(frames) < num_frames:
         raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
-    fitted = [np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames]
-    return TrainingClip(path.name, np.stack(fitted), prompt_beside(path, prompt))
+    return np.stack([np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames])
 
 
 @torch.no_grad()
-def encode_clip(vae: AutoencoderKL, clip: TrainingClip, text: Tensor) -> EncodedClip:
-    """Encodes a clip once, mirrored too, eight frames at a time to bound memory; kept on the CPU in half precision.
+def encode_both_ways(vae: AutoencoderKL, frames: np.ndarray) -> dict[str, Tensor]:
+    """`latents` and `mirrored` of a clip's frames (f h w 3), on the CPU in half precision; eight frames at a time.
 
     The posterior's mode stands for the sample that the published code draws anew at each step: the difference is
     far below the noise that training adds.
     """
-    parts = [clip.frames[i : i + 8] for i in range(0, len(clip.frames), 8)]
-    both = [
-        torch.cat([encode_frames(vae, frames_to_tensor(part[:, :, ::step])).half().cpu() for part in parts])
-        for step in (1, -1)  # as it is, mirrored
-    ]
-    return EncodedClip(*both, text.cpu())
+    parts = [frames[i : i + 8] for i in range(0, len(frames), 8)]  # which bounds memory
+    return {
+        name: torch.cat(
+            [encode_frames(vae, frames_to_tensor(part[:, :, ::step])).half().cpu() for part in parts]
+        ).contiguous()  # as files need it
+        for name, step in (("latents", 1), ("mirrored", -1))
+    }

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
-from einops import rearrange
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.text import encode_text
 from huvidpo.preferences.own_clips import file_sha256
 from huvidpo.preferences.pairs import TrainingSet
-from huvidpo.training.clips import EncodedClip, encode_clip, read_clip
+from huvidpo.training.clips import EncodedClip, encode_both_ways, fitted_frames
 from huvidpo.training.preference_settings import PreferenceSettings
 
 
@@ -102,10 +101,10 @@ def clip_latents(
     frames, width, height = size
     file = cache / f"{file_sha256(path)}-{width}x{height}.safetensors"
     if not file.is_file():
-        clip = encode_clip(pipeline.vae, read_clip(path, "", frames, width, height), torch.empty(0))
+        encoded = encode_both_ways(pipeline.vae, fitted_frames(path, frames, width, height))
         cache.mkdir(parents=True, exist_ok=True)
         with replacing(file) as partial:
-            save_file({"latents": clip.latents.contiguous(), "mirrored": clip.mirrored.contiguous()}, partial)
+            save_file(encoded, partial)
     return load_file(file)
 
 
@@ -177,7 +176,7 @@ def draw_example(
     start = int(torch.randint(0, length - num_frames + 1, (), generator=generator))
     mirrored = settings.mirror and bool(torch.rand((), generator=generator) < 0.5)
     dropped = bool(torch.rand((), generator=generator) < settings.caption_dropout)
-    members = tuple(window(clip, start, num_frames, mirrored) for clip in example.clips)
+    members = tuple(clip.window(start, num_frames, mirrored) for clip in example.clips)
     noise = torch.randn(members[0].shape, generator=generator)
     text = encoded.empty_text if dropped else example.clips[0].text
     labels = torch.tensor(float(example.labels[0]))
@@ -192,18 +191,12 @@ def draw_real(
     """The real clip that goes with the example at a position, with randomness of its own."""
     generator = generator_for(settings.seed, "real", position)
     clip = encoded.real[int(torch.randint(0, len(encoded.real), (), generator=generator))]
-    latents = clip.window(num_frames, generator, settings.mirror).float()
+    latents = clip.random_window(num_frames, generator, settings.mirror)
     timestep = torch.randint(0, scheduler.config.num_train_timesteps, (), generator=generator)
     dropped = bool(torch.rand((), generator=generator) < settings.caption_dropout)
     noise = torch.randn(latents.shape, generator=generator)
     text = encoded.empty_text if dropped else clip.text
     return DrawnExample((latents,), noise, timestep, text, torch.tensor(0.0), -1, 0)
-
-
-def window(clip: EncodedClip, start: int, frames: int, mirrored: bool) -> Tensor:
-    """`frames` consecutive frames of a clip, (c f h w), in single precision."""
-    source = clip.mirrored if mirrored else clip.latents
-    return rearrange(source[start : start + frames], "f c h w -> c f h w").float()
 
 
 def frame_labels(segments: Sequence[int], start: int, frames: int, length: int) -> Tensor:

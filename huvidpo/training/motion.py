@@ -13,6 +13,7 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from huvidpo.atomic import replacing
+from huvidpo.home import CHECKPOINT
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.precision import check_can_learn, mixed_precision
 from huvidpo.models.video_unet import VideoUNet
@@ -20,7 +21,7 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
 from huvidpo.presets import Backbone
-from huvidpo.training.clips import EncodedClip, TrainingClip, encode_clip
+from huvidpo.training.clips import EncodedClip, TrainingClip, encode_both_ways
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error
@@ -28,7 +29,7 @@ from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
 from huvidpo.training.recompute import recompute_as_needed
 
-CHECKPOINT, BEGUN_WITH = "training.pt", "begun_with.json"  # in a run's folder
+BEGUN_WITH = "begun_with.json"  # in a run's folder
 FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
 
 
@@ -159,7 +160,8 @@ def encode_clips(pipeline: ImageToVideoPipeline, clips: list[TrainingClip]) -> l
     prompts = [clip.prompt for clip in clips]
     with torch.no_grad():
         texts = encode_text(pipeline.text_encoder, pipeline.tokenizer, prompts)
-    return [encode_clip(pipeline.vae, clip, text) for clip, text in zip(clips, texts, strict=True)]
+    both_ways = [encode_both_ways(pipeline.vae, clip.frames) for clip in clips]
+    return [EncodedClip(**both, text=text.cpu()) for both, text in zip(both_ways, texts, strict=True)]
 
 
 def draw_batch(
@@ -172,7 +174,7 @@ def draw_batch(
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     order = torch.randint(0, len(encoded), (settings.clips_per_step,), generator=generator)
     chosen = [encoded[i] for i in order]
-    latents = torch.stack([clip.window(settings.num_frames, generator, settings.mirror) for clip in chosen]).float()
+    latents = torch.stack([clip.random_window(settings.num_frames, generator, settings.mirror) for clip in chosen])
     dropped = torch.rand(len(chosen), generator=generator) < settings.caption_dropout
     text = torch.stack([empty if drop else clip.text for clip, drop in zip(chosen, dropped, strict=True)])
     timesteps = draw_timesteps(pipeline.scheduler, len(chosen), generator)

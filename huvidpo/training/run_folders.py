@@ -12,9 +12,8 @@ from filelock import FileLock, Timeout
 
 from huvidpo.adapters import is_plain_name, list_adapters
 from huvidpo.categories import find_category
-from huvidpo.home import home
+from huvidpo.home import CHECKPOINT, home
 
-CHECKPOINT = "training.pt"  # in every run that has learned something
 FINISHED = "finished"  # a file that says that the run became an adapter, also when that is deleted later
 WAIT = 10.0  # seconds for a slice that was paused to end
 REQUEST = "run.json"  # in the folders of runs that were begun on the page

@@ -13,7 +13,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
-from huvidpo.ui.create_layout import START, CreateLayout
+from huvidpo.ui.create_layout import CreateLayout
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
 from huvidpo.ui.making import (
@@ -30,7 +30,7 @@ from huvidpo.ui.making import (
 )
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
-from huvidpo.ui.widgets import meter_value, picked, wall_value
+from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import notices
 
 EXAMPLE = "Example · "
@@ -271,12 +271,11 @@ class CreateTab:
         """An example to look at, and the clips that this browser remembers."""
         found = open_takes(names)
         start = [take for take in self.examples if take.request.category == START]
-        changes = self.load(start[0], EXAMPLE) if start else {}
+        changes = self.load(start[0], EXAMPLE) if start else self.motion_note(START, "")
         # What was chosen for the example is not chosen for the visitor: the action's default may be another by now.
         unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
         changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
         return changes | {
-            **self.motion_note(START, ""),
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
             self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built

@@ -10,9 +10,8 @@ from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import Backbone
-from huvidpo.ui.widgets import Card, clip_wall, meter, text_line
+from huvidpo.ui.widgets import START, Card, clip_wall, meter, text_line
 
-START = "horse"  # the action chosen when the page opens
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
 ATTENTIONS = [("As its adapter was trained", ""), ("First and previous frame", "first-previous")]
 ATTENTIONS += [("First frame only", "first")]

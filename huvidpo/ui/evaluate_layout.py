@@ -2,11 +2,9 @@
 
 import gradio as gr
 
-from huvidpo.categories import CATEGORIES
 from huvidpo.ui.board import board
-from huvidpo.ui.create_layout import START
 from huvidpo.ui.pair_player import pair_player
-from huvidpo.ui.widgets import text_line
+from huvidpo.ui.widgets import action_menu, text_line
 
 SCOPES = [("This action", "this"), ("All actions", "all")]
 
@@ -15,10 +13,9 @@ class EvaluateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components."""
 
     def __init__(self):
-        actions = [(f"{category.emoji} {category.title}", name) for name, category in CATEGORIES.items()]
         with gr.Tab("Evaluate", id="evaluate", elem_id="evaluate-tab") as self.tab:
             with gr.Row(elem_id="evaluate-asked"):
-                self.category = gr.Dropdown(actions, value=START, label="Action", elem_id="evaluate-category")
+                self.category = action_menu("evaluate-category")
                 self.evaluation = gr.Dropdown([], label="Measured in", elem_id="evaluate-evaluation", visible=False)
             self.problems = text_line(elem_id="evaluate-problems")
             heading("Leaderboard", "this action's adapters: what people say, what was measured")

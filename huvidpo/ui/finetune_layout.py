@@ -4,14 +4,12 @@ import gradio as gr
 import pandas as pd
 
 from huvidpo.adapters import list_adapters
-from huvidpo.categories import CATEGORIES
 from huvidpo.presets import Backbone
 from huvidpo.training.guard import Row
-from huvidpo.ui.create_layout import START
 from huvidpo.ui.finetune_needs import MINUTES, OBJECTIVES
 from huvidpo.ui.finetune_runs import unfinished_runs
 from huvidpo.ui.learned_layout import hidden_button
-from huvidpo.ui.widgets import fact_sheet, meter
+from huvidpo.ui.widgets import START, action_menu, fact_sheet, meter
 
 PLOTS = {  # what is drawn -> its lines: number of a step record -> name
     "Loss": {"loss": "loss"},
@@ -46,8 +44,7 @@ class FinetuneLayout:
         self.latest = gr.State("")  # the run that was current last
 
     def _form(self) -> None:
-        actions = [(f"{category.emoji} {category.title}", name) for name, category in CATEGORIES.items()]
-        self.category = gr.Dropdown(actions, value=START, label="Action", elem_id="tune-category")
+        self.category = action_menu("tune-category")
         objectives = [(title, name) for name, title in OBJECTIVES.items()]
         self.objective = gr.Radio(objectives, value="dense", label="Learn from", elem_id="tune-objective")
         self.real = gr.File(

@@ -18,7 +18,7 @@ from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
 from huvidpo.training import run_folders
-from huvidpo.training.clips import read_clip
+from huvidpo.training.clips import fitted_frames
 from huvidpo.training.guard import Row
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.preference_state import run_outcome
@@ -84,7 +84,7 @@ def checked_real_clips(preset: Backbone, files: Sequence[str]) -> list[Path]:
     if not 1 <= len(files) <= MAX_REAL:
         raise ValueError(f"IPO also learns from real clips of the action: upload 1 to {MAX_REAL} of them.")
     for file in files:
-        read_clip(Path(file), "", preset.num_frames, preset.width, preset.height)
+        fitted_frames(Path(file), preset.num_frames, preset.width, preset.height)
     return [Path(file) for file in files]
 
 

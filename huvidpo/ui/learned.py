@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from huvidpo import candidates
-from huvidpo.adapters import Adapter, find_adapter, list_adapters, read_promotions
+from huvidpo.adapters import Adapter, list_adapters, read_promotions
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.preferences.gate import Verdict
@@ -22,7 +22,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.learned_layout import LearnedLayout
+from huvidpo.ui.learned_layout import LearnedLayout, learned_choices
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.phrases import counted
@@ -78,19 +78,19 @@ class Learned:
 
         `may` says whether the visitor may change what others made.
         """
-        ui, choices = self.ui, self.ui.choices(category)
+        ui, listed = self.ui, list_adapters(self.backbone.preset.name, category)
+        choices, named = learned_choices(listed), {adapter.name: adapter for adapter in listed}
         title = find_category(category).title
         empty = f"Nothing has been learned for “{title}” yet. What is learned above appears here, with its votes."
-        listed = list_adapters(self.backbone.preset.name, category) if choices else []
         newest = max(listed, key=lambda adapter: str(adapter.card.get("created_at", "")), default=None)
-        chosen = name if name in dict(choices).values() else newest and newest.name
+        chosen = named.get(name, newest) if choices else None
         return {
             ui.section: gr.Row(visible=bool(choices)),
             ui.empty: "" if choices else empty,
-            ui.adapter: gr.Dropdown(choices, value=chosen),
+            ui.adapter: gr.Dropdown(choices, value=chosen and chosen.name),
             ui.rollback: gr.Button(visible=may and self.has_earlier_default(category)),
             ui.meter: meter_value(text),
-        } | self.chosen(self.find(category, chosen), may)
+        } | self.chosen(chosen, may)
 
     def chosen(self, adapter: Adapter | None, may: bool) -> Changes:
         """What is said of an adapter, and what can be done with it."""
@@ -247,9 +247,8 @@ class Learned:
 
     def find(self, category: str, name: str | None) -> Adapter | None:
         """One of the adapters that are listed: a browser's word names no folder."""
-        if name and name in {adapter.name for adapter in list_adapters(self.backbone.preset.name, category)}:
-            return find_adapter(self.backbone.preset.name, category, name)
-        return None
+        found = list_adapters(self.backbone.preset.name, category)
+        return next((adapter for adapter in found if adapter.name == name), None)
 
     def named(self, category: str, name: str | None) -> Adapter:
         """The same; ValueError where there is none of that name."""

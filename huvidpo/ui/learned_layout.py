@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from huvidpo.adapters import list_adapters
+from huvidpo.adapters import Adapter, list_adapters
 from huvidpo.presets import Backbone
 from huvidpo.ui.widgets import fact_sheet, meter, text_line
 
@@ -11,9 +11,8 @@ class LearnedLayout:
     """Builds the section inside an open tab. Its attributes are the components."""
 
     def __init__(self, preset: Backbone, category: str):
-        self.preset = preset
         gr.HTML("<h2>What was learned <small>a candidate becomes the default when blind votes say so</small></h2>")
-        choices = self.choices(category)
+        choices = learned_choices(list_adapters(preset.name, category))
         self.empty = text_line(elem_id="learned-empty")
         with gr.Row(elem_id="learned", equal_height=False, visible=bool(choices)) as self.section:
             with gr.Column(min_width=260):
@@ -32,12 +31,12 @@ class LearnedLayout:
         self.timer = gr.Timer(0.5, active=False)
         self.contest = gr.State(None)  # (action, adapter) whose pairs are being made
 
-    def choices(self, category: str) -> list[tuple[str, str]]:
-        """(shown, value) of a category's adapters, where there is anything to choose; else none."""
-        found = list_adapters(self.preset.name, category)
-        if not any(adapter.learned_taste for adapter in found) and len(found) < 2:
-            return []
-        return [(f"{adapter.name} ({adapter.status})", adapter.name) for adapter in found]
+
+def learned_choices(adapters: list[Adapter]) -> list[tuple[str, str]]:
+    """(shown, value) of a category's adapters, where there is anything to choose; else none."""
+    if not any(adapter.learned_taste for adapter in adapters) and len(adapters) < 2:
+        return []
+    return [(f"{adapter.name} ({adapter.status})", adapter.name) for adapter in adapters]
 
 
 def small(elem_id: str) -> dict[str, object]:

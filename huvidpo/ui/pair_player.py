@@ -10,6 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.ui.widgets import served
+
 PARTS = [Path(__file__).with_name(name) for name in ("pair_clock.js", "pair_player.js")]
 TEMPLATE = Path(__file__).with_name("pair_player.html")
 
@@ -64,8 +66,3 @@ def player_value(
         "can_undo": can_undo,
         "turn": turn,
     }
-
-
-def served(clip: Path) -> dict[str, Any]:
-    """A file by whose mark Gradio knows that it needs an address."""
-    return {"path": str(clip), "meta": {"_type": "gradio.FileData"}}

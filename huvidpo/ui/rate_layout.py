@@ -8,9 +8,8 @@ from huvidpo.categories import CATEGORIES
 from huvidpo.ui.pair_player import pair_player
 from huvidpo.ui.rate_widgets import own_ratings, tally
 from huvidpo.ui.scored_clips import scored_clips
-from huvidpo.ui.widgets import meter, text_line
+from huvidpo.ui.widgets import START, action_menu, meter, text_line
 
-START = "horse"
 CLIP_TYPES = [".mp4", ".webm", ".mov", ".gif"]
 
 
@@ -27,7 +26,6 @@ class RateLayout:
 
     def __init__(self, visitor: gr.BrowserState, promise: str):
         self.visitor, self.own_note = visitor, f"Only you are shown these two. {promise}"
-        self.actions = [(category.title, name) for name, category in CATEGORIES.items()]
         with gr.Tab("Rate", id="rate", elem_id="rate-tab") as self.tab:
             self.waiting = gr.Timer(4, active=False)
             with gr.Row(elem_id="rate", equal_height=False):
@@ -42,7 +40,7 @@ class RateLayout:
     def _sources(self) -> None:
         with gr.Accordion("Make a pair from a prompt", open=False, elem_id="live"):
             with gr.Row():
-                self.action = gr.Dropdown(self.actions, value=START, label="Action", min_width=140, scale=1)
+                self.action = action_menu(scale=1)
                 example = CATEGORIES[START].example_prompts[0]
                 self.prompt = gr.Textbox(example, label="Prompt", scale=3, elem_id="live-prompt")
             self.unknown = text_line(elem_id="live-unknown")
@@ -57,7 +55,7 @@ class RateLayout:
                     for label, side in (("First clip (mp4, webm, mov or GIF)", "a"), ("Second clip", "b"))
                 ]
             with gr.Row():
-                self.own_action = gr.Dropdown(self.actions, value=START, label="Action", min_width=140, scale=1)
+                self.own_action = action_menu(scale=1)
                 self.own_prompt = gr.Textbox("", label="What both show", scale=3, elem_id="own-prompt")
             gr.Markdown(self.own_note)
             self.add = gr.Button("Put them on the stage", elem_id="own-add")
@@ -68,7 +66,7 @@ class RateLayout:
             "and in each pair the clip with the higher score counts as the better one; equal scores are a tie."
         )
         with gr.Row(equal_height=True):
-            self.scored_action = gr.Dropdown(self.actions, value=START, label="Action", min_width=140)
+            self.scored_action = action_menu()
             self.fetch = gr.Button("Show clips that are here", min_width=0, elem_id="scores-fetch")
         self.scored_files = gr.File(
             label="… or drop 8 to 16 clips of your own", file_count="multiple", file_types=CLIP_TYPES, height=110,

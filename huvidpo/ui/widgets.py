@@ -10,7 +10,21 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.categories import CATEGORIES
+
+START = "horse"  # the action that is chosen when the page opens
 WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
+
+
+def action_menu(elem_id: str | None = None, scale: int | None = None, min_width: int = 140) -> gr.Dropdown:
+    """The eight actions, one to be chosen."""
+    actions = [(f"{category.emoji} {category.title}", name) for name, category in CATEGORIES.items()]
+    return gr.Dropdown(actions, value=START, label="Action", scale=scale, min_width=min_width, elem_id=elem_id)
+
+
+def served(file: Path) -> dict[str, Any]:
+    """A file below a folder that the page may serve; Gradio knows it by its mark, and gives it an address."""
+    return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
 
 
 def text_line(elem_id: str) -> gr.HTML:
@@ -111,15 +125,8 @@ def clip_wall(cards: Sequence[Card], empty: str, elem_id: str) -> gr.HTML:
 
 
 def wall_value(cards: Iterable[Card]) -> list[dict[str, Any]]:
-    """What a `clip_wall` shows. Gradio finds the files by their mark and gives each an address."""
-    return [
-        {
-            "clip": {"path": str(card.clip), "meta": {"_type": "gradio.FileData"}},
-            "title": card.title,
-            "prompt": card.prompt,
-        }
-        for card in cards
-    ]
+    """What a `clip_wall` shows."""
+    return [{"clip": served(card.clip), "title": card.title, "prompt": card.prompt} for card in cards]
 
 
 def picked(event: gr.EventData, count: int) -> int:

@@ -11,7 +11,7 @@ from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer
-from huvidpo.training.clips import TrainingClip, encode_clip
+from huvidpo.training.clips import EncodedClip, TrainingClip, encode_both_ways
 from huvidpo.training.examples import EncodedExamples, Example, encode_prompt
 
 
@@ -51,7 +51,10 @@ def moving_clips() -> list[TrainingClip]:
 @pytest.fixture
 def encoded(pipeline: ImageToVideoPipeline) -> EncodedExamples:
     """Three pairs in which the column that walks right wins, and a real clip; 6 frames, of which 4 are shown."""
-    right, down = (encode_clip(pipeline.vae, clip, encode_prompt(pipeline, clip.prompt)) for clip in moving_clips())
+    right, down = (
+        EncodedClip(**encode_both_ways(pipeline.vae, clip.frames), text=encode_prompt(pipeline, clip.prompt))
+        for clip in moving_clips()
+    )
     faint = replace(right, latents=right.latents / 2, mirrored=right.mirrored / 2)
     pairs = ((right, down), (faint, down), (right, faint))
     labels = ((1, 1, 1, 1), (1, 0, -1, 1), (0, 1, 1, 1))

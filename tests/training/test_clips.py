@@ -56,8 +56,8 @@ def test_windows_are_consecutive_and_half_of_them_mirrored() -> None:
     numbers = torch.arange(1.0, 21.0).view(20, 1, 1, 1).expand(20, 2, 4, 4)
     clip = EncodedClip(numbers, -numbers, torch.zeros(3, 4))
     generator = torch.Generator().manual_seed(0)
-    windows = [clip.window(16, generator, mirror=True) for _ in range(200)]
+    windows = [clip.random_window(16, generator, mirror=True) for _ in range(200)]
     assert all(w.shape == (2, 16, 4, 4) and (w[0, :, 0, 0].abs().diff() == 1).all() for w in windows)
     assert {int(w.abs()[0, 0, 0, 0]) for w in windows} == {1, 2, 3, 4, 5}
     assert 0.4 < sum(bool(w[0, 0, 0, 0] < 0) for w in windows) / 200 < 0.6
-    assert all((clip.window(16, generator, mirror=False) > 0).all() for _ in range(20))
+    assert all((clip.random_window(16, generator, mirror=False) > 0).all() for _ in range(20))
