@@ -90,7 +90,7 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         visitor = visitor_state()
         StudyPage(page)
         with gr.Tabs():
-            CreateTab(page, backbone, run, GPU_EVENTS)  # one line for each tab
+            CreateTab(page, visitor, backbone, run, GPU_EVENTS)  # one line for each tab
             PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
             FinetuneTab(page, backbone, store, run, GPU_EVENTS)
             EvaluateTab(backbone, store)

@@ -28,6 +28,11 @@ class Category:
     emoji: str
     example_prompts: tuple[str, ...]  # in words that every backbone knows, `pocket` too
 
+    @property
+    def label(self) -> str:
+        """Its emoji and its title, in one line."""
+        return f"{self.emoji} {self.title}"
+
 
 _EIGHT = (
     Category(

@@ -40,8 +40,11 @@ ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_
 class CreateTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
 
-    def __init__(self, page: gr.Blocks, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
-        self.backbone, self.run = backbone, run
+    def __init__(
+        self, page: gr.Blocks, visitor: gr.BrowserState, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]
+    ):
+        self.backbone, self.run, self.visitor = backbone, run, visitor
+        self.made: dict[str, list[str]] = {}  # of each visitor since the start, in all tabs of the browser
         self.examples = examples()
         cards = [take.card for take in self.examples]
         self.ui = CreateLayout(backbone.preset, cards, backbone.memory, changeable_modes(backbone))
@@ -56,7 +59,7 @@ class CreateTab:
         runs = [
             gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
             for triggers, handler, inputs in (
-                ([ui.make.click], self.on_make, [ui.names, *asked]),
+                ([ui.make.click], self.on_make, [ui.names, self.visitor, *asked]),
                 ([ui.draw.click, form["prompt"].submit], self.on_first_frame, asked),
                 ([ui.reroll.click], self.on_reroll, asked),
                 ([ui.compare.click], self.on_compare, asked),
@@ -97,10 +100,10 @@ class CreateTab:
         """At once: the model may be busy for others, and then the queue is long silent."""
         return self.progress(View(WAITING))
 
-    def on_make(self, names: object, *values: Any) -> Iterator[Changes]:
+    def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
         with toasts():
             for view in make_take(self.run, Form(*values)):
-                yield self.show(view) | (self.remember(view.take, names) if view.take else {})
+                yield self.show(view) | (self.remember(view.take, names, visitor) if view.take else {})
 
     def on_first_frame(self, *values: Any) -> Iterator[Changes]:
         with toasts():
@@ -176,9 +179,12 @@ class CreateTab:
             ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
         }
 
-    def remember(self, name: str, names: object) -> Changes:
-        """Puts a new take before those that this visitor made earlier."""
-        found = open_takes([name, *open_takes(names)][:REMEMBERED])
+    def remember(self, name: str, names: object, visitor: object) -> Changes:
+        """Puts a new take before those that this visitor made earlier, in this tab of the browser or in another."""
+        made = self.made.setdefault(str(visitor), []) if visitor else []
+        made.insert(0, name)
+        del made[REMEMBERED:]
+        found = open_takes([*dict.fromkeys([*made, *open_takes(names)])])
         return {self.ui.names: [*found], self.ui.history: wall_value(take.card for take in found.values())}
 
     # The form

@@ -39,8 +39,7 @@ class SavedTake:
 
     @property
     def card(self) -> Card:
-        category = find_category(self.request.category)
-        return Card(self.clip, f"{category.emoji} {category.title}", self.request.prompt)
+        return Card(self.clip, find_category(self.request.category).label, self.request.prompt)
 
 
 def takes_folder() -> Path:

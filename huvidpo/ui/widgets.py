@@ -18,7 +18,7 @@ WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
 
 def action_menu(elem_id: str | None = None, scale: int | None = None, min_width: int = 140) -> gr.Dropdown:
     """The eight actions, one to be chosen."""
-    actions = [(f"{category.emoji} {category.title}", name) for name, category in CATEGORIES.items()]
+    actions = [(category.label, name) for name, category in CATEGORIES.items()]
     return gr.Dropdown(actions, value=START, label="Action", scale=scale, min_width=min_width, elem_id=elem_id)
 
 

@@ -16,6 +16,7 @@ from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
 from huvidpo.ui.making import Form, compare_models, draw_first_frame, estimate, make_take, read_upload
 from huvidpo.ui.phrases import duration
+from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import picked
@@ -142,7 +143,7 @@ def test_models_are_compared_at_one_seed(run, pocket):
 def test_base_or_dpo_and_the_one_that_is_kept(pocket):
     """Both stand on the slider, left to right; what is kept becomes the first frame, its model that of the form."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
     *steps, shown = tab.on_compare(*(getattr(FORM, field.name) for field in fields(Form)))
     assert all(tab.ui.cancel in changes for changes in steps)
     frames = shown[tab.ui.compared]
@@ -166,6 +167,17 @@ def test_leaving_in_the_middle_frees_the_model(run, pocket):
 @pytest.mark.parametrize("name", ["../horse", "horse-" + "0" * 31, "horse-" + "g" * 32, 7, None, {"clip": "x"}])
 def test_only_names_that_were_given_out_open_a_take(name):
     assert open_take(name) is None
+
+
+def test_clips_of_two_tabs_of_one_browser_stand_together(run, pocket):
+    """Each tab knows only what it was told itself; the answer to either has what both made, the newest first."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, visitor_state(), pocket, run, {})
+    old, left, right, other = (save_take(CLIP, PICTURE) for _ in range(4))
+    assert tab.remember(left, [old], "me")[tab.ui.names] == [left, old]
+    assert tab.remember(other, [], "somebody")[tab.ui.names] == [other]
+    assert tab.remember(right, [old], "me")[tab.ui.names] == [right, left, old]
+    assert tab.remember(other, [old], "")[tab.ui.names] == [other, old]  # a browser that has no name yet
 
 
 def test_history_keeps_order_forgets_what_is_gone_and_believes_nothing():
@@ -210,7 +222,7 @@ def test_what_people_typed_is_escaped_in_toasts():
 def test_the_form_says_what_is_not_read(run, pocket):
     """24 words of 22 that are read; with a style it is said that this is lost as well."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, run, {})
     assert tab.on_words("a red horse", "cartoon", "") == ""
     assert "first 22 words the prompt is not read:" in tab.on_words("a red horse " * 8, "any", "")
     assert "not read, nor is the style" in tab.on_words("a red horse " * 8, "cartoon", "")
@@ -312,7 +324,7 @@ def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):
 def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home, monkeypatch):
     monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
     chosen = tab.on_category("horse", "a red horse")
     assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
     assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
@@ -322,7 +334,7 @@ def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home,
 def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocket, own_home):
     """Else a promoted adapter, and another recipe's own steps, would not be used until somebody noticed."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
     values = [getattr(FORM, field.name) for field in fields(Form)]
     shown = tab.on_load([], *values)
     form = tab.ui.form
