@@ -18,7 +18,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BaseImage
 from huvidpo.categories import find_category
 from huvidpo.evaluation.metrics import consistency, first_frame_psnr, image_fidelity, pixel_metrics
 from huvidpo.pipelines.latents import fit_image, frames_to_tensor
-from huvidpo.pocket.judge import Judge, load_judge, text_embeddings
+from huvidpo.pocket.judge import load_judge, text_embeddings
 
 CLIP_SCORE_MODEL = "openai/clip-vit-large-patch14"
 BACKGROUND_MODEL = "openai/clip-vit-base-patch32"
@@ -67,9 +67,9 @@ def measure_clip(
     return found
 
 
-def pocket_vision(judge: Judge | None = None) -> Vision:
+def pocket_vision() -> Vision:
     """The judge of practice clips. It has no DINO: the mean of its CLIP's patch vectors stands in for the subject."""
-    judge = judge or load_judge()
+    judge = load_judge()
 
     @torch.no_grad()
     def patches(frames: np.ndarray) -> np.ndarray:

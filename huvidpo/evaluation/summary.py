@@ -38,11 +38,9 @@ def figure(results: Results, system: str, metric: str, category: str | None = No
     return over_prompts(values, mean)
 
 
-def difference(
-    results: Results, system: str, against: str, metric: str, category: str | None = None
-) -> Estimate | None:
+def difference(results: Results, system: str, against: str, metric: str) -> Estimate | None:
     """Mean of `system` - `against` over the prompts and seeds that both have, with its 95 % interval; None without."""
-    ours, theirs = (measured(results, name, metric, category) for name in (system, against))
+    ours, theirs = (measured(results, name, metric) for name in (system, against))
     values = by_prompt({place: ours[place] - theirs[place] for place in ours if place in theirs})
     if is_share(metric):
         return over_prompts([value / 100 for value in values], share_difference)
@@ -62,7 +60,7 @@ def over_prompts(values: Sequence[float], estimate: Callable[[Sequence[float]], 
     return found if len(values) >= MIN_PROMPTS else replace(found, low=None, high=None)
 
 
-def frozen_share(results: Results, system: str, category: str | None = None) -> float:
+def frozen_share(results: Results, system: str) -> float:
     """How many percent of a system's clips stand still; 0 where that was not measured."""
-    found = figure(results, system, "still", category)
+    found = figure(results, system, "still")
     return found.value if found else 0.0

@@ -170,11 +170,9 @@ def pull(
     return Pulled(batches, records, refused)
 
 
-def repo_exists(
-    repo: str, api: HfApi, attempts: int = ATTEMPTS, pause: Callable[[float], object] = time.sleep
-) -> bool:
+def repo_exists(repo: str, api: HfApi, pause: Callable[[float], object] = time.sleep) -> bool:
     """Whether the dataset is there and the token may see it."""
-    return persist(repo, attempts, pause, lambda: api.repo_exists(repo, repo_type="dataset"))
+    return persist(repo, ATTEMPTS, pause, lambda: api.repo_exists(repo, repo_type="dataset"))
 
 
 def tree(api: HfApi, repo: str, revision: str) -> dict[str, int]:

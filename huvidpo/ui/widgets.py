@@ -16,10 +16,10 @@ START = "horse"  # the action that is chosen when the page opens
 WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
 
 
-def action_menu(elem_id: str | None = None, scale: int | None = None, min_width: int = 140) -> gr.Dropdown:
+def action_menu(elem_id: str | None = None, scale: int | None = None) -> gr.Dropdown:
     """The eight actions, one to be chosen."""
     actions = [(category.label, name) for name, category in CATEGORIES.items()]
-    return gr.Dropdown(actions, value=START, label="Action", scale=scale, min_width=min_width, elem_id=elem_id)
+    return gr.Dropdown(actions, value=START, label="Action", scale=scale, min_width=140, elem_id=elem_id)
 
 
 def served(file: Path) -> dict[str, Any]:
