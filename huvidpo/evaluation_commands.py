@@ -40,9 +40,10 @@ def evaluate(arguments: Namespace) -> None:
     tasks = read_tasks(categories, arguments.prompts or SHIPPED_PROMPTS, arguments.seeds)
     chosen = contestants(arguments)
     check_adapters(chosen, chosen_preset(arguments).name, categories)
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise ValueError(f"Could not write to {arguments.out}: it is not a folder.")
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    out = arguments.out or home() / "evaluations" / arguments.category
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"Could not write to {out}: it is not a folder.")
+    out.mkdir(parents=True, exist_ok=True)
     from huvidpo.evaluation.report import write_report
     from huvidpo.evaluation.suite import Evaluation
     from huvidpo.training.processes import join_processes, process_number
@@ -51,14 +52,17 @@ def evaluate(arguments: Namespace) -> None:
     backbone, quiet = load(arguments), process_number()[0] > 0
     if not quiet:
         warn_of_prompts(backbone, tasks)
+        warn_of_replaced(out, chosen, categories)
     settings = {"category": arguments.category, "seeds": arguments.seeds}
     vision = judge(arguments, backbone, quiet)
-    results = follow(Evaluation(backbone, vision, chosen, tasks, arguments.out, settings))
+    results = follow(Evaluation(backbone, vision, chosen, tasks, out, settings))
     if results is None:
         return  # not the first process
-    written = write_report(results, arguments.out)
+    written = write_report(results, out)
+    if not results.clips:
+        raise ValueError(" ".join(["No clip could be made.", *results.problems[:1]]))
     lines = [*results.problems, *map(str, written)]
-    found = {"out": str(arguments.out), "clips": len(results.clips), "problems": results.problems}
+    found = {"out": str(out), "clips": len(results.clips), "problems": results.problems}
     answer(arguments, found | {"systems": summary(results)}, lines)
 
 
@@ -71,6 +75,23 @@ def warn_of_prompts(backbone: "LoadedBackbone", tasks: "list[Task]") -> None:
     for warning in [unknown_notice(backbone, *prompts), *(f"{p[:60]!r}: {cut[p]}" for p in prompts if cut[p])]:
         if warning:
             print(f"Warning: {warning}", file=sys.stderr)
+
+
+def warn_of_replaced(out: Path, chosen: "list[Contestant]", categories: Sequence[str]) -> None:
+    """Says on stderr whose figures the report in that folder will no longer have; the clips stay."""
+    from huvidpo.evaluation.results import RESULTS_FILE, read_results
+
+    if not (out / RESULTS_FILE).is_file():
+        return
+    try:
+        before = read_results(out)
+    except ValueError:
+        return
+    gone = [name for name in before.categories() if name not in categories]
+    names = [contestant.name for contestant in chosen]
+    gone += [system.name for system in before.systems if system.name not in names]
+    if gone:
+        print(f"Warning: the report in {out} will no longer have {', '.join(gone)}; see --out.", file=sys.stderr)
 
 
 def contestants(arguments: Namespace) -> "list[Contestant]":
@@ -104,16 +125,18 @@ def contestants(arguments: Namespace) -> "list[Contestant]":
 
 def check_adapters(chosen: "list[Contestant]", backbone: str, categories: Sequence[str]) -> None:
     """ValueError when no category has an adapter that is to be compared: told before the work, not after it."""
-    from huvidpo.adapters import find_adapter
+    from huvidpo.evaluation.systems import chosen_adapter
 
     for contestant in chosen:
+        if contestant.clips or contestant.baseline or contestant.still:
+            continue
         problems = []
-        for category in categories if contestant.adapter else ():
+        for category in categories:
             try:
-                find_adapter(backbone, category, contestant.adapter)
+                chosen_adapter(backbone, category, contestant)
             except ValueError as error:
                 problems.append(error)
-        if problems and len(problems) == len(categories):
+        if len(problems) == len(categories):
             raise problems[0]
 
 
@@ -166,6 +189,7 @@ def winrate(arguments: Namespace) -> None:
     """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
     find_category(arguments.category)
     from huvidpo.adapters import list_adapters
+    from huvidpo.evaluation.board import names_by_revision
     from huvidpo.evaluation.ranking import ranking_of
     from huvidpo.evaluation.study_report import known
     from huvidpo.evaluation.verdict import comparisons_of_ratings, win_rate
@@ -181,16 +205,13 @@ def winrate(arguments: Namespace) -> None:
     verdict = judge(ratings, own, other, taken_back)
     rate = win_rate(comparisons_of_ratings(ratings, {own: own, other: other}), own, other)
     row = verdict.to_row() | {"adapter": adapter.name, "against": against.name if against else "none"}
-    row |= {"needed": needed_words(rate.votes_needed), "decided": rate.is_decided, "clustered": rate.clustered}
+    row |= {"needed": needed_words(verdict.votes_needed), "clustered": rate.clustered}
     row |= {"halved": known(rate.halved), "halved_interval": rate.halved_interval}
     row |= {"alpha": known(rater_agreement(answers_between(ratings, own, other))), "ranking": [], "unranked": ""}
     if not arguments.against:
-        names = {"": "none"} | {one.revision(): one.name for one in list_adapters(backbone, adapter.category)}
+        names = names_by_revision(list_adapters(backbone, adapter.category))
         ranking, row["unranked"] = ranking_of(comparisons_of_ratings(ratings, names))
-        bounds = ("strength", "low", "high", "against_average")
-        row["ranking"] = [
-            {"system": one.system} | {name: known(getattr(one, name)) for name in bounds} for one in ranking
-        ]
+        row["ranking"] = [one.to_row() for one in ranking]
     answer(arguments, row, winrate_lines(row, verdict, rate))
 
 
@@ -223,7 +244,9 @@ def winrate_lines(row: dict[str, object], verdict: "Verdict", rate: "WinRate") -
         )
     lines.append(verdict.reason)
     lines += [
-        f"{place}. {one['system']}: preferred to an average one in {one['against_average']:.0%}"
+        "{}. {}: preferred to an average one in {:.0%} [{:.0%}, {:.0%}]".format(
+            place, one["system"], one["against_average"], *one["against_average_interval"]
+        )
         for place, one in enumerate(row["ranking"], 1)
     ]
     return [*lines, *filter(None, [row["unranked"]])]

@@ -141,7 +141,8 @@ def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
         choices=["pocket", "hub"],
         help="default: pocket's for pocket (it knows drawn clips only), else the Hub's",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="goes on where it stopped")
+    shown = "goes on where it stopped (default: evaluations/CATEGORY in HUVIDPO_HOME, which the tab Evaluate shows)"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=shown)
 
 
 def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -161,7 +162,7 @@ def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     create.add_argument("--prompts", type=int, default=14, help="how many (default: 14, as in the paper)")
     part("list", study_commands.listed, "List the studies.")
     part("results", study_commands.results, "What people said, with intervals.").add_argument("name")
-    export = part("export", study_commands.export, "Write all answers as a CSV file.")
+    export = part("export", study_commands.export, "Write the answers that count as a CSV file.")
     export.add_argument("name")
     export.add_argument("--out", type=Path, required=True, metavar="X.csv")
 

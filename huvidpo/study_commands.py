@@ -12,22 +12,20 @@ from huvidpo.home import home
 if TYPE_CHECKING:
     from huvidpo.evaluation.results import Results
 
-MOST_MOTION = 10.0  # times another's; above, the other stands still
-
 
 def create(arguments: Namespace) -> None:
     """`study create`: of each prompt one seed, of the named systems, prompts from all categories in turn."""
     from huvidpo.evaluation.results import read_results
-    from huvidpo.evaluation.study import create_study, spread
+    from huvidpo.evaluation.study import create_study
 
     results = read_results(arguments.evaluation)
     known = [system.name for system in results.systems]
     systems = [name.strip() for name in arguments.systems.split(",") if name.strip()] or known
     if unknown := [name for name in systems if name not in known]:
         raise ValueError(f"There is no system {unknown[0]!r} in {arguments.evaluation}; it has: {', '.join(known)}.")
-    of_category = {clip.prompt: clip.category for clip in results.clips}
-    chosen = spread(((category, prompt) for prompt, category in of_category.items()), arguments.prompts)
-    clips = {prompt: clips_of_one_seed(results, prompt, systems, arguments.evaluation) for prompt in chosen}
+    if arguments.prompts < 1:
+        raise ValueError(f"--prompts must be 1 or more, not {arguments.prompts}.")
+    clips = clips_to_show(results, systems, arguments.evaluation, arguments.prompts)
     study, problems = create_study(home(), arguments.name, clips)
     shown = f"{len(study.clips)} clips: {len(study.prompts)} prompts, {len(study.systems)} systems"
     link = f"/?study={study.name}"
@@ -37,14 +35,29 @@ def create(arguments: Namespace) -> None:
     )
 
 
-def clips_of_one_seed(results: "Results", prompt: str, systems: list[str], folder: Path) -> dict[str, Path]:
+def clips_to_show(results: "Results", systems: list[str], folder: Path, count: int) -> dict[str, dict[str, Path]]:
+    """Prompt -> system -> clip of `count` prompts, of those that every system has first. A file may be missing."""
+    from huvidpo.evaluation.study import spread
+
+    first = {}  # prompt -> its first clip: the same words in two categories are one prompt to a person
+    for clip in results.clips:
+        first.setdefault(clip.prompt, clip)
+    files = {prompt: clips_of_one_seed(results, clip.prompt_id, systems, folder) for prompt, clip in first.items()}
+    whole = [prompt for prompt, own in files.items() if {name for name in own if own[name].is_file()} >= {*systems}]
+    rest = [prompt for prompt in files if prompt not in whole]
+    chosen = spread(((first[prompt].category, prompt) for prompt in whole), count)
+    chosen += spread(((first[prompt].category, prompt) for prompt in rest), count - len(chosen))
+    return {prompt: files[prompt] for prompt in chosen}
+
+
+def clips_of_one_seed(results: "Results", prompt_id: str, systems: list[str], folder: Path) -> dict[str, Path]:
     """System -> its clip of a prompt, all of the seed that most systems have, else the first of those.
 
     Clips of two seeds have other first frames too: their marks would compare pictures.
     """
     by_seed: dict[int, dict[str, Path]] = {}
     for clip in results.clips:
-        if clip.prompt == prompt and clip.system in systems:
+        if clip.prompt_id == prompt_id and clip.system in systems:
             by_seed.setdefault(clip.seed, {}).setdefault(clip.system, folder / clip.file)
     return by_seed[min(by_seed, key=lambda seed: (-len(by_seed[seed]), seed))] if by_seed else {}
 
@@ -53,13 +66,17 @@ def listed(arguments: Namespace) -> None:
     """`study list`"""
     from huvidpo.evaluation.study import answers_of, list_studies
 
-    rows = []
+    rows, problems = [], []
     for name in list_studies(home()):
-        study, answers = answers_of(home(), name)
+        try:
+            study, answers = answers_of(home(), name)
+        except ValueError as error:  # the others are listed all the same
+            problems.append(str(error))
+            continue
         people = len({one.participant for one in answers})
         rows.append({"study": name, "clips": len(study.clips), "participants": people, "answers": len(answers)})
     lines = [f"{row['study']}: {row['answers']} answers by {row['participants']}" for row in rows]
-    answer(arguments, {"studies": rows}, lines or ["There is no study yet."])
+    answer(arguments, {"studies": rows, "problems": problems}, [*lines, *problems] or ["There is no study yet."])
 
 
 def results(arguments: Namespace) -> None:
@@ -67,7 +84,7 @@ def results(arguments: Namespace) -> None:
     from huvidpo.evaluation.paper import paper_study_words
     from huvidpo.evaluation.study import QUESTIONS, answers_of
     from huvidpo.evaluation.study_report import OVERALL, study_report
-    from huvidpo.preferences.gate import needed_words
+    from huvidpo.preferences.gate import motion_words, needed_words
 
     report = study_report(*answers_of(home(), arguments.name))
     lines = [f"{report.name}: {report.participants} people, {report.finished} to the end, {report.answers} answers."]
@@ -75,10 +92,11 @@ def results(arguments: Namespace) -> None:
         answer(arguments, report.to_row(), [*lines, "Nobody has answered yet."])
         return
     for system in report.systems:
-        marks = [mark for mark in report.marks if mark.system == system]
+        marks = [mark for mark in report.marks if mark.system == system and mark.answers]
         said = ", ".join(
             f"{mark.question} {mark.mean:.2f} ({mark.percent:.0f} %){between(mark.interval)}" for mark in marks
         )
+        said = said or "no answers yet"
         frozen = f"; {report.still[system]:.0f} % of its clips stand still" if report.still[system] else ""
         lines.append(f"{system}: {said}; motion {report.motion[system]:.2f}{frozen}")
     for rate in report.win_rates:
@@ -91,7 +109,9 @@ def results(arguments: Namespace) -> None:
         for place, one in enumerate(report.ranking, 1)
     ]
     lines += filter(None, [report.unranked])
-    lines.append("Krippendorff's alpha: " + ", ".join(f"{name} {report.alpha[name]:.2f}" for name in QUESTIONS))
+    alphas = {name: report.alpha[name] for name in QUESTIONS if not math.isnan(report.alpha[name])}
+    agreement = ", ".join(f"{name} {alpha:.2f}" for name, alpha in alphas.items())
+    lines.append(f"Krippendorff's alpha: {agreement or 'not known yet'}")
     lines.append(f"{OVERALL} is the mean of the three questions; win rates are by it. [] are 95 % intervals.")
     lines.append(f"Percent are of the scale, where 1 is 0 and 5 is 100. {paper_study_words()}")
     answer(arguments, report.to_row(), lines)
@@ -101,11 +121,6 @@ def between(interval: tuple[float, float] | None) -> str:
     """ " [0.41, 0.72]", or that nothing is known."""
     known = interval is not None and all(map(math.isfinite, interval))
     return f" [{interval[0]:.2f}, {interval[1]:.2f}]" if known else " [no interval from these prompts]"
-
-
-def motion_words(share: float) -> str:
-    """The motion of one's clips as a share of another's, in words; beside clips that stand still it says nothing."""
-    return f"motion {share:.0%}" if 0 <= share <= MOST_MOTION else "motion cannot be compared"
 
 
 def export(arguments: Namespace) -> None:

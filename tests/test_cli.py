@@ -85,8 +85,12 @@ def files_here() -> list[str]:
         ((*VIDEO, "--out", "x.mp4", "--first-frame-seed", "-3"), "The seed must be a whole number"),
         (("adapters", "--category", "../.."), "There is no category '../..'"),
         (
-            ("evaluate", "--category", "horse", "--out", "o", "--systems", "default", "--adapters", "gallopp"),
+            ("evaluate", "--category", "horse", "--out", "o", "--adapters", "gallopp"),
             "no adapter 'gallopp'",
+        ),
+        (
+            ("evaluate", "--category", "horse", "--out", "o", "--systems", "default"),
+            "horse has no default adapter",
         ),
         (("train-motion", "--category", "horse", "--clips", "lost", "--out", "o"), "no folder of clips at lost"),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "o"), "holds no clips"),

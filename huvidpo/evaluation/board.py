@@ -1,18 +1,18 @@
 """What is known of a category's adapters, from votes and from evaluations. Makes no clip, knows no page."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 
-from huvidpo.adapters import Adapter
+from huvidpo.adapters import MOTION_FILE, PREFERENCE_FILE, Adapter
 from huvidpo.evaluation.estimates import Estimate
 from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.results import RESULTS_FILE, Results, System, read_results
 from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import Contestant
 from huvidpo.evaluation.verdict import WinRate, comparisons_of_ratings, win_rate
-from huvidpo.preferences.gate import answers_between
+from huvidpo.preferences.gate import answers_between, judge
 from huvidpo.preferences.records import Rating
 from huvidpo.preferences.statistics import rater_agreement
 
@@ -30,19 +30,22 @@ class Entry:
     kind: str  # "motion", "preference", or ""
     created_at: str  # ISO 8601; "" is not known
     ratings: int  # that it learned from
-    rate: WinRate | None  # against what it was trained from; None when nobody compared the two
-    alpha: float  # agreement of raters in blind answers on pairs of these two; nan where nothing can be said
-    standing: Standing | None  # among all that were compared, when they are three or more
-    system: str  # its name in the evaluation; "" when it was not evaluated
-    figures: dict[str, Estimate]  # metric -> mean over the category's prompts
+    rate: WinRate | None = None  # against what it was trained from; None when nobody compared the two
+    needed: int = 0  # more votes until it may become the default, see `Verdict.votes_needed`
+    alpha: float = nan  # agreement of raters in blind answers on pairs of these two; nan where nothing can be said
+    standing: Standing | None = None  # among all that were compared, when they are three or more
+    system: str = ""  # its name in the evaluation; "" when it was not evaluated
+    figures: Mapping[str, Estimate] = field(default_factory=dict)  # metric -> mean over the category's prompts
 
 
 def find_evaluations(home: Path) -> dict[str, Path]:
     """Name -> folder of the evaluations there are: this deployment's, the newest first, then the shipped one."""
     found = [file.parent for file in (home / "evaluations").glob(f"*/{RESULTS_FILE}")]
     newest = sorted(found, key=lambda folder: (folder / RESULTS_FILE).stat().st_mtime, reverse=True)
-    shipped = {"shipped": SHIPPED} if (SHIPPED / RESULTS_FILE).is_file() else {}
-    return {folder.name: folder for folder in newest} | shipped
+    folders = {folder.name: folder for folder in newest}
+    if (SHIPPED / RESULTS_FILE).is_file():
+        folders.setdefault("shipped", SHIPPED)
+    return folders
 
 
 def read_evaluations(home: Path) -> tuple[dict[str, Results], list[str]]:
@@ -63,11 +66,14 @@ def entries(
 
     `ratings` are the category's that count. Votes on `measure` pairs only, see `comparisons_of_ratings`.
     """
-    names = {"": NO_ADAPTER} | {adapter.revision(): adapter.name for adapter in adapters}
+    names = names_by_revision(adapters)
     comparisons = comparisons_of_ratings(ratings, names)
     standings = {standing.system: standing for standing in ranking_of(comparisons)[0]}
     found = []
-    for adapter in adapters:
+    for adapter in one_of_each_name(adapters):
+        if not is_here(adapter):
+            found.append(Entry(adapter.name, adapter.status, *of_card(adapter)))
+            continue
         parent = adapter.parent()
         against, older = (parent.name, parent.revision()) if parent else (NO_ADAPTER, "")
         rate = win_rate(comparisons, adapter.name, against)
@@ -75,12 +81,11 @@ def entries(
         system = evaluated_as(results, category, adapter)
         found.append(
             Entry(
-                name=adapter.name,
-                status=adapter.status,
-                kind=str(adapter.card.get("kind", "")),
-                created_at=str(adapter.card.get("created_at", "")),
-                ratings=number(adapter.card.get("ratings")),
+                adapter.name,
+                adapter.status,
+                *of_card(adapter),
                 rate=rate if rate.prompts else None,
+                needed=judge(ratings, adapter.revision(), older).votes_needed,
                 alpha=rater_agreement(shared) if shared else nan,
                 standing=standings.get(adapter.name),
                 system=system,
@@ -88,6 +93,37 @@ def entries(
             )
         )
     return sorted(found, key=place)
+
+
+def is_here(adapter: Adapter) -> bool:
+    """Whether its own weights are on this machine; those of a shared one come when it is first used."""
+    return any((adapter.folder / name).is_file() for name in (MOTION_FILE, PREFERENCE_FILE))
+
+
+def one_of_each_name(adapters: Sequence[Adapter]) -> list[Adapter]:
+    """Of adapters with one name, such as one and its copy on the Hub, the first one whose weights are here."""
+    found: dict[str, Adapter] = {}
+    for adapter in sorted(adapters, key=lambda adapter: not is_here(adapter)):
+        found.setdefault(adapter.name, adapter)
+    return [*found.values()]
+
+
+def of_card(adapter: Adapter) -> tuple[str, str, int]:
+    """Kind, time and number of ratings, as its card says."""
+    card = adapter.card
+    return str(card.get("kind", "")), str(card.get("created_at", "")), number(card.get("ratings"))
+
+
+def names_by_revision(adapters: Sequence[Adapter]) -> dict[str, str]:
+    """What votes know an adapter by -> its name; "" is none. Of two with the same weights the first one is named.
+
+    An adapter whose weights have not come from the Hub yet would pass for none, or for its parent.
+    """
+    names = {"": NO_ADAPTER}
+    for adapter in adapters:
+        if is_here(adapter):
+            names.setdefault(adapter.revision(), adapter.name)
+    return names
 
 
 def place(entry: Entry) -> tuple[bool, float, bool, float]:

@@ -10,8 +10,9 @@ MAX_CLIP_BYTES = 200 * 2**20
 
 
 def find_clip(folder: Path, name: str) -> Path | None:
-    """The clip `name` with any suffix that is read here; None when there is none."""
-    return next((path for suffix in CLIP_SUFFIXES if (path := folder / f"{name}{suffix}").is_file()), None)
+    """The clip `name` with any suffix that is read here, in small or large letters; None when there is none."""
+    suffixes = [spelt for suffix in CLIP_SUFFIXES for spelt in (suffix, suffix.upper())]
+    return next((path for suffix in suffixes if (path := folder / f"{name}{suffix}").is_file()), None)
 
 
 def remove_clip(folder: Path, name: str, but: Path | None = None) -> None:
@@ -35,7 +36,7 @@ def checked_clip(source: Path, name: str) -> Path:
 def copy_clip(source: Path, name: str, folder: Path) -> Path:
     """Copies the clip `name` of one folder into another, in the place of one with any suffix. ValueError as above."""
     found = checked_clip(source, name)
-    target = folder / f"{name}{found.suffix}"
+    target = folder / f"{name}{found.suffix.lower()}"
     remove_clip(folder, name, but=target)
     if not target.is_file() or target.read_bytes() != found.read_bytes():
         folder.mkdir(parents=True, exist_ok=True)

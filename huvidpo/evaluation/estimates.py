@@ -77,7 +77,8 @@ def ratio(above: Sequence[float], below: Sequence[float], confidence: float = CO
     rng = np.random.default_rng(0)
     settings = {"n_resamples": RESAMPLES, "confidence_level": expanded(len(above), confidence), "method": "percentile"}
     drawn = bootstrap((above, below), statistic, paired=True, vectorized=True, rng=rng, **settings)
-    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(above))
+    low, high = map(float, drawn.confidence_interval)
+    return Estimate(value, min(low, value), max(high, value), len(above))  # of equal values they differ by a last bit
 
 
 # Hesterberg (2015), "What Teachers Should Know about the Bootstrap", section 5.3: the bootstrap divides by n where the

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import skimage
 import torch
 import torch.nn.functional as F
+import transformers
 from einops import rearrange
 from PIL import Image
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ def measure_clip(
     """Everything that is measured of one clip, uint8 (f h w 3), by the names of `metrics.METRICS`.
 
     `image` (h w 3) is the picture that was to be continued; without one, fidelity to it is not measured. CLIPScore is
-    100 times the cosine, negative ones as 0, mean over frames: torchmetrics has it so, and the paper's 33 shows it.
+    100 times the cosine, a frame's negative one as 0, mean over frames: the scale that the paper's 33 shows.
     Raises ValueError for fewer than two frames.
     """
     found = pixel_metrics(frames)
@@ -65,6 +67,11 @@ def measure_clip(
     if vision.action is not None and len(frames) >= MIN_MOTION_FRAMES:
         found["action_seen"] = 100.0 * (vision.action(frames) == find_category(category).name)
     return found
+
+
+def programs() -> dict[str, str]:
+    """What figures are computed by, beside what clips are made by."""
+    return {"transformers": transformers.__version__, "scikit-image": skimage.__version__}
 
 
 def pocket_vision() -> Vision:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 from skimage.color import rgb2gray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.registration import optical_flow_ilk
@@ -16,7 +17,9 @@ from skimage.transform import resize, warp
 
 FLOW_SIDE = 48  # pixels of the longer side that flow is estimated at
 MAX_FLOW = 25.0  # percent of the longer side in one frame: faster than that, flow cannot be told from noise
-STILL_MSE = 9.0  # no frame of a still differs from frame 1 by more: 3 levels, where H.264 alone makes 1 to 2
+# No frame of a still differs from frame 1 by more than 3 levels, and nowhere in it by more than 7 over so many pixels,
+# as small things may move: H.264 alone makes 1 to 2, and up to 4.
+STILL_MSE, STILL_PART_MSE, STILL_PART = 9.0, 50.0, 16
 SSIM_WINDOW = 7  # pixels, uniform weights
 SMOOTH_SIDE = 128  # pixels of the longer side at which frames are interpolated
 
@@ -101,13 +104,15 @@ def wrapped_mse(frames: np.ndarray) -> float:
 
 
 def is_still(frames: np.ndarray) -> bool:
-    """Whether a clip stands still: frame 1 repeated, up to what a video codec adds.
+    """Whether a clip stands still: frame 1 repeated, everywhere in the picture, up to what a video codec adds.
 
     Frame 0 is given and not generated: a model that has stopped moving may leave it for another picture, and stay.
     """
     check_clip(frames)
     second, others = frames[1].astype(np.float64), frames[2:] if len(frames) > 2 else frames[:1]
-    return bool(max(np.mean((frame - second) ** 2) for frame in others) <= STILL_MSE)
+    changes = [((frame - second) ** 2).mean(axis=2) for frame in others]
+    most = max(change.mean() for change in changes)
+    return bool(most <= STILL_MSE and max(uniform_filter(x, STILL_PART).max() for x in changes) <= STILL_PART_MSE)
 
 
 def flicker(frames: np.ndarray) -> float:

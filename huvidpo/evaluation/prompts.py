@@ -1,5 +1,6 @@
 """The prompts of an evaluation, from text files: one prompt a line. Knows no model."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read_tasks(categories: list[str], source: Path, seeds: int) -> list[Task]:
     """The tasks of some categories, with seeds 0 .. seeds-1 for each prompt.
 
     `source` is a folder with `<category>.txt`, or one such file for a single category. Raises ValueError with one
-    sentence when a file is missing, too large, not text, or empty.
+    sentence when a file is missing, too large, not text, empty, or has a prompt twice.
     """
     if seeds < 1:
         raise ValueError(f"--seeds must be 1 or more, not {seeds}.")
@@ -43,12 +44,14 @@ def read_prompts(path: Path) -> list[str]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path} is too large to be a list of prompts.")
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # some editors begin with a mark
     except OSError as error:
         raise ValueError(f"There are no prompts at {path}: write one a line into it.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not plain text in UTF-8.") from error
     prompts = [check_prompt(line) for line in lines if line.strip()]
+    if twice := [prompt for prompt, count in Counter(prompts).items() if count > 1]:
+        raise ValueError(f"{path} has the prompt {twice[0]!r} twice; clips of one prompt are no proof for others.")
     if not prompts or len(prompts) > MAX_PROMPTS:
         raise ValueError(f"{path} must have from 1 to {MAX_PROMPTS} prompts, one a line; it has {len(prompts)}.")
     return prompts

@@ -1,17 +1,19 @@
 """Three or more systems in one order, from choices between two at a time. Knows arrays and comparisons only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
+from scipy.special import expit
 
 from huvidpo.evaluation.estimates import expanded
 from huvidpo.evaluation.verdict import Comparison
 from huvidpo.preferences.statistics import MIN_PROMPTS
 
-LIMIT = 6.0  # of a log-strength: who never lost would otherwise have none that is finite
+PRIOR = 0.5  # a win each way of this weight for every two that met: who never lost has no finite strength without it
+LIMIT = 6.0  # of a log-strength, for where there is no prior
 LOG_TIES = (-12.0, 6.0)  # bounds of log nu; no tie at all is the lower one
 RESAMPLES = 200  # a fit each
 RANKED = 3  # systems from which on there is a ranking: for two the win rate says it all
@@ -29,7 +31,18 @@ class Standing:
     @property
     def against_average(self) -> float:
         """How often it is expected to be preferred to a system of strength 0, ties aside."""
-        return float(1 / (1 + np.exp(-self.strength)))
+        return float(expit(self.strength))
+
+    @property
+    def against_average_interval(self) -> tuple[float, float]:
+        """That of 95 %; from 0 to 1 where nothing is known."""
+        return float(expit(self.low)), float(expit(self.high))
+
+    def to_row(self) -> dict[str, object]:
+        """Plain values for JSON; None for an end that is not known."""
+        ends = {name: end if np.isfinite(end) else None for name, end in (("low", self.low), ("high", self.high))}
+        average = {"against_average": self.against_average, "against_average_interval": self.against_average_interval}
+        return asdict(self) | ends | average
 
 
 # Davidson (1970), "On extending the Bradley-Terry model to accommodate ties": with strengths pi_i and nu >= 0,
@@ -80,8 +93,8 @@ def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
     """The systems in these comparisons, the strongest first, by Davidson's model.
 
     Intervals draw whole prompts with all their votes; where every draw says the same, or there are fewer than
-    MIN_PROMPTS, they are infinite. ValueError when systems are in no way connected by comparisons: then nothing says
-    which is the better one.
+    MIN_PROMPTS, they are infinite, and so is the upper end of who won every vote and the lower end of who lost every
+    one. ValueError when systems are in no way connected by comparisons: then nothing says which is the better one.
     """
     systems = systems_in(comparisons)
     prompts = sorted({comparison.prompt for comparison in comparisons})
@@ -94,11 +107,14 @@ def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
         else:
             i, j = (i, j) if comparison.outcome == "first" else (j, i)
             wins[prompt, i, j] += 1
-    if systems and connected_components(wins.sum(axis=0) + ties.sum(axis=0), directed=False)[0] > 1:
+    votes = wins.sum(axis=0) + ties.sum(axis=0) / 2
+    if systems and connected_components(votes, directed=False)[0] > 1:
         raise ValueError("These systems cannot be ranked: some were never compared, not even by way of a third one.")
 
+    prior = PRIOR * (votes + votes.T > 0)
+
     def strengths(drawn: np.ndarray) -> np.ndarray:
-        return davidson(wins[drawn].sum(axis=0), ties[drawn].sum(axis=0))[0]
+        return davidson(wins[drawn].sum(axis=0) + prior, ties[drawn].sum(axis=0))[0]
 
     if not systems:
         return []
@@ -109,7 +125,9 @@ def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
         drawn = np.array([strengths(draw) for draw in draws])
         tails = 50 * (1 - expanded(len(prompts)))
         ends = np.percentile(drawn, [tails, 100 - tails], axis=0)
-        low, high = np.where(np.ptp(drawn, axis=0) > 1e-6, ends, (low, high))
+        known = np.ptp(drawn, axis=0) > 1e-6
+        low = np.where(known & (votes.sum(axis=1) > 0), ends[0], low)
+        high = np.where(known & (votes.sum(axis=0) > 0), ends[1], high)
     columns = zip(systems, strengths(np.arange(len(prompts))), low, high, strict=True)
     standings = [Standing(name, float(strength), float(a), float(b)) for name, strength, a, b in columns]
     return sorted(standings, key=lambda standing: -standing.strength)

@@ -21,6 +21,8 @@ def write_report(results: Results, folder: Path) -> list[Path]:
     """Writes table.md, index.html and plots/*.png into an evaluation folder; gives their paths."""
     written = [write_text(folder / "table.md", tables(results)), write_text(folder / "index.html", page(results))]
     (folder / "plots").mkdir(exist_ok=True)
+    for metric in set(PLOTTED) - set(results.metrics()):  # of what was measured here before
+        (folder / "plots" / f"{metric}.png").unlink(missing_ok=True)
     for metric in (name for name in PLOTTED if name in results.metrics()):
         path = folder / "plots" / f"{metric}.png"
         with replacing(path) as temporary:

@@ -24,11 +24,13 @@ from typing import Any
 
 from huvidpo.atomic import replacing
 from huvidpo.checks import require
+from huvidpo.evaluation.metrics import METRICS
 from huvidpo.preferences.fields import check_fields, from_fields
 
 SCHEMA_VERSION = 1
 RESULTS_FILE = "results.json"
 MAX_RESULTS_BYTES = 64 * 2**20
+MAX_METRIC = 1e9  # beyond what any metric here can be
 
 Plain = str | int | float | bool
 
@@ -107,7 +109,7 @@ def read_results(folder: Path) -> Results:
         raise ValueError(f"{path} cannot be read; it may be cut off.") from error
     try:
         return results_from_row(row)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is not the results of an evaluation: {error}") from error
 
 
@@ -132,7 +134,12 @@ def clip_from_row(row: Mapping[str, Any], systems: Iterable[str]) -> ClipResult:
     clip: ClipResult = from_fields(ClipResult, {**row, "metrics": ()})
     check_fields(clip)
     metrics = plain(row["metrics"])
-    require(all(type(value) in (int, float) for value in metrics.values()), "a metric is not a number.")
+    for name, value in metrics.items():
+        require(
+            type(value) in (int, float) and abs(value) <= MAX_METRIC, f"its {name} is not a number, or no measure."
+        )
+        share = name in METRICS and METRICS[name].share
+        require(not share or 0 <= value <= 100, f"its {name} is {value:g}, which is no share in percent.")
     file = PurePosixPath(clip.file)
     outside = file.is_absolute() or ".." in file.parts or "\\" in clip.file or ":" in clip.file
     require(clip.file and not outside, f"the file {clip.file!r} lies outside of its folder.")

@@ -63,9 +63,7 @@ class StudyReport:
             plain |= {"halved": known(rate.halved), "votes_needed": needed, "needed": needed_words(needed)}
         for mark, plain in zip(self.marks, row["marks"], strict=True):
             plain |= {"mean": known(mark.mean), "percent": known(mark.percent)}
-        for standing in row["ranking"]:
-            standing |= {bound: known(standing[bound]) for bound in ("low", "high")}
-        return row
+        return row | {"ranking": [standing.to_row() for standing in self.ranking]}
 
 
 def known(value: float) -> float | None:

@@ -18,7 +18,7 @@ from PIL import Image
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import make_baseline_clip
 from huvidpo.evaluation.clip_folders import checked_clip, copy_clip
-from huvidpo.evaluation.judges import Vision, measure_clip
+from huvidpo.evaluation.judges import Vision, measure_clip, programs
 from huvidpo.evaluation.places import ClipPlace, picture_at, settings_inside
 from huvidpo.evaluation.prompts import Task
 from huvidpo.evaluation.remarks import fps_sentences, missing_sentence, sentence_of, shape_sentences
@@ -30,7 +30,7 @@ from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_fr
 from huvidpo.training.processes import own_share, process_number, wait_for_all
 from huvidpo.video import read_frames, read_metadata, write_mp4
 
-MEASURES = 2  # goes up when a metric changes, so that clips are measured again
+MEASURES = 3  # goes up when a metric changes, so that clips are measured again
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ class Evaluation:
         digest = hashlib.sha256(clip.read_bytes()).hexdigest()
         key = {"sha256": digest, "first_frame": "" if image is None else image_digest(image), "measures": MEASURES}
         key |= {"prompt": task.prompt, "category": task.category}
-        return key | {"judge": self.vision.names, "judge_weights": self.vision.weights}
+        return key | {"judge": self.vision.names, "judge_weights": self.vision.weights, "programs": programs()}
 
     def collect(self) -> Results:
         """All that was measured, with one sentence for everything that is missing or unlike the rest."""
@@ -275,7 +275,8 @@ class Evaluation:
         problems += shape_sentences(shapes) + fps_sentences(rates)
         categories = list(dict.fromkeys(task.category for task in self.tasks))
         systems = tuple(self.system(contestant, categories) for contestant in self.contestants)
-        settings = {**self.settings, **environment(self.backbone), "tasks": len(self.tasks), "measures": MEASURES}
+        settings = {**self.settings, **environment(self.backbone), **programs(), "measures": MEASURES}
+        settings["tasks"] = len(self.tasks)
         settings |= {f"judge.{name}": model for name, model in self.vision.names.items()}
         settings["judge.weights"] = self.vision.weights[:16]
         created = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,8 +5,6 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-import skimage
-import transformers
 from PIL import Image
 
 from huvidpo.adapters import Adapter, apply_adapter, find_adapter
@@ -105,6 +103,7 @@ def made_from(
     """Everything that decides what a clip looks like, as it is written into its file."""
     settings: dict[str, Plain] = {"prompt": prompt, "category": category, "seed": seed, **versions(backbone)}
     settings |= {"first_frame_sha256": image_digest(image), "backbone_revision": backbone.revision()}
+    settings |= arithmetic(backbone)
     return settings | system_settings(backbone, contestant, [category])
 
 
@@ -124,15 +123,21 @@ def system_settings(backbone: LoadedBackbone, contestant: Contestant, categories
     settings |= {f"recipe.{name}": value for name, value in dataclasses.asdict(recipe).items()}
     for category in categories:
         adapter = chosen_adapter(backbone.preset.name, category, contestant)
+        for _ in adapter.download() if adapter else ():  # a shared one has no revision before
+            pass
         settings[f"adapter/{category}"] = adapter.name if adapter else "none"
         settings[f"adapter_revision/{category}"] = adapter.revision() if adapter else ""
     return settings
 
 
 def environment(backbone: LoadedBackbone) -> dict[str, Plain]:
-    """What figures depend on beside the systems: programs, device, precision."""
-    libraries = {"transformers": transformers.__version__, "scikit-image": skimage.__version__}
+    """What clips depend on beside the systems: programs, weights, device, precision."""
+    weights = {"backbone_revision": backbone.revision()}
+    return {**versions(backbone), **weights, **arithmetic(backbone)}
+
+
+def arithmetic(backbone: LoadedBackbone) -> dict[str, str]:
+    """Device and precision: the same seed gives slightly other clips on another."""
     mixed = backbone.video.config.mixed_precision and has_bfloat16(backbone.device)
     dtype = str(backbone.video.unet.dtype).removeprefix("torch.") + ", bfloat16 for matrices" * mixed
-    weights = {"backbone_revision": backbone.revision()}
-    return {**versions(backbone), **weights, **libraries, "device": backbone.device, "dtype": dtype}
+    return {"device": backbone.device, "dtype": dtype}

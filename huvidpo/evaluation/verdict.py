@@ -75,7 +75,10 @@ class WinRate:
 
     @property
     def votes_needed(self) -> int:
-        """More votes for a side, at the rate so far and on other prompts, until it is decided; as the gate's."""
+        """More votes for a side, at the rate so far and on other prompts, until it is decided.
+
+        The gate asks for more: see `gate.Verdict.votes_needed`.
+        """
         if self.is_decided:
             return 0
         needed = votes_needed(max(self.wins, self.losses), min(self.wins, self.losses))

@@ -16,6 +16,7 @@ MIN_MOTION = 0.9  # of the other adapter's: taste for sharper or warmer clips mu
 # What two clips must have in common if their adapters are to be told apart by them.
 ALIKE = ("backbone", "first_frame_sha256", "recipe", "steps", "guidance", "num_frames")
 MAX_TAKEN_BACK = 0.05  # of the votes: who has seen the names and then takes back what went against a wish selects
+MOST_MOTION = 10.0  # times another's; above, the other stands still
 MAX_MORE = 2000  # votes that are looked ahead
 LIKELY_RATE = 0.7  # what a win rate is taken for before there are MIN_VOTES
 
@@ -129,6 +130,11 @@ def motion_share(motions: Iterable[tuple[float, float]]) -> float:
     known = [(own, other) for own, other in motions if own >= 0 and other >= 0]
     own, other = sum(pair[0] for pair in known), sum(pair[1] for pair in known)
     return own / other if other > 0 else -1.0
+
+
+def motion_words(share: float) -> str:
+    """That share as people read it; beside clips that stand still it says nothing."""
+    return f"motion {share:.0%}" if 0 <= share <= MOST_MOTION else "motion cannot be compared"
 
 
 def votes_needed(wins: int, losses: int, confidence: float = 0.95) -> int:

@@ -49,24 +49,34 @@ class EvaluateTab:
         shown = [ui.evaluation, ui.problems, ui.leaderboard, ui.versions, ui.history, ui.scope, ui.systems]
         shown += [ui.clips, *pair, ui.player]
         asked, latest = [ui.category, ui.evaluation, ui.scope], {**SPOKEN, "trigger_mode": "always_last"}
-        ui.tab.select(self.on_open, asked, [*shown, ui.studies, ui.study], **SPOKEN)
+        told = [ui.study_note, ui.marks, ui.rates, ui.csv]
+        ui.tab.select(self.on_open, [*asked, ui.study], [*shown, ui.studies, ui.study, *told], **SPOKEN)
         gr.on([ui.category.input, ui.evaluation.input], self.on_choice, asked, shown, **latest)
         ui.scope.input(self.on_scope, asked, ui.systems, **latest)
         named = [ui.evaluation, *pair]
         gr.on([control.input for control in pair], self.on_pair, named, ui.player, **latest)
-        ui.study.change(self.on_study, ui.study, [ui.study_note, ui.marks, ui.rates, ui.csv], **SPOKEN)
+        ui.study.input(self.on_study, ui.study, told, **latest)
         made = ui.csv.click(self.on_csv, ui.study, ui.answers, **SPOKEN)
         made.success(None, [ui.study, ui.answers], js=DOWNLOAD, **QUIET)
 
     def on_open(
-        self, category: str, evaluation: str, scope: str, request: gr.Request, profile: gr.OAuthProfile | None
+        self,
+        category: str,
+        evaluation: str,
+        scope: str,
+        study: str | None,
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
     ) -> Changes:
+        """Everything anew: people may have voted, and answered, since the tab was last looked at."""
         changes = self.on_choice(category, evaluation, scope)
         if not is_owner(request, profile):
             return changes
         studies = list_studies(home())
-        chosen = gr.Dropdown(choices=studies, value=next(iter(studies), None))
-        return changes | {self.ui.studies: gr.Column(visible=bool(studies)), self.ui.study: chosen}
+        chosen = study if study in studies else next(iter(studies), None)
+        choice = {self.ui.study: gr.Dropdown(studies, value=chosen)}
+        shown = {self.ui.studies: gr.Column(visible=bool(studies))}
+        return changes | choice | shown | self.on_study(chosen, request, profile)
 
     def on_choice(self, category: str, evaluation: str, scope: str) -> Changes:
         """Everything that depends on the action and on which evaluation is looked at."""
@@ -74,11 +84,11 @@ class EvaluateTab:
         with toasts():
             find_category(category)
             found, problems = read_evaluations(home())
-            name = evaluation if evaluation in found else first_with(found, category)
+            name = evaluation if evaluation in found else first_with(found, self.backbone, category)
             results = found.get(name)
             adapters = list_adapters(self.backbone, category)
             on_board = entries(category, adapters, self.store.blind_answers(category), results)
-            choices = [(f"{one}, {result.created_at[:10]}", one) for one, result in found.items()]
+            choices = [(f"{one} ({result.backbone}, {result.created_at[:10]})", one) for one, result in found.items()]
             return {
                 ui.evaluation: gr.Dropdown(choices=choices, value=name, visible=len(found) > 1),
                 ui.problems: " ".join(problems),
@@ -142,7 +152,7 @@ class EvaluateTab:
 
     # Studies
 
-    def on_study(self, name: str, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
+    def on_study(self, name: str | None, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         ui = self.ui
         with toasts():
             owner_only(request, profile)
@@ -164,10 +174,11 @@ class EvaluateTab:
             return {self.ui.answers: to_csv(*answers_of(home(), name))}
 
 
-def first_with(found: dict[str, Results], category: str) -> str | None:
-    """The first evaluation with clips of the category; else the first one."""
+def first_with(found: dict[str, Results], backbone: str, category: str) -> str | None:
+    """The first evaluation of this backbone with clips of the category; else one of another; else the first."""
     fitting = [name for name, results in found.items() if category in results.categories()]
-    return next(iter([*fitting, *found]), None)
+    own = [name for name in fitting if found[name].backbone == backbone]
+    return next(iter([*own, *fitting, *found]), None)
 
 
 def clip_key(clip: ClipResult) -> str:

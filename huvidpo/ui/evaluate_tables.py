@@ -1,6 +1,5 @@
 """Figures as tables of the tab Evaluate: which columns, how a number reads. Knows nothing of where they come from."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from huvidpo.evaluation.study import QUESTIONS
 from huvidpo.evaluation.study_report import OVERALL, Mark, StudyReport
 from huvidpo.evaluation.tables import frozen_words, number_and_interval, titled
 from huvidpo.evaluation.verdict import WinRate
-from huvidpo.preferences.gate import needed_words
+from huvidpo.preferences.gate import MOST_MOTION, needed_words
 from huvidpo.ui.board import Bar, Cell, Column, board_value
 
 ON_BOARD = ("clip_score", "ssim", "mse", "motion", "dynamic")
@@ -38,7 +37,7 @@ def leaderboard(entries: Sequence[Entry]) -> dict[str, Any]:
     rows = [
         [
             Cell(entry.name, said_of(entry), strong=entry.status == "default"),
-            *rate_cells(entry.rate),
+            *rate_cells(entry.rate, entry.needed),
             Cell(f"{entry.alpha:.2f}") if entry.alpha == entry.alpha else NONE,
             *[standing_cell(entry)] * ranked,
             *[metric_cell(entry.figures.get(metric), metric) for metric in ON_BOARD],
@@ -63,7 +62,7 @@ def history(entries: Sequence[Entry]) -> dict[str, Any]:
         [
             Cell(entry.name, entry.created_at[:10], strong=entry.status == "default"),
             Cell(f"{entry.ratings} ratings") if entry.ratings else Cell("clips") if entry.kind == "motion" else NONE,
-            *rate_cells(entry.rate),
+            *rate_cells(entry.rate, entry.needed),
             *[metric_cell(entry.figures.get(metric), metric) for metric in IN_HISTORY],
         ]
         for entry in sorted(entries, key=lambda entry: entry.created_at)
@@ -91,7 +90,7 @@ def systems(results: Results | None, category: str | None, empty: str) -> dict[s
             cells = [metric_cell(figures.get(metric), metric) for metric in measured]
             rows.append([Cell(system.title, f"{prompts} prompts"), *cells])
     nothing = f"This evaluation has no clips of this action. {empty}"
-    notes = [how_to_read(rows, measured=bool(rows)), *results.problems]
+    notes = [f"Made with {results.backbone}.", how_to_read(rows, measured=bool(rows)), *results.problems]
     return board_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
 
 
@@ -111,11 +110,14 @@ def marks(report: StudyReport) -> dict[str, Any]:
 def rates(report: StudyReport) -> dict[str, Any]:
     """Win rates of every two systems of a study."""
     columns = [Column("Who", "against whom"), Column("Preferred"), Column("Motion kept")]
-    rows = [[Cell(rate.system, f"against {rate.against}"), *rate_cells(rate)] for rate in report.win_rates]
-    order = ", ".join(f"{one.system} ({one.against_average:.0%})" for one in report.ranking)
+    rows = [
+        [Cell(rate.system, f"against {rate.against}"), *rate_cells(rate, rate.votes_needed)]
+        for rate in report.win_rates
+    ]
+    order = ", ".join(
+        f"{one.system} {one.against_average:.0%} {percents(one.against_average_interval)}" for one in report.ranking
+    )
     ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
-    if order and not all(math.isfinite(one.low) for one in report.ranking):
-        ranking += " These are too few prompts for intervals: another order may be as likely."
     return board_value(columns, rows, note=ranking or report.unranked)
 
 
@@ -143,25 +145,31 @@ def said_of(entry: Entry) -> str:
     return ", ".join(filter(None, [entry.status, LEARNED_FROM.get(entry.kind, "")]))
 
 
-def rate_cells(rate: WinRate | None) -> list[Cell]:
+def rate_cells(rate: WinRate | None, votes_needed: int) -> list[Cell]:
     """A win rate with everything that must stand beside it, and the motion that was kept."""
     if rate is None:
         return [Cell("not voted yet"), NONE]
-    motion = NONE if rate.motion < 0 else Cell(f"{rate.motion:.0%}")
+    motion = Cell(f"{rate.motion:.0%}") if 0 <= rate.motion <= MOST_MOTION else NONE
     votes = f"{rate.wins} won, {rate.losses} lost, {rate.ties} ties"
     if not rate.decided.total:
         return [Cell("undecided", votes), motion]
     low, high = rate.decided.interval
     by_prompt = f"{rate.clustered[0]:.0%} to {rate.clustered[1]:.0%} over prompts" if rate.clustered else ""
-    needed = f"{needed_words(rate.votes_needed)} decide" if rate.votes_needed > 0 else ""
+    needed = f"{needed_words(votes_needed)} decide" if votes_needed > 0 else ""
     tied = f"{rate.halved:.0%} with ties halved" if rate.ties else ""
-    more = "; ".join(filter(None, [votes, tied, by_prompt, needed]))
+    more = "; ".join(filter(None, [f"{percents((low, high))} {votes}", tied, by_prompt, needed]))
     return [Cell(f"{rate.decided.value:.0%}", more, Bar(low, rate.decided.value, high, 0.5)), motion]
 
 
 def standing_cell(entry: Entry) -> Cell:
     """How often an adapter is expected to beat an average one."""
-    return Cell(f"{entry.standing.against_average:.0%}") if entry.standing else NONE
+    standing = entry.standing
+    return Cell(f"{standing.against_average:.0%}", percents(standing.against_average_interval)) if standing else NONE
+
+
+def percents(interval: tuple[float, float]) -> str:
+    """An interval of shares, such as "[52%, 87%]"."""
+    return "[{:.0%}, {:.0%}]".format(*interval)
 
 
 def metric_column(metric: str) -> Column:

@@ -1,18 +1,27 @@
 """What the tab Evaluate knows of adapters: votes, agreement, figures. Real adapters' folders, a real store."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from huvidpo.adapters import list_adapters
-from huvidpo.evaluation.board import entries, evaluated_as, find_evaluations, read_evaluations
+from huvidpo.evaluation.board import (
+    SHIPPED,
+    entries,
+    evaluated_as,
+    find_evaluations,
+    names_by_revision,
+    read_evaluations,
+)
 from huvidpo.evaluation.report import page
-from huvidpo.evaluation.results import RESULTS_FILE, System
+from huvidpo.evaluation.results import RESULTS_FILE, Results, System, read_results
 from huvidpo.evaluation.tables import tables
 from huvidpo.preferences.records import new_id
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.evaluate import first_with
 from huvidpo.ui.evaluate_tables import history, leaderboard
 from tests.ui.planted import plant_candidate, plant_evaluation, plant_votes
 
@@ -72,6 +81,34 @@ def test_frozen_clips_are_said_beside_an_adapter(store: RatingStore, tmp_path: P
     assert sentence.removeprefix("dpo-1") in tables(results) and "Dynamic degree" in " ".join(page(results).split())
 
 
+def share(adapter_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its card alone in a folder of shared adapters, as before a download; and that of motion nobody has."""
+    shared = tmp_path / "hub" / "pocket" / "horse"
+    shutil.copytree(adapter_folder, shared / "dpo-1", ignore=shutil.ignore_patterns("*.safetensors"))
+    card = {"backbone": "pocket", "category": "horse", "kind": "motion", "created_at": "2031"}
+    (shared / "gallop").mkdir()
+    (shared / "gallop" / "card.json").write_text(json.dumps(card))
+    monkeypatch.setattr("huvidpo.adapters.shared_root", lambda: tmp_path / "hub")
+
+
+def test_adapters_that_have_not_been_fetched_take_nobody_s_place(
+    store: RatingStore, tmp_path: Path, monkeypatch
+) -> None:
+    """dpo-1 is here and in the Hub's repository: one row, with its votes. What is only there has no figures yet."""
+    plant_evaluation(tmp_path, "first", prompts=1)
+    share(tmp_path / "adapters/pocket/horse/dpo-1", monkeypatch, tmp_path)
+    results = read_evaluations(tmp_path)[0]["first"]
+    without = System("no-adapter", "Without motion weights", {"adapter_revision/horse": ""})
+    results = replace(results, systems=(*results.systems, without))
+    adapters = list_adapters("pocket", "horse")
+    assert sorted(one.name for one in adapters) == ["dpo-1", "dpo-1", "gallop", "motion"]
+    found = {entry.name: entry for entry in entries("horse", adapters, store.ratings("horse"), results)}
+    assert [*found] == ["dpo-1", "motion", "gallop"] and found["dpo-1"].rate.wins == 8
+    assert found["dpo-1"].system == "dpo-1" and found["motion"].system == "motion"
+    assert (found["gallop"].system, found["gallop"].figures, found["gallop"].created_at) == ("", {}, "2031")
+    assert set(names_by_revision(adapters).values()) == {"none", "motion", "dpo-1"}
+
+
 def test_another_revision_is_another_adapter(store: RatingStore, tmp_path: Path) -> None:
     plant_evaluation(tmp_path, "first", prompts=1)
     results, _ = read_evaluations(tmp_path)
@@ -107,3 +144,26 @@ def test_the_newest_evaluation_comes_first_and_a_broken_one_is_a_sentence(tmp_pa
     assert [name for name in results if name != "shipped"] == ["three", "one"]
     assert len(problems) == 1 and "two" in problems[0]
     assert next(iter(find_evaluations(tmp_path))) == "three"
+    own = tmp_path / "evaluations" / "shipped"
+    (tmp_path / "evaluations" / "one").rename(own)
+    assert find_evaluations(tmp_path)["shipped"] == own, "one's own of that name"
+
+
+def test_an_evaluation_of_the_page_s_own_backbone_comes_first(tmp_path: Path, results: Results) -> None:
+    other = replace(results, backbone="sd14")
+    assert first_with({"a": results, "b": other}, "sd14", "horse") == "b"
+    assert first_with({"a": results, "b": other}, "pocket", "horse") == "a"
+    assert first_with({"a": results}, "sd14", "horse") == "a" == first_with({"a": results}, "sd14", "rain")
+    assert first_with({}, "sd14", "horse") is None
+
+
+@pytest.fixture
+def results(store: RatingStore, tmp_path: Path) -> Results:
+    return read_results(plant_evaluation(tmp_path, "first", prompts=1))
+
+
+@pytest.mark.slow
+def test_the_documented_tables_are_those_of_the_shipped_figures() -> None:
+    """docs/evaluation.md ends in what the command printed, and the files beside it still give exactly that."""
+    text = (SHIPPED.parent / "evaluation.md").read_text(encoding="utf-8")
+    assert tables(read_results(SHIPPED)).partition("\n\n")[2].strip() in text

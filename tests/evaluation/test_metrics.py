@@ -130,6 +130,10 @@ def test_a_frozen_clip_is_known_even_after_a_codec(tmp_path: Path) -> None:
     picture = np.repeat(rolling(96, 0, frames=1), 16, axis=0)
     assert is_still(read_frames(write_mp4(picture, tmp_path / "x.mp4", 8))[0])
     assert not is_still(rolling(64, 1))
+    streak = np.full((16, 320, 512, 3), 90, np.uint8)  # a thing of 2 x 80 pixels that crosses an eighth of the picture
+    for i, frame in enumerate(streak):
+        frame[200:202, 100 + 4 * i : 180 + 4 * i] = 250
+    assert not is_still(streak) and not is_still(read_frames(write_mp4(streak, tmp_path / "streak.mp4", 8))[0])
     almost = frozen()
     almost[9:] = 255 - almost[9:]  # one cut
     assert not is_still(almost)

@@ -257,7 +257,11 @@ def test_the_command(evaluation: Path, own_home: Path, tmp_path: Path, capsys: p
     lines = capsys.readouterr().out
     assert "1 people, 1 to the end" in lines and "(75 %)" in lines and "LAMP quality 72.5" in lines
     assert "needed for a decision: about " in lines and " more votes" in lines
-    assert main(["study", "list"]) == 0 and "round-1: 10 answers by 1" in capsys.readouterr().out
+    (own_home / "studies" / "broken").mkdir()
+    (own_home / "studies" / "broken" / "study.json").write_text("{")
+    assert main(["study", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "round-1: 10 answers by 1" in listed and "The study 'broken' cannot be read" in listed
     assert main(["study", "export", "round-1", "--out", str(tmp_path / "round-1.csv")]) == 0
     assert len((tmp_path / "round-1.csv").read_text().splitlines()) == 11
 
@@ -277,6 +281,19 @@ def test_the_command_s_bad_input(own_home, capsys, tmp_path, monkeypatch, argume
     assert main(["study", *arguments]) == 2 and sentence in capsys.readouterr().err
 
 
+def test_prompts_that_every_system_has_come_first(evaluation: Path, own_home: Path, capsys) -> None:
+    """Of six prompts the first two lack a clip: four whole ones are asked for and come, five bring a sentence."""
+    for i, system in ((0, "ours"), (1, "lamp")):
+        (evaluation / "clips" / system / f"{i}.mp4").unlink()
+    create = ["--json", "study", "create", "--evaluation", str(evaluation)]
+    assert main([*create, "four", "--prompts", "4"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["prompts"] == [f"prompt {i}" for i in (2, 3, 4, 5)] and made["problems"] == []
+    assert main([*create, "five", "--prompts", "5"]) == 0
+    assert "'prompt 0' was left out" in json.loads(capsys.readouterr().out)["problems"][0]
+    assert main([*create, "none", "--prompts", "-1"]) == 2 and "--prompts must be 1 or more" in capsys.readouterr().err
+
+
 def test_an_unknown_system_is_named(evaluation: Path, own_home: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["study", "create", "x", "--evaluation", str(evaluation), "--systems", "lamp,sora"]) == 2
     assert "There is no system 'sora'" in capsys.readouterr().err
@@ -291,9 +308,11 @@ def test_a_prompt_s_clips_are_of_one_seed(tmp_path: Path) -> None:
         for system, seed in made
     ]
     results = Results("pocket", "2026-01-01", {}, (), tuple(clips))
-    found = clips_of_one_seed(results, "both", ["ours", "lamp"], tmp_path)
+    found = clips_of_one_seed(results, "horse-both", ["ours", "lamp"], tmp_path)
     assert found == {system: tmp_path / f"{system}/both-1.mp4" for system in ("ours", "lamp")}
-    assert clips_of_one_seed(results, "alone", ["ours", "lamp"], tmp_path) == {"ours": tmp_path / "ours/alone-0.mp4"}
+    assert clips_of_one_seed(results, "horse-alone", ["ours", "lamp"], tmp_path) == {
+        "ours": tmp_path / "ours/alone-0.mp4"
+    }
 
 
 def marked(page: StudyPage, name: str, known: object, position: int) -> None:

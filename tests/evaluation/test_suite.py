@@ -156,8 +156,8 @@ def test_the_command_writes_the_whole_report(
 ) -> None:
     prompts, out = tmp_path / "prompts.txt", tmp_path / "out"
     prompts.write_text("a red horse runs on the beach\n\na <script>alert(1)</script> | *horse*\n")
-    command = ["--json", "evaluate", "--category", "horse", "--adapters", "gallop", "--prompts", str(prompts)]
-    assert main([*command, "--out", str(out)]) == 0
+    command = ["--json", "evaluate", "--category", "horse", "--prompts", str(prompts), "--out", str(out)]
+    assert main([*command, "--adapters", "gallop"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["clips"] == 4 and set(answer["systems"]) == {"gallop", "still"}
     assert answer["systems"]["gallop"]["motion"]["count"] == 2
@@ -166,6 +166,11 @@ def test_the_command_writes_the_whole_report(
     assert page.count("<video") == 4 and 'src="clips/gallop/horse-02-0.mp4"' in page
     assert "First frame repeated" in table and "A still (the first frame repeated) would win" in table
     assert (out / "plots" / "motion.png").stat().st_size > 5000
+    (tmp_path / "empty").mkdir()
+    assert main([*command, "--clips", f"theirs={tmp_path / 'empty'}"]) == 2
+    said = capsys.readouterr().err
+    assert "No clip could be made. Theirs: no figures" in said.replace("theirs:", "Theirs:")
+    assert "will no longer have gallop" in said and not list((out / "plots").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -176,17 +181,26 @@ def test_the_command_writes_the_whole_report(
         (["--systems", "default,default"], "Two systems are called 'default'"),
         (["--adapters", "still"], "Two systems are called 'still'"),
         (["--prompts", "nowhere.txt"], "There are no prompts at nowhere.txt"),
+        (["--prompts", "twice.txt"], "twice.txt has the prompt 'a red horse' twice"),
+        (["--systems", "no-dpo"], "horse has no default adapter"),
         (["--seeds", "0"], "--seeds must be 1 or more"),
         (["--category", "cats"], "There is no category 'cats'"),
     ],
 )
 def test_bad_input_ends_with_a_sentence(
-    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twice.txt").write_text("a red horse\na blue horse\na red horse\n")
     assert main(["evaluate", "--category", "horse", "--out", str(tmp_path / "out"), *options]) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_mark_that_some_editors_write_first_is_no_part_of_a_prompt(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a red horse\n", encoding="utf-8-sig")
+    assert [task.prompt for task in read_tasks(["horse"], tmp_path / "prompts.txt", 1)] == ["a red horse"]
 
 
 def test_ten_prompts_of_each_category_are_shipped() -> None:

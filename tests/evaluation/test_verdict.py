@@ -123,12 +123,25 @@ def test_a_ranking_with_intervals() -> None:
 
 
 def test_who_never_lost_keeps_a_finite_strength_and_strangers_are_not_ranked() -> None:
+    """6 : 0 and half a win each way are 6.5 : 0.5, so log 13 lies between the two."""
     best, _ = rank([said(i, "A", "B", "first") for i in range(6)])
-    assert best.system == "A" and 4 < best.strength < 7
+    assert best.system == "A" and best.strength == pytest.approx(math.log(13) / 2, abs=1e-3)
     assert (best.low, best.high) == (-math.inf, math.inf), "every draw of six such prompts is the same"
     with pytest.raises(ValueError, match="never compared"):
         rank([said(0, "A", "B", "first"), said(1, "C", "D", "tie")])
     assert rank([]) == []
+
+
+def test_who_won_every_vote_may_be_stronger_still() -> None:
+    """C lost to both on eight prompts, A and B are close: nothing says how far below them C is, or A and B above."""
+    choices = [said(i, one, "C", "first") for i in range(8) for one in "AB"]
+    choices += [said(i, "A", "B", "first" if i % 3 else "second") for i in range(8)]
+    standings = {standing.system: standing for standing in rank(choices)}
+    assert standings["C"].low == -math.inf and standings["C"].against_average_interval[0] == 0
+    assert all(math.isfinite(standings[name].high) for name in "AB"), "each lost to the other"
+    assert standings["C"].to_row()["low"] is None
+    winner = {standing.system: standing for standing in rank([one for one in choices if one.outcome == "first"])}["A"]
+    assert winner.high == math.inf and winner.against_average_interval[1] == 1 > winner.against_average
 
 
 def test_where_there_is_no_ranking_the_reason_is_said() -> None:
