@@ -28,7 +28,7 @@ from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_needs import seconds_of_slice
 from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
-from huvidpo.ui.making import Run, asked_seconds, clip_seconds, first_frame_seconds
+from huvidpo.ui.making import Run, asked_seconds, before_computing, clip_seconds, first_frame_seconds, pair_quota_words
 from huvidpo.ui.pair_making import CountedRun, Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
@@ -40,7 +40,7 @@ from huvidpo.ui.toasts import toasts
 ZERO_GPU = on_zero_gpu()
 WAITING = 24  # visitors in the queue; more are told to come back
 UPLOAD = "20mb"
-GPU_EVENTS = {"concurrency_id": "gpu", "concurrency_limit": 4 if ZERO_GPU else 1}
+AT_ONCE = 4  # visitors whose calls ZeroGPU may serve; a device of one's own serves one
 
 
 def pairs_ahead() -> int:
@@ -55,19 +55,18 @@ def pairs_ahead() -> int:
 
 
 def gpu_runner(backbone: LoadedBackbone) -> Run:
-    """The one function that computes: ZeroGPU keeps a worker with all weights for every decorated one."""
+    """What computes, by a GPU that is lent where it is: ZeroGPU keeps a worker with all weights for each function."""
 
     def seconds(operation: str, payload: Any) -> int:
         """Asked of ZeroGPU for one call; the page says the same beforehand."""
         if operation == "train":
             return seconds_of_slice(backbone, *payload)
         if operation == "first_frame":
-            return asked_seconds(first_frame_seconds(backbone, payload.steps))
+            return asked_seconds(first_frame_seconds(backbone, payload.model, payload.steps))
         recipe = chosen_recipe(backbone.preset, payload[1])
         return asked_seconds(clip_seconds(backbone, recipe.steps, recipe.guidance))
 
-    @spaces.GPU(duration=seconds)
-    def gpu_run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
+    def compute(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
         """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
         with toasts():
             if operation == "first_frame":
@@ -77,12 +76,20 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
             else:
                 yield from make_clip(backbone, *payload)
 
-    return gpu_run
+    on_lent_gpu = spaces.GPU(duration=seconds)(compute)  # ZeroGPU does not start a program without one
+
+    def run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
+        with toasts():
+            yield from before_computing(backbone, operation, payload)
+        yield from (on_lent_gpu if backbone.gpu_is_lent else compute)(operation, payload)
+
+    return run
 
 
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
     run = CountedRun(gpu_runner(backbone))
+    gpu_events = {"concurrency_id": "gpu", "concurrency_limit": AT_ONCE if backbone.gpu_is_lent else 1}
     ahead = pairs_ahead()
     wake = Filler(run, store, backbone, ahead).wake if ahead else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
@@ -90,13 +97,15 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         visitor = visitor_state()
         StudyPage(page)
         with gr.Tabs():
-            CreateTab(page, visitor, backbone, run, GPU_EVENTS)  # one line for each tab
-            PairSources(RateTab(page, visitor, store, pusher, wake), backbone, run, GPU_EVENTS)
-            FinetuneTab(page, backbone, store, run, GPU_EVENTS)
+            CreateTab(page, visitor, backbone, run, gpu_events)  # one line for each tab
+            PairSources(
+                RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone)), backbone, run, gpu_events
+            )
+            FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
         notes = (unusable_gpu(), choice_that_cannot_be())
         gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone), notes), elem_id="about")
-        Endpoints(backbone, run, GPU_EVENTS)
+        Endpoints(backbone, run, gpu_events)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)
 

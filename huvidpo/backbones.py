@@ -38,6 +38,11 @@ class LoadedBackbone:
     memory: str = "all"  # one of memory.MODES
     lock: Lock = field(default_factory=Lock)
 
+    @property
+    def gpu_is_lent(self) -> bool:
+        """Whether it computes on ZeroGPU's card, of which each second that is asked for is a visitor's quota."""
+        return memory.on_zero_gpu() and self.device.startswith("cuda")
+
     def memory_modes(self) -> dict[str, float]:
         """The memory modes there are here, the fastest first, and the gigabytes that each needs."""
         return memory.modes_for(self.device, self.preset.gigabytes)
@@ -124,9 +129,13 @@ def networks_of(pipeline: DiffusionPipeline) -> list[nn.Module]:
     return [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
 
 
-def default_device() -> str:
-    """The device that everything runs on here."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def default_device(backbone: str = "sd14") -> str:
+    """The device that everything runs on here.
+
+    Without a GPU of its own `pocket` takes ZeroGPU's CPU: its clips are there before a card would be lent.
+    """
+    lent = backbone == "pocket" and memory.on_zero_gpu()
+    return "cuda" if torch.cuda.is_available() and not lent else "cpu"
 
 
 def default_backbone() -> str:
@@ -173,7 +182,11 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     Raises ValueError when its weights cannot be found or loaded, when the GPU has no room for them, or when there is
     no such mode.
     """
-    preset, device = find_backbone(name or default_backbone()), default_device()
+    preset = find_backbone(name or default_backbone())
+    device = default_device(preset.name)
+    if preset.name == "sd14" and memory.on_zero_gpu():
+        # Every model is loaded before the page starts, onto a disk and into a memory that have no room for three.
+        preset = replace(preset, first_frame_models=("dpo",))
     preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
     with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
         mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
@@ -189,7 +202,7 @@ def put_together(preset: Backbone, device: str, mode: str) -> LoadedBackbone:
         tokenizer=image_pipeline.tokenizer,
         unet=new_video_unet(image_pipeline.unet),
         scheduler=image_pipeline.scheduler,
-        mixed_precision=device == "cpu",  # on a GPU the weights themselves are in half precision
+        mixed_precision=device == "cpu",  # on a GPU sd14's weights are in half precision, and pocket needs none
     )
     still = {name: value.to("cpu", copy=True) for name, value in motion_state_dict(video.unet).items()}
     first_frames = {"base": with_dpo_lora(image_pipeline)} if preset.name == "pocket" else {}

@@ -15,6 +15,7 @@ class FirstFrameSettings:
     width: int  # pixels
     height: int
     guidance: float
+    time: float = 1.0  # of a step, as a share of that of the backbone's largest model
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ BACKBONES = {
             first_frame_steps=30,
             first_frame_guidance=5.0,
             first_frame_models=FIRST_FRAME_MODELS,
-            small_first_frames=FirstFrameSettings(512, 320, 7.5),
+            small_first_frames=FirstFrameSettings(512, 320, 7.5, time=0.15),
             training_gigabytes=(
                 7.5,
                 4.0,

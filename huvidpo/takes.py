@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from huvidpo.adapters import Adapter, apply_adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import STYLES, check_prompt, find_category, styled_prompt
 from huvidpo.checks import check_choice
+from huvidpo.hub_models import Downloaded
 from huvidpo.memory import explained
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
@@ -104,6 +105,12 @@ def starting_from(request: ClipRequest, made: FirstFrameRequest) -> ClipRequest:
     )
 
 
+def downloading(events: Iterable[Downloaded]) -> Iterator[Progress]:
+    """A download as progress."""
+    for event in events:
+        yield Progress(event.done, event.total, doing=f"Downloading {event.wanted.notice()}")
+
+
 def draw_seed() -> int:
     """A random seed, 0 .. MAX_SEED."""
     return secrets.randbelow(MAX_SEED + 1)
@@ -118,8 +125,7 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
     preset, steps = backbone.preset, request.steps or backbone.preset.first_frame_steps
     request = dataclasses.replace(request, model=request.model or preset.first_frame_models[0])
     settings = preset.first_frame_settings(request.model)
-    for downloaded in backbone.download_first_frames(request.model):
-        yield Progress(downloaded.done, downloaded.total, doing=f"Downloading {downloaded.wanted.notice()}")
+    yield from downloading(backbone.download_first_frames(request.model))
     with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
         pipeline = backbone.first_frame_pipeline(request.model)
         backbone.take_turn(pipeline)
@@ -161,8 +167,7 @@ def make_clip(
     adapter = find_adapter(preset.name, category.name, request.adapter)
     prompt = styled_prompt(check_prompt(request.prompt), request.style)
     first_frame = fit_image(image, preset.width, preset.height, request.fit)
-    for downloaded in adapter.download() if adapter else ():
-        yield Progress(downloaded.done, downloaded.total, doing=f"Downloading {downloaded.wanted.notice()}")
+    yield from downloading(adapter.download() if adapter else ())
     with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
         backbone.take_turn(backbone.video)
         apply_adapter(backbone.video.unet, adapter, backbone.still_motion)
@@ -286,14 +291,8 @@ def request_from_metadata(metadata: dict[str, object]) -> tuple[FirstFrameReques
     check_request(clip)
     find_category(clip.category)
     model = clip.first_frame_model if clip.first_frame_model in FIRST_FRAME_MODELS else ""
-    first_frame = FirstFrameRequest(
-        clip.prompt,
-        clip.style,
-        clip.negative_prompt,
-        model,
-        max(clip.first_frame_seed, 0),
-        clip.first_frame_steps or None,
-        None if clip.first_frame_guidance == -1 else clip.first_frame_guidance,
-    )
+    seed, guidance = max(clip.first_frame_seed, 0), clip.first_frame_guidance
+    steps, guidance = clip.first_frame_steps or None, None if guidance == -1 else guidance
+    first_frame = FirstFrameRequest(clip.prompt, clip.style, clip.negative_prompt, model, seed, steps, guidance)
     check_request(first_frame)
     return first_frame, clip

@@ -64,7 +64,7 @@ def readiness(
     steps = planned_steps(backbone, settings, len(examples), minutes)
     seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
     found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
-    if memory.on_zero_gpu():
+    if backbone.gpu_is_lent:
         found.append(("GPU quota", run_quota_words(backbone, seconds)))
     free = free_gigabytes(backbone)
     if (needed := memory_needed(backbone.preset, objective, free)) is not None:
@@ -77,7 +77,7 @@ def readiness(
 def run_quota_words(backbone: LoadedBackbone, seconds: float) -> str:
     """What a run of so many seconds takes of a visitor's quota on ZeroGPU, which counts what is asked for."""
     slices = max(1, math.ceil(seconds / SLICE_SECONDS))
-    asked = requested_seconds(backbone, min(seconds, SLICE_SECONDS), 2 * RunPlan.validation_clips, encoded=False)
+    asked = requested_seconds(backbone, min(seconds, SLICE_SECONDS), 2 * RunPlan.validation_clips)
     each = round(QUOTA_FACTOR * asked)
     if slices == 1:
         return f"{each} s for a request of {asked} s"
@@ -94,23 +94,23 @@ def seconds_of_slice(backbone: LoadedBackbone, plan: RunPlan, slice_seconds: flo
     validated = (len(rows) + seconds / each) // settings.validate_every > len(rows) // settings.validate_every
     first = len(rows) < settings.validate_every
     clips = plan.validation_clips * (1 + first) if validated else 0
-    return requested_seconds(backbone, seconds, clips, encoded=(plan.work / "latents").is_dir())
+    return requested_seconds(backbone, seconds, clips)
 
 
-def requested_seconds(backbone: LoadedBackbone, seconds: float, clips: int, encoded: bool) -> int:
-    """Asked of ZeroGPU for so many seconds of training.
+def requested_seconds(backbone: LoadedBackbone, seconds: float, clips: int) -> int:
+    """Asked of ZeroGPU for so many seconds of training, in which examples are encoded too.
 
-    Beside them: encoding before, where that was not done, a step and a checkpoint after, and clips that are made
-    without a break, of which the first time there are twice as many: before and now.
+    Beside them: the start of a worker, a step and a checkpoint after, and clips that are made without a break, of
+    which the first time there are twice as many: before and now.
     """
     recipe = backbone.preset.recipe("default")
     each = clip_seconds(backbone, recipe.steps, recipe.guidance)
-    return round((10 if encoded else 30) + seconds + MARGIN * clips * each)
+    return round(10 + seconds + MARGIN * clips * each)
 
 
 def free_gigabytes(backbone: LoadedBackbone) -> float | None:
-    """Memory that is free now where training will be; None on ZeroGPU, whose card is not there yet."""
-    if memory.on_zero_gpu():
+    """Memory that is free now where training will be; None for ZeroGPU's card, which is not there yet."""
+    if backbone.gpu_is_lent:
         return None
     if backbone.device.startswith("cuda"):
         return memory.free_gigabytes() + backbone.room_to_learn()

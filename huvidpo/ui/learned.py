@@ -23,7 +23,7 @@ from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout, learned_choices
-from huvidpo.ui.making import Run
+from huvidpo.ui.making import Run, pair_quota_words
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.phrases import counted
 from huvidpo.ui.toasts import toasts
@@ -45,7 +45,7 @@ class Learned:
         gpu_events: dict[str, Any],
     ):
         self.category, self.backbone, self.store, self.run = category, backbone, store, run
-        self.ui = LearnedLayout(backbone.preset, category.value)
+        self.ui = LearnedLayout(backbone.preset, category.value, pair_quota_words(backbone, WAITING_PAIRS))
         self._wire(gpu_events)
 
     def _wire(self, gpu_events: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ from huvidpo.ui.widgets import fact_sheet, meter, text_line
 class LearnedLayout:
     """Builds the section inside an open tab. Its attributes are the components."""
 
-    def __init__(self, preset: Backbone, category: str):
+    def __init__(self, preset: Backbone, category: str, cost: str):
+        """`cost` says what a pair to vote on takes of a visitor's quota, if anything."""
         gr.HTML("<h2>What was learned <small>a candidate becomes the default when blind votes say so</small></h2>")
         choices = learned_choices(list_adapters(preset.name, category))
         self.empty = text_line(elem_id="learned-empty")
@@ -25,6 +26,7 @@ class LearnedLayout:
                 self.push = hidden_button("Push to the Hub", "learned-push")
                 self.delete = hidden_button("Delete", "learned-delete")
                 self.rollback = hidden_button("Bring back the default before", "learned-rollback")
+        gr.Markdown(cost, visible=bool(cost))
         with gr.Row(elem_id="learned-making"):  # goes on while the visitor looks at another action
             self.meter = meter(elem_id="learned-meter")
             self.stop = hidden_button("Stop", "learned-stop")

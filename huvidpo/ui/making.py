@@ -7,10 +7,10 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import check_prompt
+from huvidpo.categories import check_prompt, find_category
 from huvidpo.images import read_image
-from huvidpo.memory import on_zero_gpu
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.takes import (
@@ -21,6 +21,7 @@ from huvidpo.takes import (
     Progress,
     check_request,
     check_seed,
+    downloading,
     draw_seed,
     starting_from,
 )
@@ -148,6 +149,24 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     yield View(busy=False, take=save_take(item, picture), seed=seed, first_frame=frame)
 
 
+def before_computing(backbone: LoadedBackbone, operation: str, payload: Any) -> Iterator[Progress]:
+    """Refuses what makes no sense and downloads what is missing, before a GPU that is lent by the second is asked for.
+
+    ValueError with one sentence.
+    """
+    if operation == "first_frame":
+        check_request(payload)
+        yield from downloading(backbone.download_first_frames(payload.model or backbone.preset.first_frame_models[0]))
+        return
+    if operation == "clip":
+        request = payload[1]
+        check_request(request)
+        adapter = find_adapter(backbone.preset.name, find_category(request.category).name, request.adapter)
+    else:
+        adapter = payload[0].start
+    yield from downloading(adapter.download() if adapter else ())
+
+
 def read_upload(path: str) -> Image.Image:
     """A picture that a browser has sent, in RGB. ValueError when it cannot be read."""
     try:
@@ -186,14 +205,17 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
     """What the main button is about to do and how long that takes, in one line."""
     preset = backbone.preset
     place = "GPU" if backbone.device.startswith("cuda") else "CPU"
-    recipe = preset.recipe(form.recipe)
+    recipe, model = preset.recipe(form.recipe), form.frame_model or preset.first_frame_models[0]
     guidance = recipe.guidance if form.guidance is None else form.guidance
     clip = clip_seconds(backbone, _whole(form.steps) or recipe.steps, guidance)
+    frame = first_frame_seconds(backbone, model, _whole(form.frame_steps))
+    alone = quota_words(backbone, "Another first frame asks", frame)
     if form.prompt.strip() and form.keeps_picture():
-        return f"Starts from the first frame shown: about {duration(clip)} on this {place}{quota_words(clip)}."
-    frame = first_frame_seconds(backbone, _whole(form.frame_steps))
-    words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}{quota_words(frame, clip)}."
-    missing = backbone.missing_files(form.frame_model or preset.first_frame_models[0])
+        quota = quota_words(backbone, "That asks", clip)
+        return f"Starts from the first frame shown: about {duration(clip)} on this {place}.{quota}{alone}"
+    quota = quota_words(backbone, "Both ask", frame, clip)
+    words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}.{quota}{alone}"
+    missing = backbone.missing_files(model)
     if missing:
         words += " Before that it downloads " + "; ".join(wanted.notice() for wanted in missing) + "."
     return words
@@ -204,16 +226,27 @@ def asked_seconds(estimate: float) -> int:
     return round(10 + MARGIN * estimate)
 
 
-def quota_words(*estimates: float) -> str:
-    """On ZeroGPU, what calls of so many seconds cost the visitor's quota, which counts what is asked for."""
-    if not on_zero_gpu():
+def quota_words(backbone: LoadedBackbone, what: str, *estimates: float) -> str:
+    """On ZeroGPU, what calls of so many seconds cost the visitor's quota, which counts what is asked for; else ""."""
+    if not backbone.gpu_is_lent:
         return ""
-    return f"; asks for {round(QUOTA_FACTOR * sum(map(asked_seconds, estimates)))} s of your quota"
+    return f" {what} for {round(QUOTA_FACTOR * sum(map(asked_seconds, estimates)))} s of your quota."
 
 
-def first_frame_seconds(backbone: LoadedBackbone, steps: int | None) -> float:
-    """A rough time for a first frame on this device; None takes the backbone's own number of steps."""
-    return seconds_for(backbone.preset, backbone.device, "first_frame", steps or backbone.preset.first_frame_steps)
+def pair_quota_words(backbone: LoadedBackbone, pairs: int = 1) -> str:
+    """The same of pairs: a first frame each, and two takes with guidance."""
+    recipe = backbone.preset.recipe("default")
+    frame = first_frame_seconds(backbone, backbone.preset.first_frame_models[0], None)
+    clips = 2 * [clip_seconds(backbone, recipe.steps, max(backbone.preset.pair_guidances))]
+    what = "A pair asks" if pairs == 1 else f"Each of up to {pairs} pairs asks"
+    return quota_words(backbone, what, frame, *clips).strip()
+
+
+def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None) -> float:
+    """A rough time for a first frame by a model on this device; None takes the backbone's own number of steps."""
+    preset = backbone.preset
+    whole = seconds_for(preset, backbone.device, "first_frame", steps or preset.first_frame_steps)
+    return whole * preset.first_frame_settings(model or preset.first_frame_models[0]).time
 
 
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:

@@ -53,11 +53,12 @@ class RateTab:
         store: RatingStore,
         pusher: Pusher | NoPusher,
         wake: Callable[[], bool] | None = None,
+        cost: str = "",
     ):
         self.store, self.pusher, self.wake = store, pusher, wake or (lambda: False)
         self.salt = rater_salt(home())
         self.booth = Booth(store)
-        self.ui = RateLayout(visitor, promise())
+        self.ui = RateLayout(visitor, promise(), cost)
         self.stage_parts = [self.ui.visitor, self.ui.player, self.ui.tally, self.ui.own, self.ui.waiting]
         self._summary: tuple[float, Summary] | None = None
         self._wire(page)

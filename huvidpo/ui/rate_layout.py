@@ -24,7 +24,9 @@ def visitor_state() -> gr.BrowserState:
 class RateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components."""
 
-    def __init__(self, visitor: gr.BrowserState, promise: str):
+    def __init__(self, visitor: gr.BrowserState, promise: str, cost: str):
+        """`promise` says what becomes of ratings, `cost` what a pair takes of a visitor's quota, if anything."""
+        self.cost = cost
         self.visitor, self.own_note = visitor, f"Only you are shown these two. {promise}"
         with gr.Tab("Rate", id="rate", elem_id="rate-tab") as self.tab:
             self.waiting = gr.Timer(4, active=False)
@@ -48,6 +50,7 @@ class RateLayout:
                 self.make = gr.Button("Make two clips", variant="primary", min_width=0, elem_id="live-make")
                 self.stop = gr.Button("Cancel", min_width=0, visible=False, elem_id="live-cancel")
                 self.meter = meter(elem_id="live-meter")
+            gr.Markdown(self.cost, visible=bool(self.cost))
         with gr.Accordion("Compare two clips of your own", open=False, elem_id="own"):
             with gr.Row():
                 self.files = [

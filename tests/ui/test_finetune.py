@@ -16,6 +16,7 @@ import torch
 import app
 from huvidpo import adapters
 from huvidpo.adapters import find_adapter
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.run_folders import held
@@ -99,19 +100,27 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """156 s are four slices of 45 s; for the first 79 s are asked, which ZeroGPU's cards count 1.5 times: 118 s."""
+    """156 s are four slices of 45 s; for the first 59 s are asked, which ZeroGPU's cards count 1.5 times: 88 s."""
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     told = dict(needs.readiness(pocket, store, "horse", "dpo", 5).facts)
-    assert told["GPU quota"] == "up to 118 s for each of about 4 requests, the first of 79 s"
+    assert "GPU quota" not in told, "pocket runs on its CPU"
+    told = dict(needs.readiness(on_lent_gpu(pocket), store, "horse", "dpo", 5).facts)
+    assert told["GPU quota"] == "up to 88 s for each of about 4 requests, the first of 59 s"
     assert told["Memory"] == "1.0 GB"
+
+
+def on_lent_gpu(backbone: LoadedBackbone) -> LoadedBackbone:
+    """The backbone as if it were on ZeroGPU's card, which were as fast as this CPU."""
+    times = backbone.preset.seconds_per_step
+    preset = replace(backbone.preset, seconds_per_step={**times, "cuda": times["cpu"]})
+    return replace(backbone, preset=preset, device="cuda")
 
 
 @pytest.mark.slow
 def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """45 s of training, 30 s around it, and two clips of 4 steps of 0.35 s with 40 % more: 79 s.
+    """45 s of training, 10 s around it, and two clips of 4 steps of 0.35 s with 40 % more: 59 s.
 
-    No clips where none is due. 10 s around it once the examples are encoded, and no more than is left: 8 s of training
-    and 22 s of 16 clips.
+    No clips where none is due, and no more than is left: 8 s of training and 22 s of 16 clips.
     """
     durations = []
     monkeypatch.setattr(app.spaces, "GPU", lambda duration: lambda function: durations.append(duration))
@@ -119,7 +128,7 @@ def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch
     name = begin()
     plan = runs.plan_of(tab.backbone, tab.store, name)
     rare = replace(plan, settings=replace(plan.settings, validate_every=10_000))
-    assert [durations[0]("train", (one, 45)) for one in (plan, rare)] == [79, 75]
+    assert [durations[0]("train", (one, 45)) for one in (plan, rare)] == [59, 55]
     list(tab.on_slice(name))
     read = needs.run_outcome
     monkeypatch.setattr(needs, "run_outcome", lambda work: ended_in(read(work), 8.0))

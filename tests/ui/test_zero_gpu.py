@@ -1,5 +1,6 @@
 """The page's work under ZeroGPU's rules, with `sd14` of the real classes at tiny size: Create, Rate, Fine-tune."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,8 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 import app
 from huvidpo.adapters import read_adapter, save_motion_adapter
@@ -22,7 +25,7 @@ from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.history import open_take
-from huvidpo.ui.making import estimate, make_take
+from huvidpo.ui.making import estimate, make_take, pair_quota_words
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.video import read_frames, write_mp4
 from tests.tiny_models import tiny_sd14, tiny_sdxl
@@ -55,6 +58,7 @@ def sd14(tmp_path_factory: pytest.TempPathFactory) -> LoadedBackbone:
 def zero_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ZeroGPU]:
     emulated = ZeroGPU()
     monkeypatch.setattr(app.spaces, "GPU", emulated)
+    monkeypatch.setattr(LoadedBackbone, "gpu_is_lent", True)
     yield emulated
     emulated.end_worker()
 
@@ -90,7 +94,7 @@ def test_create_on_a_used_worker_is_create_on_a_fresh_one(run: Callable, zero_gp
     assert np.array_equal(clip_of(run, "none"), still) and len(zero_gpu.workers) == 1
     zero_gpu.end_worker()
     assert np.array_equal(clip_of(run, "none"), still) and len(zero_gpu.workers) == 2
-    assert zero_gpu.decorated == ["gpu_run"]
+    assert zero_gpu.decorated == ["compute"]
     form = replace(FORM, frame_model="dpo", adapter="gallop", frame_steps=1, steps=1)
     *_, view = make_take(run, form)
     assert read_frames(open_take(view.take).clip)[0].shape == (8, 64, 64, 3)
@@ -98,21 +102,43 @@ def test_create_on_a_used_worker_is_create_on_a_fresh_one(run: Callable, zero_gp
 
 
 def test_the_page_says_what_is_asked_for(
-    run: Callable, zero_gpu: ZeroGPU, sd14: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+    run: Callable, zero_gpu: ZeroGPU, sd14: LoadedBackbone, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first frame and a clip are two calls; quota counts what they ask for, 1.5 times on the cards of today."""
     form = replace(FORM, frame_model="dpo", frame_steps=3, steps=2)
-    assert "quota" not in estimate(sd14, form)
-    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     said = estimate(sd14, form)
     *_, view = make_take(run, form)
-    assert len(zero_gpu.asked_seconds) == 2
-    assert said.endswith(f"; asks for {round(1.5 * sum(zero_gpu.asked_seconds))} s of your quota.")
+    frame, clip = zero_gpu.asked_seconds
+    assert f" Both ask for {round(1.5 * (frame + clip))} s of your quota." in said
+    assert said.endswith(f" Another first frame asks for {round(1.5 * frame)} s of your quota.")
+    zero_gpu.asked_seconds.clear()
+    *_, _pair = make_pair(run, sd14.preset, RatingStore(own_home), PROMPT, "horse", "queue")
+    assert pair_quota_words(sd14) == f"A pair asks for {round(1.5 * sum(zero_gpu.asked_seconds))} s of your quota."
+    monkeypatch.setattr(LoadedBackbone, "gpu_is_lent", False)
+    assert "quota" not in estimate(sd14, form) + pair_quota_words(sd14)
 
 
-def test_what_people_can_act_on_keeps_its_words(run: Callable) -> None:
-    with pytest.raises(gr.Error, match="no adapter"):
-        clip_of(run, "trot")
+def test_what_makes_no_sense_is_refused_before_a_gpu_is_asked_for(run: Callable, zero_gpu: ZeroGPU) -> None:
+    """A call that fails costs its quota, and ZeroGPU ends the warm worker."""
+    picture = Image.new("RGB", (64, 64))
+    for operation, payload, words in (
+        ("first_frame", FirstFrameRequest(PROMPT, steps=500), "number of steps"),
+        ("first_frame", FirstFrameRequest(PROMPT, model="base-xl"), "first-frame model must be"),
+        ("clip", (picture, ClipRequest(PROMPT, "horse", adapter="trot")), "no adapter"),
+        ("clip", (picture, ClipRequest(PROMPT, "horse", guidance=900.0)), "guidance must be"),
+    ):
+        with pytest.raises(gr.Error, match=words):
+            list(run(operation, payload))
+    assert zero_gpu.asked_seconds == []
+
+
+def test_what_people_can_act_on_keeps_its_words(run: Callable, own_home: Path) -> None:
+    """Weights of another network, which only the worker finds out."""
+    broken = own_home / "adapters" / "sd14" / "horse" / "broken"
+    shutil.copytree(broken.with_name("gallop"), broken)
+    save_file({"mid_block.strange": torch.zeros(2)}, broken / "motion.safetensors")
+    with pytest.raises(gr.Error, match="broken"):
+        clip_of(run, "broken")
     assert clip_of(run, "none").shape == (8, 64, 64, 3)
 
 
