@@ -10,7 +10,7 @@ apt_install = { $(APT) update -qq && $(APT) install -qq -y --no-install-recommen
 give_up = { echo "$(1)" >&2; exit 2; }
 BIN := .venv/bin
 
-.PHONY: run test check chromium deploy
+.PHONY: run test check check-oldest chromium deploy
 
 run: .venv/run.stamp
 	$(BIN)/python app.py
@@ -26,6 +26,14 @@ check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) worksteal -m "not slow and not browser"
+
+# The everyday tests with the oldest torch that ZeroGPU has, in an environment of its own; needs Python 3.12.
+check-oldest:
+	python3.12 -m venv .venv-oldest
+	sed '/^torch==/d' constraints.txt > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install -q torch==2.8.0 $(if $(TORCH_INDEX),-i $(TORCH_INDEX))
+	.venv-oldest/bin/python -m pip install -q -c .venv-oldest/constraints.txt -e '.[dev]'
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n 2 -m "not slow and not browser"
 
 # Puts this repository on a Space: make deploy SPACE=owner/name, with DRY_RUN=1 to see what would go and be removed,
 # with REPLACE=1 where the Space holds another program.

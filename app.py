@@ -142,7 +142,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],
-        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder()), str(home() / "runs"), *evaluated],
+        allowed_paths=[str(takes_folder()), str(EXAMPLES), str(shown_folder()), *evaluated],
         max_file_size=UPLOAD,
         show_error=True,
         _frontend=False,  # no second look at the page, whose limit of 3 s a busy machine misses: the server is up

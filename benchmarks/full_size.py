@@ -208,7 +208,8 @@ def main() -> None:
     gpu = torch.cuda.is_available()
     parser.add_argument("--size", choices=list(SIZES), default="full" if gpu else "reduced")
     parser.add_argument("--rounds", type=int, default=10 if gpu else 5, help="timed, after one to warm up")
-    parser.add_argument("--compile", action="store_true", default=gpu, help="torch.compile of the repeated blocks too")
+    compiling = {"action": argparse.BooleanOptionalAction, "default": gpu}
+    parser.add_argument("--compile", **compiling, help="torch.compile of the repeated blocks too")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1.")

@@ -36,6 +36,7 @@ class LoadedBackbone:
     still_motion: dict[str, torch.Tensor]  # stage-1 parameters without any category's motion
     first_frames: dict[str, StableDiffusionPipeline | StableDiffusionXLPipeline]  # by model, filled as needed
     memory: str = "all"  # one of memory.MODES
+    commits: dict[str, str] = field(default_factory=dict)  # of the first-frame models that are loaded, as below
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -90,7 +91,12 @@ class LoadedBackbone:
         return [wanted for wanted in files if model not in self.first_frames and not cached(wanted)]
 
     def first_frame_commit(self, model: str) -> str:
-        """The commit on the Hub that a first-frame model's UNet in the cache is from; "" for one that is shipped."""
+        """The commit on the Hub that a first-frame model's UNet is from; "" for one that is shipped.
+
+        That of a loaded one is remembered: on ZeroGPU its files leave the cache once they are in memory.
+        """
+        if model in self.commits:
+            return self.commits[model]
         folder = cached(full_size.FIRST_FRAMES[model][-1]) if self.preset.name == "sd14" else None
         return folder.name if folder else ""
 
@@ -116,6 +122,7 @@ class LoadedBackbone:
         if self.preset.name == "sd14":
             if model not in self.first_frames:
                 self.first_frames[model] = full_size.load_first_frames(model, self.device)
+                self.commits[model] = self.first_frame_commit(model)
                 memory.settle(self.first_frames[model], self.memory, self.device)
             return self.first_frames[model]
         pipeline = self.first_frames["base"]

@@ -23,6 +23,7 @@ OWN = ("app.py", "huvidpo", "docs", "examples", "lora_weights", "README.md", "LI
 OWN += ("requirements.txt", "constraints.txt", ".gitignore")  # the top level, of what is needed
 OURS = {"app.py", "huvidpo/backbones.py"}  # a Space that has them is one of ours
 OF_A_NEW_SPACE = {"README.md", ".gitattributes"}  # what the Hub's page puts into a Space that it makes
+POINTER = b"version https://git-lfs"  # how the files begin that git-lfs leaves in the place of others
 NAMED = 3  # files that a warning names
 
 
@@ -33,7 +34,15 @@ def files_to_send(root: Path) -> list[Path]:
     missing = [name for name in NEEDED if Path(name) not in files]
     if missing:
         raise ValueError(f"There is no Space in {root}: {', '.join(missing)} is missing.")
+    if pointers := [name for name in files if is_pointer(root / name)]:
+        raise ValueError(f"{pointers[0]} is not here, only its place in the large-file store: run `git lfs pull`.")
     return files
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether a file stands for one that git-lfs has not fetched."""
+    with file.open("rb") as opened:
+        return opened.read(len(POINTER)) == POINTER
 
 
 def files_left_out(root: Path) -> list[Path]:
@@ -95,7 +104,7 @@ def deploy(root: Path, space: str, api: HfApi, replace: bool = False) -> str:
         sent = [CommitOperationAdd(name.as_posix(), root / name) for name in files]
         gone = [CommitOperationDelete(name) for name in to_remove(files, there or set())]
         return api.create_commit(space, [*sent, *gone], commit_message="Deploy", repo_type="space").commit_url
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:  # the last one of the large-file store
         raise ValueError(f"The Hub did not take it: {str(error).splitlines()[0]}") from error
 
 

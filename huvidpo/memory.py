@@ -151,7 +151,7 @@ def full_gpu_says(sentence: str) -> Iterator[None]:
 def explained(mode: str, needs: Mapping[str, float], sentence: str = "") -> Iterator[None]:
     """Turns a GPU's lack of memory into a ValueError: the sentence, else one that names the mode to choose instead."""
     lower = lower_mode(mode, needs)
-    way_out = CLOSE_OTHERS
+    way_out = "Try again, or tell this Space's owner." if os.environ.get("SPACE_ID") else CLOSE_OTHERS
     if lower:
         how = f"on the page under Advanced settings, on the command line with --memory {lower}"
         if os.environ.get("SPACE_ID"):  # where visitors cannot choose

@@ -105,7 +105,7 @@ def push_folder(repo: str, place: str, files: dict[str, Path]) -> str:
     try:
         api.create_repo(repo, repo_type="model", private=True, exist_ok=True)
         made = api.create_commit(repo, operations, commit_message=f"Adapter {place}")
-    except (HTTPError, OSError) as error:
+    except (HTTPError, OSError, RuntimeError) as error:  # the last one of the large-file store
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
         if status in (401, 403):
             raise ValueError(f"The Hugging Face token may not write to {repo}: it needs write access.") from error

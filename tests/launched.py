@@ -13,9 +13,9 @@ def launch_two(module: str, *arguments: str, **environment: str) -> str:
 
     Lines of Gloo, which older torch writes there, from both at once and so into each other, are left out.
     """
-    # `accelerate launch --cpu` starts one process, whatever is asked for; --multi_gpu starts several without GPUs too.
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # The example for two GPUs: without any, its processes compute on the CPU.
+    config = ROOT / "examples" / "accelerate" / "2_gpus.yaml"
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     command += ["--main_process_port", "0", "-m", module, *arguments]
     surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=False)

@@ -54,6 +54,15 @@ def test_a_gpus_memory_is_counted_without_the_scores_of_attention(benchmark, job
 
 
 @pytest.mark.slow
+def test_the_count_without_numbers_is_that_with_them(benchmark, capsys: pytest.CaptureFixture) -> None:
+    """`--check` ends with a complaint where they differ by more than 1 %."""
+    memory = benchmark("memory")
+    memory.check(["a clip's step"])
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == 3 and all(float(row.split()[-1]) > 0 for row in rows)
+
+
+@pytest.mark.slow
 def test_one_round_is_enough_to_print_everything(
     benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

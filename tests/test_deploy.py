@@ -74,7 +74,7 @@ def test_a_space_is_made_then_changed(clone: Path, loopback_hub: HubServer) -> N
     deploy(clone, SPACE, api)
     files = hub.repositories[SPACE].files
     assert files["docs/a.png"] == b"a picture" and files["app.py"] == b"text" and hub.requests["put"] == 1
-    assert sorted(files.keys() - {".gitattributes"}) == SENT
+    assert sorted(files.keys() - {".gitattributes"}) == SENT and hub.repositories[SPACE].private
     (clone / "docs/a.png").unlink()
     (clone / "app.py").write_text("new")
     deploy(clone, SPACE, api)
@@ -82,6 +82,18 @@ def test_a_space_is_made_then_changed(clone: Path, loopback_hub: HubServer) -> N
     assert files["app.py"] == b"new" and "docs/a.png" not in files
     with pytest.raises(ValueError, match="did not take it"):
         deploy(clone, SPACE, HfApi(endpoint=hub.url, token="hf_wrong"))
+
+
+def test_a_picture_that_the_large_file_store_does_not_take(clone: Path, loopback_hub: HubServer, capsys) -> None:
+    loopback_hub.fault = lambda kind, path: 403 if kind == "put" else None
+    assert main([SPACE], clone) == 2
+    assert "The Hub did not take it: " in capsys.readouterr().err
+
+
+def test_weights_that_git_lfs_has_not_fetched_are_not_sent(clone: Path) -> None:
+    (clone / "docs/a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(ValueError, match=r"docs/a\.png is not here.*git lfs pull"):
+        files_to_send(clone)
 
 
 def test_another_program_is_replaced_only_when_told_to(

@@ -51,12 +51,21 @@ def other_weights(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     return UNet2DConditionModel.from_config(unet.config)
 
 
+def as_published(folder: Path) -> None:
+    """What stands in Stable Diffusion 1.4's own list of parts: a safety checker too, which is not wanted here."""
+    file = folder / "model_index.json"
+    parts = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
+    parts["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
+    file.write_text(json.dumps(json.loads(file.read_text()) | parts))
+
+
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[HubFiles, dict[str, bytes]]:
     """What the real repositories hold, in their layout: whole pipelines, DPO UNets alone, and things never wanted."""
     folder = tmp_path_factory.mktemp("repositories")
     small, large = tiny_sd14(folder), tiny_sdxl(folder)
     small.save_pretrained(folder / "sd14")
+    as_published(folder / "sd14")
     large.save_pretrained(folder / "sdxl", variant="fp16")
     large.vae.save_pretrained(folder / "vae")
     other_weights(large.unet).save_pretrained(folder / "dpo-sdxl" / "unet")

@@ -111,7 +111,11 @@ def test_the_command(hub: HubServer, moving_adapter: Adapter, capsys, monkeypatc
     arguments = ["push-adapter", "gallop", "--category", "horse"]
     assert main([*arguments, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["repo"] == REPO and said["commit"] == hub.repositories[REPO].head
+    assert said["repo"] == REPO and said["commit"] == hub.repositories[REPO].head and hub.repositories[REPO].private
+    hub.fault = lambda kind, path: 500 if kind == "put" else None
+    hub.blobs.clear()
+    assert main(arguments) == 2 and "did not take the adapter" in capsys.readouterr().err
+    hub.fault = lambda kind, path: None
     monkeypatch.setenv("HF_TOKEN", "hf_other")
     assert main(arguments) == 2 and "may not write to someone/adapters" in capsys.readouterr().err
     monkeypatch.setenv("HF_TOKEN", TOKEN)

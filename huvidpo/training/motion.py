@@ -1,6 +1,7 @@
 """Stage 1: a category's motion from a few clips, as in LAMP (arXiv 2310.10769). Knows no files but its own."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
 from huvidpo.training.recompute import recompute_as_needed
 
+DDIM_NAMES = inspect.signature(DDIMInverseScheduler).parameters  # Stable Diffusion's file is another scheduler's
 BEGUN_WITH = "begun_with.json"  # in a run's folder
 FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
 
@@ -77,7 +79,9 @@ def invert(unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, text: Ten
     DDIM (arXiv 2010.02502) run backwards, as the paper's text has it; the published code draws noise at random.
     """
     halved = unet.dtype != torch.float32  # as on a GPU, where the trained weights are in single precision
-    inverse = DDIMInverseScheduler.from_config(scheduler.config)
+    inverse = DDIMInverseScheduler.from_config(
+        {name: value for name, value in scheduler.config.items() if name in DDIM_NAMES}
+    )
     inverse.set_timesteps(steps)
     noise = latents
     for timestep in inverse.timesteps:

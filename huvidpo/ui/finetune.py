@@ -7,12 +7,16 @@ request of the visitor's own, which is what ZeroGPU counts, and a reload, a paus
 import html
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.home import home
+from huvidpo.preferences.blind import blind_copy
+from huvidpo.preferences.raters import rater_salt
 from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import draw_seed
 from huvidpo.training.guard import Row
@@ -27,6 +31,7 @@ from huvidpo.ui.learned import Learned
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.phrases import duration
+from huvidpo.ui.rate import shown_folder
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -240,9 +245,14 @@ class FinetuneTab:
         folder = runs.run_folder(self.backbone.preset.name, request.category, request.name) / "clips"
         clips = validation_clips(folder)
         if 0 in clips and len(clips) > 1:
-            before, after = clips[0][0], clips[max(clips)][0]
-            changes |= {ui.clips: gr.Row(visible=True), ui.before: str(before), ui.after: str(after)}
+            before, after = (str(self.shown(clip)) for clip in (clips[0][0], clips[max(clips)][0]))
+            changes |= {ui.clips: gr.Row(visible=True), ui.before: before, ui.after: after}
         return changes
+
+    def shown(self, clip: Path) -> Path:
+        """A copy of a run's clip under a name that cannot be guessed: others' real clips lie beside it."""
+        which = f"{clip} {clip.stat().st_mtime_ns}".encode()
+        return blind_copy(clip, shown_folder(), rater_salt(home()) + which)
 
     def unfinished(self, chosen: str | None = None) -> Changes:
         names = runs.unfinished_runs(self.backbone.preset)

@@ -1,7 +1,10 @@
 """Finished clips on disk and the settings inside them. Knows neither how clips are made nor how they are shown."""
 
+import os
 import re
+import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +22,7 @@ from huvidpo.video import read_metadata
 EXAMPLES = Path(__file__).parents[2] / "examples" / "clips"
 PAIRS = EXAMPLES.with_name("pairs")  # for a page that has none yet
 REMEMBERED = 24  # clips of one visitor
+KEPT_DAYS = 7  # on a Space
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ def save_take(clip: Clip, first_frame: Image.Image) -> str:
     The first frame, which may be a large photograph, is kept as the clip starts with it. Raises ValueError when they
     cannot be written; then nothing stays behind.
     """
+    if os.environ.get("SPACE_ID"):
+        remove_old(takes_folder())
     name = f"{find_category(clip.metadata['category']).name}-{uuid.uuid4().hex}"
     mp4, (height, width) = takes_folder() / f"{name}.mp4", clip.frames.shape[1:3]
     try:
@@ -66,6 +72,14 @@ def save_take(clip: Clip, first_frame: Image.Image) -> str:
             mp4.with_suffix(suffix).unlink(missing_ok=True)
         raise
     return name
+
+
+def remove_old(folder: Path) -> None:
+    """Removes takes of more than KEPT_DAYS: a Space that fills its disk is stopped. What was rated is in the store."""
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):  # another visitor's handler was faster
+            if file.stat().st_mtime < time.time() - 86_400 * KEPT_DAYS:
+                file.unlink()
 
 
 def open_take(name: str) -> SavedTake | None:

@@ -5,6 +5,7 @@ is that visitor's quota, elsewhere others get their turn between two pairs, and 
 """
 
 import html
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,12 @@ from huvidpo.ui.phrases import counted
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
+DOWNLOAD = """file => {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = file.orig_name;
+  link.click();
+}"""
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
@@ -66,6 +73,8 @@ class Learned:
         # A cancelled run counts as failed: this comes after its last update, which may be later than Cancel's words.
         making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
         ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
+        packed = ui.download.click(self.on_download, named, ui.packed, **SPOKEN)
+        packed.success(None, ui.packed, js=DOWNLOAD, **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
         ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
@@ -97,7 +106,7 @@ class Learned:
         ui = self.ui
         if adapter is None:
             buttons = dict.fromkeys((ui.vote, ui.promote, ui.push, ui.delete), gr.Button(visible=False))
-            return {**buttons, ui.about: facts(), ui.download: gr.DownloadButton(visible=False)}
+            return {**buttons, ui.about: facts(), ui.download: gr.Button(visible=False)}
         if not adapter.revision():
             here = "its weights come from the Hub when it first makes a clip"
             return self.chosen(None, may) | {ui.about: facts([("Shared", here)])}
@@ -110,7 +119,7 @@ class Learned:
             ui.promote: gr.Button(visible=not default and (learned or may), interactive=verdict.passed or not learned),
             ui.push: gr.Button(visible=own and may and can_push()),
             ui.delete: gr.Button("Delete", visible=own and not default and may),
-            ui.download: gr.DownloadButton(value=str(self.packed(adapter)), visible=True),
+            ui.download: gr.Button(visible=True),
         }
 
     def on_adapter(
@@ -228,6 +237,14 @@ class Learned:
             candidates.delete(adapter)
             return self.show(category, None, f"{adapter.name} is gone.", may)
 
+    def on_download(self, category: str, name: str | None) -> str:
+        """The adapter as a zip, packed anew where Gradio may send files from; at full size it has half a gigabyte."""
+        with toasts():
+            adapter, folder = self.named(category, name), Path(tempfile.gettempdir()) / "huvidpo-adapters"
+            shutil.rmtree(folder, ignore_errors=True)  # the one before, of which Gradio has a copy for a day
+            (folder / adapter.revision()).mkdir(parents=True)
+            return str(candidates.pack(adapter, folder / adapter.revision() / f"{adapter.name}.zip"))
+
     def on_push(
         self,
         category: str,
@@ -259,13 +276,6 @@ class Learned:
     def has_earlier_default(self, category: str) -> bool:
         """Whether there is a default before this one that could be brought back."""
         return len(read_promotions(self.backbone.preset.name, category)) > 1
-
-    def packed(self, adapter: Adapter) -> Path:
-        """The adapter as a zip, written once, where Gradio may send files from."""
-        folder = Path(tempfile.gettempdir()) / "huvidpo-adapters" / adapter.revision()
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{adapter.name}.zip"
-        return path if path.is_file() else candidates.pack(adapter, path)
 
 
 def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:

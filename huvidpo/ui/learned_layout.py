@@ -22,7 +22,8 @@ class LearnedLayout:
             with gr.Column(min_width=260), gr.Row(elem_id="learned-actions"):
                 self.vote = hidden_button("Make pairs to vote on", "learned-vote")
                 self.promote = hidden_button("Make it the default", "learned-promote")
-                self.download = gr.DownloadButton("⬇ ZIP", visible=False, **small("learned-zip"))
+                self.download = hidden_button("⬇ ZIP", "learned-zip")
+                self.packed = gr.DownloadButton(visible="hidden")  # the file, on its way to the browser
                 self.push = hidden_button("Push to the Hub", "learned-push")
                 self.delete = hidden_button("Delete", "learned-delete")
                 self.rollback = hidden_button("Bring back the default before", "learned-rollback")

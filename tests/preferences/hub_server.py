@@ -27,6 +27,7 @@ Fault = Callable[[str, str], int | str | None]  # kind of request, path -> statu
 @dataclass
 class Repository:
     commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)  # (oid, files)
+    private: bool = False
 
     @property
     def head(self) -> str:
@@ -170,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{wanted['organization']}/{wanted['name']}"
         if name in self.hub.repositories:
             return {"error": "exists", "url": f"{self.hub.url}/datasets/{name}"}, 409
-        self.hub.repositories[name] = Repository()
+        self.hub.repositories[name] = Repository(private=wanted.get("private", wanted.get("visibility") == "private"))
         self.hub.repositories[name].commit({".gitattributes": b""})
         return {"url": f"{self.hub.url}/datasets/{name}"}, 200
 

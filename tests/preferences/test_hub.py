@@ -41,6 +41,7 @@ def test_a_push_makes_the_dataset_and_says_what_is_in_it(
     assert hub.push(store, REPO, api) == 2 and store.counts().waiting == 0
     (name,) = store.batches(PUSHED)
     files = server.repositories[REPO].files
+    assert server.repositories[REPO].private
     videos = {f"data/train/{name}/videos/{take.sha256}.mp4": take.sha256 for take in (pair.a, pair.b)}
     assert files.keys() == {".gitattributes", "README.md", f"data/train/{name}/metadata.jsonl", *videos}
     for path, sha256 in videos.items():

@@ -1,7 +1,9 @@
 """What the tab Create does on the server: the form, the takes on disk, what comes back from them, what is refused."""
 
+import os
 import shutil
 import socket
+import time
 from dataclasses import fields, replace
 
 import gradio as gr
@@ -178,6 +180,19 @@ def test_clips_of_two_tabs_of_one_browser_stand_together(run, pocket):
     assert tab.remember(other, [], "somebody")[tab.ui.names] == [other]
     assert tab.remember(right, [old], "me")[tab.ui.names] == [right, left, old]
     assert tab.remember(other, [old], "")[tab.ui.names] == [other, old]  # a browser that has no name yet
+
+
+def test_on_a_space_takes_go_after_a_week(monkeypatch):
+    """Elsewhere they stay: it is somebody's own disk."""
+    old, new = save_take(CLIP, PICTURE), save_take(CLIP, PICTURE)
+    for suffix in (".mp4", ".gif", ".png"):
+        os.utime(takes_folder() / f"{old}{suffix}", times=(time.time() - 8 * 86_400,) * 2)
+    save_take(CLIP, PICTURE)
+    assert open_take(old)
+    monkeypatch.setenv("SPACE_ID", "somebody/page")
+    save_take(CLIP, PICTURE)
+    assert open_take(old) is None and open_take(new)
+    assert not list(takes_folder().glob(f"{old}*"))
 
 
 def test_history_keeps_order_forgets_what_is_gone_and_believes_nothing():

@@ -110,7 +110,7 @@ def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candid
 
 def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adapter, moving_adapter: Adapter) -> None:
     shown = learned.on_adapter("horse", "dpo-1")
-    assert shown[learned.ui.download].value["orig_name"] == "dpo-1.zip"
+    assert shown[learned.ui.download].visible and Path(learned.on_download("horse", "dpo-1")).name == "dpo-1.zip"
     assert shown[learned.ui.promote].interactive is False
     assert "About 50 more decided votes" in shown[learned.ui.about]["text"]
     with pytest.raises(gr.Error, match="Not yet: About"):
