@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from huvidpo import __version__
+from huvidpo.atomic import write_whole
 from huvidpo.home import home
 from huvidpo.hub_models import Downloaded
 from huvidpo.models.attention import ATTENTION_VARIANTS
+from huvidpo.models.checkpoints import save_lora
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.shared_adapters import fetch_weights, shared_root
@@ -250,9 +252,7 @@ def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) 
 def save_motion_weights(state: dict[str, torch.Tensor], folder: Path) -> None:
     """Writes motion weights by plain name in half precision."""
     halves = {name: value.half().contiguous().cpu() for name, value in state.items()}
-    save_file(
-        halves, folder / MOTION_FILE, metadata={"format": "pt"}
-    )  # with a second key the bytes are not repeatable
+    write_whole(folder / MOTION_FILE, save(halves, {"format": "pt"}))  # with a second key bytes are not repeatable
 
 
 def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
@@ -261,7 +261,7 @@ def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, objec
     `card` needs `backbone`, `category` and `parent`; what made the weights goes along unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
+    save_lora(unet, PREFERENCE, folder / PREFERENCE_FILE)
     return write_card(folder, {"kind": "preference", "attention": unet.config.attention, **card})
 
 
@@ -274,8 +274,8 @@ def write_card(folder: Path, card: dict[str, object]) -> Adapter:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         **card,
     }
-    (folder / "README.md").write_text(model_card(folder.name, card), encoding="utf-8")
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / "README.md", model_card(folder.name, card))
+    write_whole(folder / "card.json", json.dumps(card, indent=2) + "\n")
     return read_adapter(folder)
 
 

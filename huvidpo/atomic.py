@@ -19,3 +19,9 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file that fits in memory. ValueError when it cannot be written; an older one is still there then."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

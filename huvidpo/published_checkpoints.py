@@ -4,10 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, save_motion_weights, write_card
+from huvidpo.atomic import write_whole
 from huvidpo.models.checkpoints import convert_state_dict, load_checkpoint, weight_file
 from huvidpo.models.motion import is_motion_parameter, load_motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
@@ -40,7 +41,8 @@ def import_checkpoint(
     if settings:
         # As diffusers' save_lora_adapter writes it.
         metadata = {"format": "pt", "lora_adapter_metadata": json.dumps(settings, sort_keys=True)}
-        save_file({name: value.contiguous() for name, value in lora.items()}, folder / PREFERENCE_FILE, metadata)
+        whole = {name: value.contiguous() for name, value in lora.items()}
+        write_whole(folder / PREFERENCE_FILE, save(whole, metadata))
     with source.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     told = {"source_file": source.name, "source_sha256": sha256, "license": LICENCE, "lora": bool(lora)}

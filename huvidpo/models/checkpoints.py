@@ -1,14 +1,19 @@
-"""Reads UNet files of Stable Diffusion, LAMP and HuViDPO into our names; knows nothing of what the weights are for."""
+"""Reads UNet files of Stable Diffusion, LAMP and HuViDPO into our names, and writes the LoRA of one.
+
+Knows nothing of what the weights are for.
+"""
 
 import re
 import zipfile
 from pathlib import Path
 
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from huvidpo.atomic import replacing
 from huvidpo.models.motion import plain_name
 
 WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -70,3 +75,12 @@ def convert_state_dict(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dic
         elif name.endswith((".weight", ".bias")) and ".lora_" not in name:
             unet_state[name] = value
     return unet_state, lora_state
+
+
+def save_lora(unet: UNet2DConditionModel, name: str, path: Path) -> None:
+    """Writes the LoRA called `name` of a UNet. ValueError when it cannot be written."""
+    with replacing(path) as temporary:
+        try:
+            unet.save_lora_adapter(path.parent, adapter_name=name, weight_name=temporary.name)
+        except SafetensorError as error:  # how it says that the disk is full
+            raise OSError(str(error)) from error

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.text import encode_text
 from huvidpo.preferences.own_clips import file_sha256
@@ -103,8 +103,7 @@ def clip_latents(
     if not file.is_file():
         encoded = encode_both_ways(pipeline.vae, fitted_frames(path, frames, width, height))
         cache.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as partial:
-            save_file(encoded, partial)
+        write_whole(file, save(encoded))
     return load_file(file)
 
 

@@ -15,6 +15,7 @@ from huvidpo.training.processes import largest_over_processes, sum_gradients, su
 
 CHECKPOINT_EVERY = 100  # steps
 CHECKPOINT_SECONDS = 300.0
+WARMUP, WARMUP_STEPS = 0.02, 50  # share of a run's progress; of its steps at least so many where it has them
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,22 @@ class Clock:
         return self.seconds() * (1 - progress) / max(progress, 1e-6)
 
 
-def learning_rate_factor(progress: float, warmup: float = 0.02, decay: float = 0.4) -> float:
+def learning_rate_factor(progress: float, warmup: float = WARMUP, decay: float = 0.4) -> float:
     """Linear warm-up, plateau, cosine decay to 2 %, as a function of progress in 0..1."""
     if progress < warmup:
         return max(progress / warmup, 0.02)
     if progress < 1 - decay:
         return 1.0
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (progress - 1 + decay) / decay))
+
+
+def warm_share(step: int, steps: int) -> float:
+    """The most of the learning rate that a step may have, by steps alone: linear over the first WARMUP_STEPS.
+
+    By the clock a warm-up of half an hour's run ends in its second step when torch.compile prepares in the first. Runs
+    that go by their steps are warmed up as `learning_rate_factor` has it: that is never more.
+    """
+    return min(1.0, (step + 1) / max(1.0, min(WARMUP_STEPS, WARMUP * steps)))
 
 
 def optimizer_step(
@@ -112,15 +122,18 @@ def run_steps(
 ) -> Iterator[StepRecord]:
     """The frame of a training loop: step `first` to the clock's end, each on `loss_of(step)`; yields their records.
 
-    The learning rate falls over the last share `decay` of the run. `average` is called after every step. `save` is
-    called with the number of steps done, at the end before that record, when the generator is closed, and every
-    CHECKPOINT_EVERY steps unless that was less than CHECKPOINT_SECONDS ago: at full size it writes 4 GB.
+    A run that is over already has none. The learning rate falls over the last share `decay` of the run. `average` is
+    called after every step. `save` is called with the number of steps done, at the end before that record, when the
+    generator is closed, and every CHECKPOINT_EVERY steps unless that was less than CHECKPOINT_SECONDS ago: at full
+    size it writes 4 GB.
     """
     saved = time.monotonic()
     device = optimizer.param_groups[0]["params"][0].device
     progress = largest_over_processes(clock.progress(first), device)
+    if progress >= 1:
+        return
     for step in range(first, clock.steps):
-        rate = learning_rate * learning_rate_factor(progress, decay=decay)
+        rate = learning_rate * min(learning_rate_factor(progress, decay=decay), warm_share(step, clock.steps))
         loss, norm = optimizer_step(optimizer, loss_of(step), rate)
         if average:
             average()
@@ -152,7 +165,11 @@ def save_atomically(state: dict, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            with temporary.open("wb") as file:
+                torch.save(state, file)
+        except RuntimeError as error:  # torch closes the file with words of its own for what the disk said before
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
 
 
 def load_state(path: Path) -> dict | None:

@@ -1,5 +1,7 @@
 """The parts that every training loop shares."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from huvidpo.training.loop import (
     optimizer_step,
     run_steps,
     save_atomically,
+    warm_share,
 )
 
 
@@ -79,6 +82,34 @@ def test_a_failed_write_leaves_the_old_state(tmp_path: Path) -> None:
     assert load_state(path) == {"step": 1}
 
 
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence_and_the_old_state_stays(tmp_path: Path) -> None:
+    """Files may not grow beyond 200 kB: the system refuses to write more, as a full disk does."""
+    program = """
+import resource, sys, torch
+from pathlib import Path
+from huvidpo.adapters import save_motion_weights
+from huvidpo.training.loop import load_state, save_atomically
+state, folder = Path(sys.argv[1]) / "state.pt", Path(sys.argv[1])
+save_atomically({"step": 1}, state)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+big = {"weights": torch.zeros(1_000_000)}
+for write in (lambda: save_atomically(big, state), lambda: save_motion_weights(big, folder)):
+    try:
+        write()
+    except ValueError as error:
+        print(error)
+print(load_state(state))
+"""
+    done = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"Could not write {tmp_path / 'state.pt'}: File too large.",
+        f"Could not write {tmp_path / 'motion.safetensors'}: File too large.",
+        "{'step': 1}",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
 def test_steps_are_saved_every_hundred_and_at_the_end_before_their_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 230 steps from 90 on: saved after 100, 200 and 230; the caller sees a step's record when it is safe."""
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
@@ -115,8 +146,37 @@ def test_a_loop_that_is_closed_saves_the_step_it_has_shown() -> None:
 
 
 def test_a_loop_ends_when_its_time_is_over() -> None:
-    """A clock that has already spent its minute allows the one step that finds this out."""
-    parameter = nn.Parameter(torch.ones(1))
-    clock = Clock(1000, minutes=1, spent=60)
-    records = list(run_steps(lambda step: parameter.sum(), torch.optim.SGD([parameter], lr=1), 1e-3, clock))
-    assert [record.step for record in records] == [1]
+    """The minute is over in the third step. One that was over before has none, and nothing changes."""
+    parameter, clock = nn.Parameter(torch.ones(1)), Clock(1000, minutes=1)
+
+    def loss_of(step: int) -> torch.Tensor:
+        clock.spent += 20
+        return parameter.sum()
+
+    records = run_steps(loss_of, torch.optim.SGD([parameter], lr=1), 1e-3, clock)
+    assert [record.step for record in records] == [1, 2, 3]
+    after = parameter.item()
+    assert list(run_steps(loss_of, torch.optim.SGD([parameter], lr=1), 1e-3, clock, first=3)) == []
+    assert parameter.item() == after
+
+
+def test_a_slow_first_step_does_not_end_the_warm_up() -> None:
+    """Of half an hour, two minutes for the first step are 6.7 %, far beyond the 2 % of the warm-up by the clock.
+
+    By steps it takes 50 of 4000: the second step has 2 / 50 of the rate, the fiftieth all of it.
+    """
+    parameter, clock = nn.Parameter(torch.ones(1)), Clock(4000, minutes=30)
+
+    def loss_of(step: int) -> torch.Tensor:
+        clock.spent += 120 if step == 0 else 0
+        return parameter.sum()
+
+    records = run_steps(loss_of, torch.optim.SGD([parameter], lr=1), 1.0, clock)
+    rates = [next(records).learning_rate for _ in range(60)]
+    assert rates[:2] == pytest.approx([0.02, 0.04]) and rates[49:] == pytest.approx([1.0] * 11)
+
+
+def test_a_run_by_steps_is_warmed_up_by_its_progress_alone() -> None:
+    for steps in (6, 100, 800, 25_000):
+        shares = [(learning_rate_factor(step / steps), warm_share(step, steps)) for step in range(steps // 2)]
+        assert all(by_progress <= by_steps for by_progress, by_steps in shares), steps
