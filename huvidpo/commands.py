@@ -14,8 +14,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from huvidpo.presets import Backbone
     from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress
 
-Kind = TypeVar("Kind")
 APP = Path(__file__).parents[1] / "app.py"
 ADDRESS = re.compile(r"Running on .*?(https?://[^\s,]+)")  # Gradio's line once the page is up
 SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what several processes do together
@@ -138,33 +136,6 @@ def serve(arguments: Namespace) -> int:
 def answer(arguments: Namespace, result: dict[str, object], lines: list[str]) -> None:
     """Prints `result` as JSON, or `lines`, as it was asked for."""
     print(json.dumps(result) if arguments.json else "\n".join(lines))
-
-
-def until_interrupted(records: Iterator[Kind]) -> Iterator[Kind]:
-    """The same records; Ctrl-C ends them after the one under way, so that nothing learned is lost.
-
-    Raises KeyboardInterrupt then, when `records` has been closed, and at once at a second Ctrl-C.
-    """
-    asked = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        print("\nEnding after this step; what was learned is kept. Ctrl-C again ends at once.", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        with closing(records):
-            for record in records:
-                yield record
-                if asked:
-                    break
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if asked:
-        raise KeyboardInterrupt
 
 
 def check_out(path: Path, suffixes: tuple[str, ...]) -> None:

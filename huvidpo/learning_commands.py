@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import CATEGORIES, Category, find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load
 from huvidpo.home import home
+from huvidpo.interrupts import until_interrupted
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load, until_interrupted
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load
 from huvidpo.home import CHECKPOINT, home
+from huvidpo.interrupts import until_interrupted
 
 if TYPE_CHECKING:
+    from huvidpo.adapters import Adapter
+    from huvidpo.backbones import LoadedBackbone
     from huvidpo.presets import Backbone
     from huvidpo.training.loop import StepRecord
-    from huvidpo.training.motion import MotionSettings
+    from huvidpo.training.motion import MotionSettings, Origin
 
 
 # No memory mode helps: whatever can leave the GPU has left it by then.
@@ -38,6 +41,7 @@ def train_motion(arguments: Namespace) -> None:
     from huvidpo.candidates import how_to_use, promote_first
     from huvidpo.memory import explained
     from huvidpo.training.clips import read_clips
+    from huvidpo.training.motion import begun_with, steps_done
     from huvidpo.training.motion import train_motion as train
     from huvidpo.training.processes import join_processes, process_number
 
@@ -45,7 +49,9 @@ def train_motion(arguments: Namespace) -> None:
     if arguments.out is None and arguments.resume:
         arguments.out = unfinished_folder(preset.name, category.name)
     settings = training_settings(arguments, preset)
-    start = find_adapter(preset.name, category.name, arguments.start)
+    before = begun_with(arguments.out) if arguments.resume else {}
+    own_start = "start" in before and not arguments.start  # lies in the run's checkpoint already
+    start = None if own_start else find_adapter(preset.name, category.name, arguments.start)
     clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
     join_processes()
     rank, processes = process_number()
@@ -58,23 +64,44 @@ def train_motion(arguments: Namespace) -> None:
         backbone.make_room_to_learn()
         apply_adapter(pipeline.unet, start, backbone.still_motion)
         pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
+        origin = origin_of(backbone, start, before, asked=bool(arguments.start))
+        pipeline.unet.set_attention(origin.attention)
         out.mkdir(parents=True, exist_ok=True)
-        last = follow_training(train(pipeline, clips, settings, out), quiet=rank > 0)
+        last = follow_training(train(pipeline, clips, settings, out, origin), quiet=rank > 0)
     if rank > 0:
         return
-    card = dataclasses.asdict(settings) | {
+    card = dataclasses.asdict(settings) | dataclasses.asdict(origin)
+    card |= {
         "backbone": preset.name,
-        "backbone_revision": backbone.revision(),
         "category": category.name,
-        "start": start.name if start else "none",
         "clips": [clip.name for clip in clips],
-        "steps": last.step if last else settings.steps,
+        "steps": last.step if last else steps_done(out),
         "final_loss": round(last.loss, 5) if last else None,
     }
     saved = save_motion_adapter(pipeline.unet, out, card)
     promote_first(saved)
     result = {"out": str(out), "seed": settings.seed, "card": saved.card}
     answer(arguments, result, [str(out), how_to_use(saved)])
+
+
+def origin_of(backbone: "LoadedBackbone", start: "Adapter | None", before: dict[str, object], asked: bool) -> "Origin":
+    """What a run begins with, or began with, as `before` has it. ValueError when another start is `asked` for then."""
+    from huvidpo.training.motion import Origin
+
+    now = Origin(
+        start=start.name if start else "none",
+        start_revision=start.revision() if start else "",
+        attention=backbone.video.unet.config.attention,
+        backbone_revision=backbone.revision(),
+    )
+    if "start" not in before:
+        return now
+    if asked and before["start_revision"] != now.start_revision:
+        raise ValueError(
+            f"The run began with the adapter {before['start']}, and goes on from what it learned since: leave out "
+            "--start, or choose another output folder."
+        )
+    return dataclasses.replace(now, **{name: before[name] for name in ("start", "start_revision", "attention")})
 
 
 def new_folder(backbone: str, category: str) -> Path:
@@ -108,8 +135,8 @@ def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettin
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     usual = usual_settings(preset)
-    before = begun_with(arguments.out) if arguments.out else {}  # a run goes on as it was begun
-    known = {name: before[name] for name in dataclasses.asdict(usual) if name in before and name != "minutes"}
+    before = begun_with(arguments.out) if arguments.resume else {}  # a run goes on as it was begun
+    known = {name: before[name] for name in dataclasses.asdict(usual) if name in before}
     settings = dataclasses.replace(usual, **known | given)
     if settings.steps < 1:
         raise ValueError(f"The number of steps must be at least 1, not {settings.steps}.")

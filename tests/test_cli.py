@@ -1,6 +1,8 @@
 """The commands as a user or a script meets them: stdout, stderr, exit code, files. A small real `pocket`."""
 
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main
-from huvidpo.commands import until_interrupted
 from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
+from huvidpo.interrupts import until_interrupted
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.presets import FIRST_FRAME_MODELS
@@ -325,6 +328,44 @@ def test_motion_without_a_folder_of_its_own_becomes_what_clips_use(run, picture:
     assert "no unfinished run of horse" in run(*train, "--resume")[2]
     (second / "card.json").unlink()  # as if it had been interrupted
     assert run(*train[:-1], "2", "--resume")[1].splitlines()[0] == str(second)
+
+
+@pytest.mark.slow
+def test_a_run_of_motion_goes_on_from_what_it_began_as(run) -> None:
+    """Whatever the category's default is meanwhile: here one that has another attention."""
+    Path("clips").mkdir()
+    write_mp4(render_clip(sample_scene(0, action="horse"), 16), "clips/0.mp4", 8)
+    train = ("train-motion", "--category", "horse", "--clips", "clips", "--steps")
+    assert run(*train, "1", "--start", "none", "--minutes", "7", "--out", "learned")[0] == 0
+    begun = json.loads(Path("learned/card.json").read_text())
+    assert run(*train, "1")[0] == 0
+    default = home() / "adapters/pocket/horse/motion-1/card.json"
+    default.write_text(default.read_text().replace("first-previous", "first"))
+    resume = (*train, "2", "--resume", "--out", "learned")
+    assert run(*resume)[0] == 0
+    card = json.loads(Path("learned/card.json").read_text())
+    kept = ("start", "start_revision", "attention", "minutes", "backbone_revision")
+    assert [card[name] for name in kept] == [begun[name] for name in kept] and card["steps"] == 2
+    assert (card["start"], card["attention"], card["minutes"]) == ("none", "first-previous", 7)
+    code, out, err = run(*resume, "--start", "motion-1")
+    assert (code, out) == (2, "") and "The run began with the adapter none, and goes on" in err
+    assert run(*resume, "--start", "none", "--minutes", "9")[0] == 0
+    card = json.loads(Path("learned/card.json").read_text())
+    assert (card["steps"], card["minutes"]) == (2, 9)  # there was nothing left to do
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_with_another_image_model(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("clips").mkdir()
+    write_mp4(render_clip(sample_scene(0, action="horse"), 16), "clips/0.mp4", 8)
+    train = ("train-motion", "--category", "horse", "--clips", "clips", "--out", "learned", "--steps")
+    assert run(*train, "1")[0] == 0
+    shutil.copytree(os.environ["HUVIDPO_POCKET_WEIGHTS"], "others")
+    weights = Path("others/text_encoder/model.safetensors")
+    save_file({name: value + 0.01 for name, value in load_file(weights).items()}, weights)
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "others")
+    code, out, err = run(*train, "2", "--resume")
+    assert (code, out) == (2, "") and "holds a run with other backbone revision" in err
 
 
 def test_the_choices_that_are_written_down_for_speed_are_the_true_ones() -> None:

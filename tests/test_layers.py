@@ -49,6 +49,7 @@ LEAVES = {
     "video",
     "categories",
     "home",
+    "interrupts",
     "models.attention",
     "training.losses",
     "preferences.fields",

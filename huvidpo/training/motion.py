@@ -52,6 +52,16 @@ class MotionSettings:
     minutes: float | None = None  # end after this much training, the learning rate decayed
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The network that a run begins with. One that goes on has its own: its checkpoint holds what came of that."""
+
+    start: str = "none"  # the adapter's name
+    start_revision: str = ""
+    attention: str = ""  # one of ATTENTION_VARIANTS
+    backbone_revision: str = ""
+
+
 def usual_settings(preset: Backbone) -> MotionSettings:
     """How a category's motion is trained on a backbone when nothing else is said."""
     return MotionSettings(
@@ -92,14 +102,18 @@ def invert(unet: VideoUNet, scheduler: DDIMScheduler, latents: Tensor, text: Ten
 
 
 def train_motion(
-    pipeline: ImageToVideoPipeline, clips: list[TrainingClip], settings: MotionSettings, work: Path
+    pipeline: ImageToVideoPipeline,
+    clips: list[TrainingClip],
+    settings: MotionSettings,
+    work: Path,
+    origin: Origin | None = None,
 ) -> Iterator[StepRecord]:
     """Trains the motion parts of `pipeline.unet` in place, from what they are now; yields a record per step.
 
     Checkpoints go to `work`; a run that finds one there continues it, and ends with the same weights as a run that
     was never interrupted (but for `minutes`). At the end the UNet holds the averaged weights. Several processes share
     the clips of every step and end with the same weights; the first one writes the checkpoints. Raises ValueError when
-    there are fewer clips in a step than processes, and when `work` holds a run of other clips or settings.
+    there are fewer clips in a step than processes, and when `work` holds a run of other clips, settings or `origin`.
     """
     rank, processes = process_number()
     if settings.clips_per_step < processes:
@@ -115,7 +129,7 @@ def train_motion(
     recompute_as_needed(unet, own_clips, settings.num_frames, *encoded[0].latents.shape[-2:], states)
     optimizer = new_optimizer(settings.optimizer, trained)
     average = new_average(trained.values(), settings.average_decay)
-    begin(work, settings, clips)
+    begin(work, settings, clips, origin)
     first, clock = resume(work / CHECKPOINT, trained, optimizer, average, settings)
 
     def loss_of(step: int) -> Tensor:
@@ -204,12 +218,12 @@ def checkpoint(
     save_atomically(state | {"step": step, "seconds": seconds}, path)
 
 
-def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip]) -> None:
+def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip], origin: Origin | None = None) -> None:
     """Writes down what a run is made of. ValueError when `work` holds one that is made of something else."""
     before, digest = begun_with(work), hashlib.sha256()
     for clip in clips:
         digest.update(clip.frames.tobytes() + clip.prompt.encode())
-    now = asdict(settings) | {"clips": digest.hexdigest()}
+    now = asdict(settings) | (asdict(origin) if origin else {}) | {"clips": digest.hexdigest()}
     other = [name for name in before if name not in FREE_TO_CHANGE and before[name] != now.get(name)]
     if other and (work / CHECKPOINT).exists():
         words = ", ".join(name.replace("_", " ") for name in other)
@@ -221,9 +235,15 @@ def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip]) -> No
 
 
 def begun_with(work: Path) -> dict[str, object]:
-    """What `begin` wrote down: the settings by name, and what the clips hash to; empty where there is no run."""
+    """What `begin` wrote down: settings and origin by name, what the clips hash to; empty where there is no run."""
     path = work / BEGUN_WITH
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def steps_done(work: Path) -> int:
+    """How many steps the run in `work` has made."""
+    state = load_state(work / CHECKPOINT)
+    return state["step"] if state else 0
 
 
 def resume(
