@@ -6,6 +6,8 @@ from skimage.filters import laplace
 from skimage.measure import block_reduce
 from skimage.metrics import peak_signal_noise_ratio
 
+PATCH = 8  # pixels that the autoencoder takes at once
+
 
 def psnr(picture: np.ndarray, true: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of uint8 pictures or clips of equal shape; at most 100, for equal ones."""
@@ -37,13 +39,13 @@ def colour_drift(clip: np.ndarray) -> float:
     return float(np.linalg.norm(last - first))
 
 
-def grid_strength(picture: np.ndarray, true: np.ndarray, patch: int = 8) -> float:
+def grid_strength(picture: np.ndarray, true: np.ndarray) -> float:
     """How much more the error changes across the borders of patches than elsewhere, uint8 (h w 3) each.
 
     1 means that no grid is there; a picture whose patches do not meet has 2 and more.
     """
     error = picture.astype(float).mean(axis=2) - true.astype(float).mean(axis=2)
     steps = [np.abs(np.diff(error, axis=1)).mean(axis=0), np.abs(np.diff(error, axis=0)).mean(axis=1)]
-    across = np.mean([step[patch - 1 :: patch].mean() for step in steps])
-    elsewhere = np.mean([np.delete(step, np.s_[patch - 1 :: patch]).mean() for step in steps])
+    across = np.mean([step[PATCH - 1 :: PATCH].mean() for step in steps])
+    elsewhere = np.mean([np.delete(step, np.s_[PATCH - 1 :: PATCH]).mean() for step in steps])
     return float(across / max(elsewhere, 1e-9))
