@@ -50,7 +50,7 @@ def untrained_autoencoder(frames: np.ndarray) -> PatchAutoencoderKL:
 
 
 def train_autoencoder(
-    work: Path, steps: int, minutes: float | None = None, device: str = "cpu"
+    work: Path, steps: int, minutes: float | None = None, device: str = "cpu", batch: int = BATCH
 ) -> Iterator[StepRecord]:
     """Trains into `work`/autoencoder.pt and continues from there; yields a record per step."""
     checkpoint = work / "autoencoder.pt"
@@ -64,7 +64,7 @@ def train_autoencoder(
         first, clock.spent = state["step"], state["seconds"]
 
     def loss_of(step: int) -> Tensor:
-        images = random_frames(frames, BATCH, np.random.default_rng(step)).to(device)
+        images = random_frames(frames, batch, np.random.default_rng(step)).to(device)
         return reconstruction_loss(model, images, torch.Generator().manual_seed(step))
 
     def save(step: int) -> None:
@@ -107,6 +107,7 @@ def load_autoencoder(work: Path) -> AutoencoderKL:
 def reconstruction_psnr(autoencoder: AutoencoderKL, work: Path, count: int = 64) -> float:
     """Mean PSNR in dB on practice frames that no training sees."""
     images = frames_to_tensor(practice_frames(work, range(TRAINING_SEEDS, TRAINING_SEEDS + count)))
+    images = images.to(autoencoder.device)
     decoded = autoencoder.decode(autoencoder.encode(images).latent_dist.mode()).sample.clamp(-1, 1)
     error = F.mse_loss(decoded, images, reduction="none").mean(dim=(1, 2, 3))
     return float((10 * torch.log10(4 / error)).mean())

@@ -18,12 +18,12 @@ from huvidpo.models.precision import mixed_precision
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
-from huvidpo.pocket.train_autoencoder import FRAMES, picture_error
+from huvidpo.pocket.train_autoencoder import FRAMES, picture_error, reconstruction_psnr
 from huvidpo.pocket.train_first_frames import frame_latents
 from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
 
 BATCH = 8
-LEARNING_RATE = 2e-4
+LEARNING_RATE = 2e-5  # it goes on from a trained decoder, whose pictures 2e-4 costs 8 dB in a few steps
 STEPS, MOST_RESAMPLED = 16, 8  # of the solver, and how many of its last steps are run at most: SDEdit's strength
 GUIDANCE = 2.5
 
@@ -50,22 +50,29 @@ def resampled_latents(pipeline: StableDiffusionPipeline, latents: Tensor, seeds:
 
 
 def train_decoder(
-    pipeline: StableDiffusionPipeline, work: Path, steps: int, minutes: float | None
+    pipeline: StableDiffusionPipeline, work: Path, steps: int, minutes: float | None, batch: int = BATCH
 ) -> Iterator[StepRecord]:
-    """Trains the decoder of `pipeline.vae` in place, where it is, and in `work`/autoencoder.pt; yields every step."""
+    """Trains the decoder of `pipeline.vae` in place, where it is, and in `work`/autoencoder.pt; yields every step.
+
+    It is written only while unseen frames come back no worse than they did before: a short run may do harm.
+    """
+    before = reconstruction_psnr(pipeline.vae, work)
     frames, latents = practice_frames(work, training_seeds(FRAMES)), frame_latents(pipeline.vae, work)
     decoder = torch.nn.ModuleList([pipeline.vae.post_quant_conv, pipeline.vae.decoder]).train().requires_grad_(True)
     optimizer = torch.optim.AdamW(decoder.parameters(), weight_decay=1e-4, betas=(0.9, 0.99))
 
     def loss_of(step: int) -> Tensor:
-        rows = np.random.default_rng(step).integers(0, len(latents), BATCH).tolist()
+        rows = np.random.default_rng(step).integers(0, len(latents), batch).tolist()
         seeds = [training_seeds(len(latents))[row] for row in rows]
-        clean, half = latents[rows].to(pipeline.device).float(), BATCH // 2
-        shown = torch.cat([resampled_latents(pipeline, clean[:half], seeds[:half], step), clean[half:]])
+        clean, half = latents[rows].to(pipeline.device).float(), batch // 2
+        resampled = [resampled_latents(pipeline, clean[:half], seeds[:half], step)] if half else []
+        shown = torch.cat([*resampled, clean[half:]])
         images = frames_to_tensor(np.stack([frames[row] for row in rows])).to(pipeline.device)
         return picture_error(pipeline.vae.decode(shown / pipeline.vae.config.scaling_factor).sample, images)
 
     def save(step: int) -> None:
+        if reconstruction_psnr(pipeline.vae, work) < before:
+            return
         state = load_state(work / "autoencoder.pt") | {"model": pipeline.vae.state_dict()}
         save_atomically(state, work / "autoencoder.pt")
 

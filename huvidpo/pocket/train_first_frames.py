@@ -19,7 +19,15 @@ from huvidpo.pocket.practice_clips import sample_scene
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
+from huvidpo.training.loop import (
+    Clock,
+    StepRecord,
+    digest_of_tensors,
+    load_state,
+    new_average,
+    run_steps,
+    save_atomically,
+)
 from huvidpo.training.muon import MuonAdamW
 
 BATCH, GPU_BATCH = 64, 256
@@ -31,13 +39,20 @@ MIDDLE_SHARE, MIDDLE, SPREAD = 0.7, -0.2, 1.0  # of the timesteps: how many are 
 
 @torch.no_grad()
 def frame_latents(autoencoder: AutoencoderKL, work: Path) -> Tensor:
-    """Scaled latents of all practice frames, (n 16 16 16) in fp16 on the CPU; encoded once and kept in `work`."""
-    path = work / "latents.pt"
+    """Scaled latents of all practice frames, (n 16 16 16) in fp16 on the CPU; encoded once and kept in `work`.
+
+    They are of this encoder and those frames; the ones of another encoder go.
+    """
+    encoder = (autoencoder.encoder.state_dict(), autoencoder.quant_conv.state_dict())
+    scale = torch.tensor([autoencoder.config.scaling_factor])
+    path = work / f"latents-{FRAMES}-{digest_of_tensors(*encoder, {'scale': scale})}.pt"
     if (state := load_state(path)) is None:
         frames, encoded = practice_frames(work, training_seeds(FRAMES)), []
         for start in range(0, len(frames), 32):
             encoded.append(encode_frames(autoencoder, frames_to_tensor(frames[start : start + 32])).half().cpu())
         state = {"latents": torch.cat(encoded)}
+        for other in work.glob("latents*.pt"):
+            other.unlink()
         save_atomically(state, path)
     return state["latents"]
 

@@ -17,6 +17,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from huvidpo.atomic import replacing
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
 from huvidpo.pocket.components import new_tokenizer
 from huvidpo.pocket.judge import (
@@ -33,9 +34,9 @@ from huvidpo.pocket.judge import (
     text_embeddings,
 )
 from huvidpo.pocket.practice_clips import VARIANTS, Scene, caption, render_clip, sample_scene
-from huvidpo.pocket.practice_data import practice_frames
+from huvidpo.pocket.practice_data import named_by, practice_frames
 from huvidpo.pocket.train_autoencoder import load_autoencoder
-from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, run_steps, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 # Generators train on seeds below 1,000,000 and reports ask them for scenes of seeds from there on.
@@ -218,7 +219,7 @@ def softened_frames(autoencoder: AutoencoderKL, frames: np.ndarray, work: Path) 
 
     An encoded latent has a deviation of 1: the noise is a generator's error. Made once, then read from `work`.
     """
-    path = work / f"softened-{SOFTENED}.npy"
+    path = work / f"softened-{SOFTENED}-{digest_of_tensors(autoencoder.state_dict())}.npy"
     if not path.exists():
         parts = []
         for start in range(0, SOFTENED, BATCH):
@@ -227,9 +228,8 @@ def softened_frames(autoencoder: AutoencoderKL, frames: np.ndarray, work: Path) 
             amount = 0.4 * torch.rand(len(latents), 1, 1, 1, generator=generator)
             latents = latents + amount * torch.randn(latents.shape, generator=generator)
             parts.append(tensor_to_frames(decode_frames(autoencoder, latents)))
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, np.concatenate(parts))
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            np.save(partial, np.concatenate(parts))
     return np.load(path, mmap_mode="r")
 
 
@@ -241,14 +241,13 @@ def clip_brightness(seed: int) -> np.ndarray:
 
 def practice_brightness(folder: Path, seeds: Sequence[int]) -> np.ndarray:
     """Practice clips of `seeds` in brightness alone, uint8 (n 16 64 64); rendered if not in `folder` yet."""
-    path = folder / f"brightness-{seeds[0]}-{len(seeds)}.npy"
+    path = folder / f"brightness-{named_by(seeds)}.npy"
     if not path.exists():
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             clips = np.stack(list(pool.map(clip_brightness, seeds, chunksize=16)))
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npy")
-        np.save(partial, clips)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            np.save(partial, clips)
     return np.load(path)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from huvidpo.adapters import MOTION_FILE, save_motion_adapter
+from huvidpo.atomic import write_whole
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
@@ -24,7 +25,7 @@ from huvidpo.pocket.practice_clips import (
 from huvidpo.presets import BACKBONES
 from huvidpo.training.clips import TrainingClip
 from huvidpo.training.loop import StepRecord
-from huvidpo.training.motion import MotionSettings, train_motion, usual_settings
+from huvidpo.training.motion import MotionSettings, steps_done, train_motion, usual_settings
 
 CLIPS = 16  # per action, as in the paper
 CLIPS_AT_ONCE, GPU_CLIPS_AT_ONCE = 1, 8  # in a step
@@ -78,7 +79,7 @@ def adopt_motion(image: StableDiffusionPipeline, adapters: Path, work: Path) -> 
     }
     for which, state in states.items():
         changes = {name: value.float() - own.get(name, 0) for name, value in state.items()}
-        save_file(changes, work / ADOPTED.format(which))
+        write_whole(work / ADOPTED.format(which), save(changes))
 
 
 def adopted_motion(image: StableDiffusionPipeline, which: str, work: Path) -> dict[str, torch.Tensor]:
@@ -89,7 +90,11 @@ def adopted_motion(image: StableDiffusionPipeline, which: str, work: Path) -> di
 
 
 def train_motion_start(
-    image: StableDiffusionPipeline, work: Path, minutes: float | None, clips_at_once: int = CLIPS_AT_ONCE
+    image: StableDiffusionPipeline,
+    work: Path,
+    minutes: float | None,
+    clips_at_once: int = CLIPS_AT_ONCE,
+    steps: int | None = None,
 ) -> Iterator[StepRecord]:
     """What all actions share (going on from the first frame, keeping it sharp), from the clips of all of them.
 
@@ -99,10 +104,10 @@ def train_motion_start(
     pipeline = video_pipeline(image)
     if (work / ADOPTED.format("start")).exists():
         load_motion_state_dict(pipeline.unet, adopted_motion(image, "start", work))
-    settings = replace(START, minutes=minutes, clips_per_step=clips_at_once)
+    settings = replace(START, steps=steps or START.steps, minutes=minutes, clips_per_step=clips_at_once)
     yield from train_motion(pipeline, clips, settings, work / "motion-start")
     state = {name: value.contiguous() for name, value in motion_state_dict(pipeline.unet).items()}
-    save_file(state, work / START_FILE)
+    write_whole(work / START_FILE, save(state))
 
 
 def train_category(
@@ -112,8 +117,9 @@ def train_category(
     adapters: Path,
     minutes: float | None,
     clips_at_once: int = CLIPS_AT_ONCE,
+    steps: int | None = None,
 ) -> Iterator[StepRecord]:
-    """Trains an action's own motion weights and saves them as its default adapter.
+    """Trains an action's own motion weights and saves them in `adapters` as its default adapter.
 
     It begins with the shared start, or, where `work` has none and adopted the shipped weights, with the action's own.
     """
@@ -121,9 +127,10 @@ def train_category(
     shared = (work / START_FILE).exists()
     start = load_file(work / START_FILE) if shared else adopted_motion(image, action, work)
     load_motion_state_dict(pipeline.unet, start)
-    settings = replace(CATEGORY, minutes=minutes, clips_per_step=clips_at_once)
+    settings = replace(CATEGORY, steps=steps or CATEGORY.steps, minutes=minutes, clips_per_step=clips_at_once)
     record = None
-    for record in train_motion(pipeline, few_shot_clips(action), settings, work / f"motion-{action}"):
+    run = work / f"motion-{action}"
+    for record in train_motion(pipeline, few_shot_clips(action), settings, run):
         yield record
     card = {
         "backbone": "pocket",
@@ -132,10 +139,10 @@ def train_category(
         "clips": CLIPS,
         "clip_seeds": few_shot_seeds(action),
         "start": SHARED if shared else ADOPTED_START,
-        "steps": record.step if record else settings.steps,
+        "steps": record.step if record else steps_done(run),
         "learning_rate": settings.learning_rate,
         "seed": settings.seed,
         "final_loss": round(record.loss, 5) if record else None,
-        "licence": "Apache-2.0",
+        "license": "apache-2.0",
     }
     save_motion_adapter(pipeline.unet, adapters / "pocket" / action / "motion", card)

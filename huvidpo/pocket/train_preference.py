@@ -16,6 +16,7 @@ from peft import LoraConfig
 from torch import Tensor
 
 from huvidpo.evaluation.metrics import colourfulness
+from huvidpo.models.checkpoints import save_lora
 from huvidpo.models.precision import mixed_precision
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames
 from huvidpo.pipelines.text import encode_text
@@ -23,7 +24,7 @@ from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_data import practice_caption, training_seeds
 from huvidpo.pocket.train_autoencoder import FRAMES
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error, diffusion_dpo
 
 PAIRS = 128
@@ -55,8 +56,13 @@ def pair_prompts() -> list[str]:
 
 @torch.no_grad()
 def preference_pairs(pipeline: StableDiffusionPipeline, judge: Judge, work: Path) -> dict[str, Tensor]:
-    """Latents of winners and losers, (n c h w) each, for the prompts of `pair_prompts`; made once in `work`."""
-    path = work / "preference-pairs.pt"
+    """Latents of winners and losers, (n c h w) each, for the prompts of `pair_prompts`.
+
+    They are made once in `work`, of these networks.
+    """
+    networks = (pipeline.unet, pipeline.text_encoder, pipeline.vae, judge.clip)
+    digest = digest_of_tensors(*(network.state_dict() for network in networks))
+    path = work / f"preference-pairs-{PAIRS}-{digest}.pt"
     if (pairs := load_state(path)) is not None:
         return pairs
     prompts = pair_prompts()
@@ -122,4 +128,5 @@ def train_first_frame_preference(
         return diffusion_dpo(*policy.chunk(2), *reference.chunk(2), beta=BETA).loss.mean()
 
     yield from run_steps(loss_of, optimizer, LEARNING_RATE, Clock(steps, minutes))
-    unet.save_lora_adapter(weights / "dpo", adapter_name="dpo")
+    (weights / "dpo").mkdir(parents=True, exist_ok=True)
+    save_lora(unet, "dpo", weights / "dpo" / "pytorch_lora_weights.safetensors")

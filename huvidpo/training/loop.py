@@ -1,5 +1,6 @@
 """What every training loop here shares: atomic checkpoints, learning rate, step records. Knows no model."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -156,6 +157,15 @@ def run_steps(
 def new_average(parameters: Iterable[nn.Parameter], decay: float = 0.999) -> EMAModel:
     """Exponential moving average whose horizon grows: after n updates decay is (1 + n) / (10 + n), at most `decay`."""
     return EMAModel(list(parameters), decay=decay, update_after_step=-1, foreach=True)
+
+
+def digest_of_tensors(*states: dict[str, Tensor]) -> str:
+    """The first 12 hex digits of the sha256 over tensors: what is made with weights is kept under a name with it."""
+    digest = hashlib.sha256()
+    for state in states:
+        for name, value in sorted(state.items()):
+            digest.update(name.encode() + value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def save_atomically(state: dict, path: Path) -> None:

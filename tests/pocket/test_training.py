@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +58,57 @@ def test_an_adopted_autoencoder_keeps_the_scale_of_its_latents(tmp_path: Path, m
     assert 0.3 < train_autoencoder.load_autoencoder(tmp_path).config.scaling_factor < 3
 
 
+def test_latents_are_those_of_the_encoder_that_is_asked(image, tmp_path: Path, monkeypatch) -> None:
+    """Another decoder leaves them; another encoder, or another scale, makes new ones in their place."""
+    for module in (train_autoencoder, train_first_frames):
+        monkeypatch.setattr(module, "FRAMES", 4)
+    vae = image.vae
+    first = train_first_frames.frame_latents(vae, tmp_path)
+    (kept,) = tmp_path.glob("latents*")
+    vae.decoder.conv_out.bias.data += 1
+    train_first_frames.frame_latents(vae, tmp_path)
+    assert [*tmp_path.glob("latents*")] == [kept]
+    vae.quant_conv.bias.data += 1
+    second = train_first_frames.frame_latents(vae, tmp_path)
+    assert not torch.equal(first, second)
+    vae.register_to_config(scaling_factor=2 * vae.config.scaling_factor)
+    torch.testing.assert_close(train_first_frames.frame_latents(vae, tmp_path), 2 * second)
+    assert len([*tmp_path.glob("latents*")]) == 1
+
+
+def test_frames_of_other_seeds_have_another_file(tmp_path: Path) -> None:
+    """As many, from the same first one on: by range, and as training takes them, without what is held out."""
+    for seeds in ([0, 1], [0, 2], [0, 1]):
+        practice_frames(tmp_path, seeds)
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+@pytest.mark.slow
+def test_practice_frames_that_the_disk_has_no_room_for(tmp_path: Path) -> None:
+    """64 frames take 3 MB, of which a file system of 1 MB sees the end of the file only: it is sparse at first."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no small file system can be mounted here")
+    program = """
+import sys
+from pathlib import Path
+from huvidpo.pocket.practice_data import practice_frames
+try:
+    practice_frames(Path(sys.argv[1]), range(64))
+except ValueError as error:
+    print(error)
+"""
+    try:
+        done = subprocess.run([sys.executable, "-c", program, small], capture_output=True, text=True, check=True)
+        assert "No space left on device" in done.stdout and [*small.iterdir()] == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
 def test_faces_and_wings_are_drawn_more_often() -> None:
     sums = train_first_frames.row_weights(64)
     weights = np.diff([0, *sums])
@@ -103,6 +156,9 @@ def test_a_card_says_what_adopted_motion_goes_back_to(image, tmp_path: Path, mon
 def test_the_shipped_cards_say_what_their_motion_goes_back_to() -> None:
     cards = [json.loads((SHIPPED / "pocket" / action / "motion" / "card.json").read_text()) for action in ACTIONS]
     assert {card["start"] for card in cards} == {train_motion.ADOPTED_START}
+    assert {card["license"] for card in cards} == {"apache-2.0"}
+    heads = [(SHIPPED / "pocket" / action / "motion" / "README.md").read_text().split("---")[1] for action in ACTIONS]
+    assert all("\nlicense: apache-2.0\n" in head for head in heads), "the Hub reads it there"
 
 
 def test_resampled_latents_stay_near_the_clean_ones_and_follow_from_the_step(image) -> None:
@@ -127,6 +183,11 @@ def test_pairs_of_first_frames_are_of_the_model_and_the_first_step_knows_nothing
     for name, value in {"PAIRS": 4, "BATCH": 2, "SAMPLING_STEPS": 2}.items():
         monkeypatch.setattr(train_preference, name, value)
     judge, prompts = load_judge(), train_preference.pair_prompts()
+    pairs = train_preference.preference_pairs(image, judge, tmp_path)
+    image.unet.conv_out.bias.data += 1
+    others = train_preference.preference_pairs(image, judge, tmp_path)
+    assert not torch.equal(others["winners"], pairs["winners"]), "pairs of another image model"
+    image.unet.conv_out.bias.data -= 1
     pairs = train_preference.preference_pairs(image, judge, tmp_path)
     frames = {side: tensor_to_frames(decode_frames(image.vae, latents)) for side, latents in pairs.items()}
     won, lost = (judge.clip_scores(frames[side], prompts) for side in ("winners", "losers"))
