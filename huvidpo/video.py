@@ -5,7 +5,7 @@ import json
 import math
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,7 @@ CLIP_SUFFIXES = (*DEMUXERS, *ANIMATED_IMAGES)  # all that `read_frames` reads, b
 STILL_IMAGES = (".png", ".jpg", ".jpeg")
 
 Metadata = Mapping[str, str | int | float | bool]
+Fit = Callable[[np.ndarray], np.ndarray] | None
 
 
 def write_mp4(frames: np.ndarray, path: str | Path, fps: float, metadata: Metadata | None = None) -> Path:
@@ -84,11 +85,12 @@ def write_gif(frames: np.ndarray, path: str | Path, fps: float, metadata: Metada
     return Path(path)
 
 
-def read_frames(path: str | Path, max_frames: int | None = None) -> tuple[np.ndarray, float]:
+def read_frames(path: str | Path, max_frames: int | None = None, fit: Fit = None) -> tuple[np.ndarray, float]:
     """Read an mp4, mov, webm, mkv, GIF, WebP or a folder of png/jpg frames: uint8 RGB (f h w 3), frames per second.
 
-    Only the first `max_frames` are decoded when it is given. A folder is taken in natural order (2 before 10). Frames
-    per second are 8 where the file does not say. In a GIF or WebP, a frame held k times as long as the shortest stands
+    Only the first `max_frames` are decoded when it is given; `fit` is done to each frame (h w 3) as it is read, so
+    that a clip which becomes smaller may be longer. A folder is taken in natural order (2 before 10). Frames per
+    second are 8 where the file does not say. In a GIF or WebP, a frame held k times as long as the shortest stands
     k times. Raises ValueError with the file's name when it is missing, unreadable or too large to hold.
     """
     path = Path(path)
@@ -99,11 +101,11 @@ def read_frames(path: str | Path, max_frames: int | None = None) -> tuple[np.nda
     suffix = path.suffix.lower()
     try:
         if path.is_dir():
-            return _collect(_folder_frames(path), path, max_frames), DEFAULT_FPS
+            return _collect(_folder_frames(path), path, max_frames, fit), DEFAULT_FPS
         if suffix in ANIMATED_IMAGES:
-            return _read_animated(path, max_frames)
+            return _read_animated(path, max_frames, fit)
         if suffix in DEMUXERS:
-            return _read_video(path, max_frames)
+            return _read_video(path, max_frames, fit)
     except (OSError, RuntimeError, LookupError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable clip; it may be broken or cut off.") from error
     known = ", ".join(CLIP_SUFFIXES)
@@ -179,13 +181,13 @@ def _video_input(path: Path) -> list[str]:
     return ["-protocol_whitelist", "file,pipe", "-f", DEMUXERS[path.suffix.lower()]]
 
 
-def _read_video(path: Path, max_frames: int | None) -> tuple[np.ndarray, float]:
+def _read_video(path: Path, max_frames: int | None, fit: Fit) -> tuple[np.ndarray, float]:
     with closing(imageio_ffmpeg.read_frames(f"file:{path}", input_params=_video_input(path))) as stream:
         header = next(stream)
         width, height = header["size"]
         _check_side(path, width, height)
         frames = (np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in stream)
-        return _collect(frames, path, max_frames), header["fps"] or DEFAULT_FPS
+        return _collect(frames, path, max_frames, fit), header["fps"] or DEFAULT_FPS
 
 
 def _gif_comment(path: Path) -> str:
@@ -211,7 +213,7 @@ def _video_comment(path: Path) -> str:
     return re.sub(r"\\(.)", r"\1", found[1]) if found else ""
 
 
-def _read_animated(path: Path, max_frames: int | None) -> tuple[np.ndarray, float]:
+def _read_animated(path: Path, max_frames: int | None, fit: Fit) -> tuple[np.ndarray, float]:
     delays = []  # milliseconds; 0 where the file does not say
 
     def decoded(image: Image.Image) -> Iterator[np.ndarray]:
@@ -222,7 +224,7 @@ def _read_animated(path: Path, max_frames: int | None) -> tuple[np.ndarray, floa
 
     with Image.open(path) as image:
         _check_side(path, *image.size)
-        frames = _collect(decoded(image), path, max_frames)
+        frames = _collect(decoded(image), path, max_frames, fit)
     shortest = min(delays)
     if not shortest:
         return frames, DEFAULT_FPS
@@ -259,10 +261,10 @@ def _check_side(path: Path, width: int, height: int) -> None:
         raise ValueError(f"{path} is {width}x{height} pixels; at most {MAX_SIDE} a side are read.")
 
 
-def _collect(frames: Iterable[np.ndarray], path: Path, max_frames: int | None) -> np.ndarray:
+def _collect(frames: Iterable[np.ndarray], path: Path, max_frames: int | None, fit: Fit = None) -> np.ndarray:
     """The first `max_frames` frames as one array (f h w 3); refuses what would not fit in memory."""
     kept: list[np.ndarray] = []
-    for frame in frames:
+    for frame in map(fit, frames) if fit else frames:
         if len(kept) == MAX_FRAMES or (len(kept) + 1) * frame.nbytes > MAX_BYTES:
             raise ValueError(f"{path} is too long to hold in memory: cut it, or scale it down.")
         kept.append(frame)

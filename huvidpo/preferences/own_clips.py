@@ -142,8 +142,8 @@ def clips_by_name(folder: Path) -> dict[str, Path]:
 
 def prompt_beside(clip: Path, prompt: str) -> str:
     """The words of the text file beside a clip, else `prompt`."""
-    caption = clip.with_suffix(".txt")
-    text = caption.read_text(errors="replace", encoding="utf-8")[:MAX_PROMPT].strip() if caption.is_file() else ""
+    caption = clip.with_name(f"{clip.name if clip.is_dir() else clip.stem}.txt")
+    text = caption.read_text(errors="replace", encoding="utf-8-sig")[:MAX_PROMPT].strip() if caption.is_file() else ""
     return text or prompt
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from huvidpo.pipelines.latents import encode_frames, fit_image, frames_to_tensor
 from huvidpo.preferences.own_clips import prompt_beside
-from huvidpo.video import CLIP_SUFFIXES, read_frames
+from huvidpo.video import CLIP_SUFFIXES, DEFAULT_FPS, read_frames
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class TrainingClip:
     name: str
     frames: np.ndarray  # uint8 (f h w 3), at least as many frames as the model makes
     prompt: str
+    fps: float = DEFAULT_FPS  # of the file
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,29 @@ def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: i
 
 
 def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int) -> TrainingClip:
-    """One clip with the prompt of the text file beside it, where there is one; ValueError as in `fitted_frames`."""
-    return TrainingClip(path.name, fitted_frames(path, num_frames, width, height), prompt_beside(path, prompt))
+    """One clip with the prompt of the text file beside it, where there is one; ValueError as in `fitted_clip`."""
+    frames, fps = fitted_clip(path, num_frames, width, height)
+    return TrainingClip(path.name, frames, prompt_beside(path, prompt), fps)
 
 
 def fitted_frames(path: Path, num_frames: int, width: int, height: int) -> np.ndarray:
-    """A clip's frames cropped to width x height, uint8 (f h w 3).
+    """The frames of `fitted_clip` alone."""
+    return fitted_clip(path, num_frames, width, height)[0]
+
+
+def fitted_clip(path: Path, num_frames: int, width: int, height: int) -> tuple[np.ndarray, float]:
+    """A clip's frames cropped to width x height, uint8 (f h w 3), and the frames a second that its file says.
 
     Raises ValueError, naming the clip, when it cannot be read or has fewer than `num_frames` frames.
     """
-    frames, _ = read_frames(path)
+
+    def fit(frame: np.ndarray) -> np.ndarray:
+        return np.asarray(fit_image(Image.fromarray(frame), width, height, "crop"))
+
+    frames, fps = read_frames(path, fit=fit)
     if len(frames) < num_frames:
         raise ValueError(f"The clip {path.name} has {len(frames)} frames; training needs {num_frames} or more.")
-    return np.stack([np.asarray(fit_image(Image.fromarray(frame), width, height, "crop")) for frame in frames])
+    return frames, fps
 
 
 @torch.no_grad()

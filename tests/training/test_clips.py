@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from huvidpo import video
 from huvidpo.training.clips import EncodedClip, read_clips
 from huvidpo.video import write_gif, write_mp4
 
@@ -29,6 +30,32 @@ def test_every_kind_of_clip_is_read_at_the_model_s_size(tmp_path: Path) -> None:
     assert [clip.name for clip in clips] == ["a.mp4", "b.gif", "c"]
     assert [clip.prompt for clip in clips] == ["a green horse runs", "horse run", "horse run"]
     assert [clip.frames.shape for clip in clips] == [(18, 32, 32, 3), (16, 32, 32, 3), (17, 32, 32, 3)]
+
+
+def test_a_folder_s_caption_has_its_whole_name_and_a_byte_order_mark_is_no_word(tmp_path: Path) -> None:
+    for name in ("horse", "horse.v2"):
+        (tmp_path / name).mkdir()
+        for i, frame in enumerate(frames(16, 40, 40)):
+            Image.fromarray(frame).save(tmp_path / name / f"{i}.png")
+    (tmp_path / "horse.txt").write_text("a red horse")
+    (tmp_path / "horse.v2.txt").write_text("a green horse", encoding="utf-8-sig")
+    assert [clip.prompt for clip in read_clips(tmp_path, "rain", 16, 32, 32)] == ["a red horse", "a green horse"]
+
+
+def test_a_clip_is_held_at_the_model_s_size_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 frames of 96x64 take 368,640 bytes, of 32x32 61,440."""
+    monkeypatch.setattr(video, "MAX_BYTES", 100_000)
+    write_mp4(frames(20), tmp_path / "a.mp4", 60)
+    write_gif(frames(20), tmp_path / "b.gif", 10)
+    (tmp_path / "c").mkdir()
+    for i, frame in enumerate(frames(20)):
+        Image.fromarray(frame).save(tmp_path / "c" / f"{i}.png")
+    clips = read_clips(tmp_path, "rain", 16, 32, 32)
+    assert [clip.frames.shape for clip in clips] == [(20, 32, 32, 3)] * 3
+    assert [clip.fps for clip in clips] == [60, 10, 8]
+    for clip in ("a.mp4", "b.gif", "c"):
+        with pytest.raises(ValueError, match="too long to hold in memory"):
+            video.read_frames(tmp_path / clip)
 
 
 def test_a_short_clip_is_named(tmp_path: Path) -> None:
