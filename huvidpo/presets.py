@@ -41,7 +41,7 @@ class Backbone:
     small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     clips_at_once: int = 1  # in an evaluation
     judge: str = "hub"  # whose models look at an evaluation's clips: the Hub's, or pocket's, which know its world only
-    motion_steps: int = 25_000  # of a category's motion; LAMP's and HuViDPO's, as the two below
+    motion_steps: int = 25_000  # of a category's motion; HuViDPO's, as the two below, where LAMP has 30,000
     motion_learning_rate: float = 3e-5
     motion_optimizer: str = "adamw"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`

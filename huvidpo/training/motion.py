@@ -37,7 +37,11 @@ FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
 
 @dataclass(frozen=True)
 class MotionSettings:
-    """How motion is trained. The defaults are the published ones for SD 1.4."""
+    """How motion is trained.
+
+    Steps, learning rate and clips of a step are HuViDPO's for SD 1.4 (LAMP has 30,000 steps); that captions are left
+    out at times and weights averaged is this project's.
+    """
 
     steps: int = 25_000
     learning_rate: float = 3e-5
