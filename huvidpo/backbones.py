@@ -14,7 +14,7 @@ from torch import nn
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
 from huvidpo.adapters import digest_of
-from huvidpo.categories import STYLES, find_category, styled_prompt
+from huvidpo.categories import STYLES, Category, find_category, styled_prompt
 from huvidpo.checks import check_choice
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.models.motion import motion_state_dict
@@ -23,6 +23,8 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
 from huvidpo.presets import BACKBONES, Backbone
 
+# Its vocabulary has other forms of some words of categories.
+POCKET_FORMS = {"turn": "turns", "firework": "fireworks", "play": "plays", "run": "runs"}
 POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
 
 
@@ -270,6 +272,12 @@ def with_dpo_lora(pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
 def known_words(backbone: LoadedBackbone) -> list[str]:
     """Every word that the model was trained on, sorted; empty where that is all of English."""
     return vocabulary() if backbone.preset.name == "pocket" else []
+
+
+def motion_words(name: str, category: Category) -> str:
+    """What a clip of a category shows when nothing says so, in words that the backbone of that name knows."""
+    forms = POCKET_FORMS if name == "pocket" else {}
+    return " ".join(forms.get(word, word) for word in category.motion_prompt.split())
 
 
 def varied_prompt(backbone: LoadedBackbone, category: str, number: int, unseen: bool | None = None) -> str:

@@ -5,6 +5,7 @@ As in commands.py, heavy modules are imported after what can be checked without 
 
 import dataclasses
 import itertools
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
     from huvidpo.backbones import LoadedBackbone
     from huvidpo.presets import Backbone
+    from huvidpo.training.clips import TrainingClip
     from huvidpo.training.loop import StepRecord
     from huvidpo.training.motion import MotionSettings, Origin
 
@@ -38,6 +40,7 @@ def train_motion(arguments: Namespace) -> None:
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
     from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
+    from huvidpo.backbones import motion_words
     from huvidpo.candidates import how_to_use, promote_first
     from huvidpo.memory import explained
     from huvidpo.training.clips import read_clips
@@ -52,12 +55,16 @@ def train_motion(arguments: Namespace) -> None:
     before = begun_with(arguments.out) if arguments.resume else {}
     own_start = "start" in before and not arguments.start  # lies in the run's checkpoint already
     start = None if own_start else find_adapter(preset.name, category.name, arguments.start)
-    clips = read_clips(arguments.clips, category.motion_prompt, preset.num_frames, preset.width, preset.height)
+    caption = motion_words(preset.name, category)
+    clips = read_clips(arguments.clips, caption, preset.num_frames, preset.width, preset.height)
     join_processes()
     rank, processes = process_number()
     if arguments.clips_per_step is None:  # a clip for each process is the least
         settings = dataclasses.replace(settings, clips_per_step=max(settings.clips_per_step, processes))
     backbone = load(arguments)
+    warnings = [*caption_warnings(backbone, clips), *speed_warnings(clips, preset)]
+    if rank == 0:
+        warn_of(warnings)
     pipeline = backbone.video
     out = arguments.out or new_folder(preset.name, category.name)
     with explained(backbone.memory, backbone.memory_modes(), NO_ROOM):
@@ -70,6 +77,8 @@ def train_motion(arguments: Namespace) -> None:
         last = follow_training(train(pipeline, clips, settings, out, origin), quiet=rank > 0)
     if rank > 0:
         return
+    if last is None:
+        warn_of(["the run was over already, so nothing was learned: more --steps or --minutes go on with it."])
     card = dataclasses.asdict(settings) | dataclasses.asdict(origin)
     card |= {
         "backbone": preset.name,
@@ -80,8 +89,35 @@ def train_motion(arguments: Namespace) -> None:
     }
     saved = save_motion_adapter(pipeline.unet, out, card)
     promote_first(saved)
-    result = {"out": str(out), "seed": settings.seed, "card": saved.card}
+    result = {"out": str(out), "seed": settings.seed, "card": saved.card, "warnings": warnings}
     answer(arguments, result, [str(out), how_to_use(saved)])
+
+
+def caption_warnings(backbone: "LoadedBackbone", clips: "list[TrainingClip]") -> list[str]:
+    """What to know of captions with words that the model does not know, or does not get to read."""
+    from huvidpo.words import cut_notice, unknown_notice
+
+    cut = [cut_notice(backbone, clip.prompt, "any", f"the caption of {clip.name}") for clip in clips]
+    return [*filter(None, [*cut, unknown_notice(backbone, *(clip.prompt for clip in clips))])]
+
+
+def speed_warnings(clips: "list[TrainingClip]", preset: "Backbone") -> list[str]:
+    """What to know of clips whose frames follow each other much faster than those of the model's clips."""
+    fast = [clip for clip in clips if clip.fps > 1.5 * preset.fps]
+    if not fast:
+        return []
+    names, first, frames = ", ".join(clip.name for clip in fast), fast[0], preset.num_frames
+    return [
+        f"{names}: {first.fps:g} frames a second. Frames are taken as they follow each other, so {frames} of them are "
+        f"{frames / first.fps:.2f} s of motion, which the model shows in {frames / preset.fps:g} s; to keep the pace: "
+        f"ffmpeg -i {first.name} -r {preset.fps} slower.mp4"
+    ]
+
+
+def warn_of(warnings: list[str]) -> None:
+    """Says what should be known on stderr."""
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def origin_of(backbone: "LoadedBackbone", start: "Adapter | None", before: dict[str, object], asked: bool) -> "Origin":

@@ -331,6 +331,28 @@ def test_motion_without_a_folder_of_its_own_becomes_what_clips_use(run, picture:
 
 
 @pytest.mark.slow
+def test_what_a_clip_will_not_teach_is_said(run) -> None:
+    """Words that the model has never seen, or does not get to read, and a pace that it cannot show."""
+    Path("clips").mkdir()
+    clip = render_clip(sample_scene(0, action="horse"), 16)
+    for name, fps in (("calm", 12), ("fast", 60)):
+        write_mp4(clip, f"clips/{name}.mp4", fps)
+    Path("clips/calm.txt").write_text("a zebra walks " * 12)
+    train = ("train-motion", "--category", "horse", "--clips", "clips", "--steps", "1", "--json", "--out")
+    code, out, err = run(*train, "learned")
+    cut, unknown, fast = (line.removeprefix("Warning: ") for line in err.splitlines())
+    assert code == 0 and cut.startswith("Beyond the first 7 words the caption of calm.mp4 is not read")
+    assert "does not know these words: zebra, walks; it knows" in unknown
+    assert fast.startswith("fast.mp4: 60 frames a second.") and "16 of them are 0.27 s of motion" in fast
+    assert json.loads(out)["warnings"] == [cut, unknown, fast]
+    for file in ("calm.txt", "fast.mp4"):
+        (Path("clips") / file).unlink()
+    for category in CATEGORIES:
+        code, out, err = run(*train[:2], category, *train[3:], f"of-{category}")
+        assert (code, err) == (0, ""), "a category's own words are known"
+
+
+@pytest.mark.slow
 def test_a_run_of_motion_goes_on_from_what_it_began_as(run) -> None:
     """Whatever the category's default is meanwhile: here one that has another attention."""
     Path("clips").mkdir()
@@ -349,7 +371,8 @@ def test_a_run_of_motion_goes_on_from_what_it_began_as(run) -> None:
     assert (card["start"], card["attention"], card["minutes"]) == ("none", "first-previous", 7)
     code, out, err = run(*resume, "--start", "motion-1")
     assert (code, out) == (2, "") and "The run began with the adapter none, and goes on" in err
-    assert run(*resume, "--start", "none", "--minutes", "9")[0] == 0
+    code, _, err = run(*resume, "--start", "none", "--minutes", "9")
+    assert code == 0 and "the run was over already, so nothing was learned" in err
     card = json.loads(Path("learned/card.json").read_text())
     assert (card["steps"], card["minutes"]) == (2, 9)  # there was nothing left to do
 
