@@ -13,8 +13,9 @@ A cell is one combination of all of these. Its pairs are made from prompts and s
 trained on, and the adapter is then held against the one that it started from on prompts and seeds that were never
 rated, with the same first frame and noise for both. Printed per cell: the win rate by the same taste with Wilson's
 95 % interval; motion and CLIPScore of the new clips as a share of the old ones'; minutes of training. Then the same
-over all seeds, and over all categories. Finished cells, and the clips that others need too, are kept in --out and not
-made again. What a simulated taste shows is that the machinery learns; people's tastes are richer.
+over all seeds, and over all categories. Of those the interval is over runs, and how many reach the aim is said.
+Finished cells, and the clips that others need too, are kept in --out and not made again with the same options, by the
+same weights. What a simulated taste shows is that the machinery learns; people's tastes are richer.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from loop_table import HEAD, Cell, line, pooled, recipe_changes
+from loop_table import HEAD, Cell, known_row, line, pooled, recipe_changes, settings_key
 from PIL import Image
 from tqdm import tqdm
 
@@ -36,6 +37,7 @@ from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone, load_backbone, varied_prompt
 from huvidpo.evaluation.critics import TASTES, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
+from huvidpo.home import home as deployment
 from huvidpo.pocket.judge import Judge, load_judge
 from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
@@ -47,6 +49,7 @@ from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.rounds import take
 from huvidpo.training.runs import RunPlan, train_plan
 
+OPTIONS = ("unseen", "minutes", "steps")  # that a row depends on, beside --start
 RATED_SEEDS, UNSEEN_SEEDS = 2_000_000, 3_000_000  # of scenes, for prompts; the weights were trained below 1,000,000
 
 
@@ -62,9 +65,27 @@ def request_for(category: str, prompt: str, seed: int, frame: FirstFrame, adapte
     )
 
 
+def made_with(backbone: LoadedBackbone, category: str, options) -> dict[str, object]:
+    """What a row depends on beside its cell: the options, and the weights behind pairs, training and comparisons."""
+    chosen = {name: getattr(options, name) for name in OPTIONS}
+    weights = {
+        "image model": backbone.first_frame_revision(backbone.preset.first_frame_models[0]),
+        "default": revision_of(backbone, category, ""),
+        "start": revision_of(backbone, category, options.start),
+    }
+    return chosen | weights
+
+
+def revision_of(backbone: LoadedBackbone, category: str, name: str) -> str:
+    adapter = find_adapter(backbone.preset.name, category, name)
+    return adapter.revision() if adapter else ""
+
+
 def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list[Pair]:
     """The first pairs of a category, seed and pairing: the same for every taste, objective and share of flips."""
-    there = {(pair.prompt, pair.a.first_frame_seed, pair.pairing): pair for pair in store.pairs(cell.category)}
+    own = revision_of(backbone, cell.category, "")
+    made = [pair for pair in store.pairs(cell.category) if pair.a.adapter_revision == own]
+    there = {(pair.prompt, pair.a.first_frame_seed, pair.pairing): pair for pair in made}
     found = []
     for i in tqdm(range(cell.pairs), desc="Pairs", disable=None, leave=False):
         scene = RATED_SEEDS + 10_000 * cell.seed + i
@@ -89,13 +110,13 @@ def rate(store: RatingStore, pairs: list[Pair], cell: Cell) -> list[Rating]:
 
 
 def train(
-    backbone: LoadedBackbone, pairs_store: RatingStore, cell: Cell, home: Path, options
+    backbone: LoadedBackbone, pairs_store: RatingStore, cell: Cell, name: str, home: Path, options
 ) -> tuple[Adapter, float]:
     """Rates, trains, saves a candidate; gives it, and the minutes that took."""
     pairs = made_pairs(backbone, pairs_store, cell)
     # A pair's split belongs to people's votes. Here every rated pair trains; what measures is made anew afterwards.
     pairs = [replace(pair, split="train") for pair in pairs]
-    store = RatingStore(home / "cells" / cell.category / cell.name())
+    store = RatingStore(home / "cells" / cell.category / name)
     for pair in pairs:
         files = [pairs_store.video_path(take.sha256) for take in (pair.a, pair.b)]
         store.add_pair(pair, [*files, pairs_store.frame_path(pair.first_frame)])
@@ -106,7 +127,6 @@ def train(
     settings = replace(settings, minutes=options.minutes, steps=options.steps, seed=cell.seed)
     settings = replace(settings, **recipe_changes(cell.recipe))
     start = find_adapter(backbone.preset.name, cell.category, options.start)
-    name = cell.name()
     plan = RunPlan(
         category=cell.category,
         preset="recommended",
@@ -134,11 +154,11 @@ class Unseen:
 
 def unseen(backbone: LoadedBackbone, cell: Cell, home: Path, options) -> list[Unseen]:
     """The comparisons of a category and seed: the same for every taste, objective and recipe, so made once."""
-    found = []
+    found, weights = [], settings_key(made_with(backbone, cell.category, options) | dict.fromkeys(OPTIONS))
     for i in tqdm(range(options.unseen), desc="Unseen, before", disable=None, leave=False):
         scene = UNSEEN_SEEDS + 10_000 * cell.seed + i // 2  # two seeds for each prompt
         prompt, seed = varied_prompt(backbone, cell.category, scene), 7 * scene + i
-        path = home / "unseen" / f"{cell.category}-{options.start or 'default'}-{cell.seed}-{i}.npy"
+        path = home / "unseen" / f"{cell.category}-{weights}-{cell.seed}-{i}.npy"
         if path.exists():
             old = np.load(path)
             request = FirstFrameRequest(prompt, seed=2 * scene + i % 2, model=backbone.preset.first_frame_models[0])
@@ -173,9 +193,9 @@ def compare(backbone: LoadedBackbone, judge: Judge, cell: Cell, name: str, home:
 
 
 def run_cell(
-    backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, home: Path, options
+    backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, name: str, home: Path, options
 ) -> dict[str, object]:
-    adapter, minutes = train(backbone, pairs_store, cell, home, options)
+    adapter, minutes = train(backbone, pairs_store, cell, name, home, options)
     found = compare(backbone, judge, cell, adapter.name, home, options)
     card = {"strength": adapter.card["strength"], "stopped": adapter.card["stopped_because"]}
     return vars(cell) | found | card | {"minutes": minutes, "adapter": adapter.name}
@@ -197,7 +217,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="at most; the preset's passes through the pairs when not given")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training per cell, at most")
     parser.add_argument("--recipes", nargs="+", default=[""], help="changes to the preset: beta=100,pairs_per_step=1")
-    parser.add_argument("--out", type=Path, default=Path(".huvidpo/close_the_loop"), help="all that it makes")
+    parser.add_argument("--out", type=Path, default=deployment() / "close_the_loop", help="all that it makes")
     return parser
 
 
@@ -208,16 +228,19 @@ def main(argv: list[str] | None = None) -> None:
     home.mkdir(parents=True, exist_ok=True)
     results = home / "results.jsonl"
     rows = [json.loads(text) for text in results.read_text(encoding="utf-8").splitlines()] if results.exists() else []
-    done = {(row["category"], row["adapter"]): row for row in rows}
-    backbone, judge, pairs_store = load_backbone("pocket"), load_judge(), RatingStore(home / "pairs")
+    backbone, judge = load_backbone("pocket"), load_judge()
+    image_model = backbone.first_frame_revision(backbone.preset.first_frame_models[0])
+    pairs_store = RatingStore(home / f"pairs-{image_model}")
     grid = (options.categories, options.tastes, options.objectives, options.pairs, options.flips)
     grid += (options.pairings, options.votes, options.recipes)
     print(HEAD)
     asked = []
     for cell in itertools.starmap(Cell, itertools.product(*grid, options.seeds)):
-        row = done.get((cell.category, cell.name()))
+        key = settings_key(made_with(backbone, cell.category, options))
+        row, name = known_row(rows, cell, key)
         if row is None:
-            row = run_cell(backbone, judge, pairs_store, cell, home, options)
+            row = run_cell(backbone, judge, pairs_store, cell, name, home, options) | {"key": key}
+            rows.append(row)
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         asked.append(row)

@@ -1,9 +1,12 @@
 """Experiments of close_the_loop.py, and the rows that they become."""
 
+import hashlib
+import json
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.preferences.statistics import wilson_interval
 from huvidpo.training.preference_settings import PreferenceSettings
 
@@ -48,8 +51,29 @@ def converts(kind: type, text: str) -> bool:
     return True
 
 
+def settings_key(made_with: dict[str, object]) -> str:
+    """Six hex digits for what a row depends on beside its cell."""
+    return hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:6]
+
+
+def known_row(rows: list[dict], cell: Cell, key: str) -> tuple[dict | None, str]:
+    """The row of a cell with the settings of `key`, where there is one, and the name of its adapter.
+
+    That is the cell's, unless one with other settings has it.
+    """
+    own = {row["adapter"]: row for row in rows if row["category"] == cell.category}
+    name = cell.name()
+    if name in own and own[name].get("key") != key:
+        name = f"{name}-{key}"
+    return own.get(name), name
+
+
 def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
-    """Rows that differ in nothing but `over`, as one: wins summed, everything else averaged."""
+    """Rows that differ in nothing but `over`, as one: wins summed, everything else averaged.
+
+    Comparisons of one run are of one adapter, and two of each prompt: they are not independent. So the interval is
+    that of a bootstrap over runs; there is none below five runs, or where all won the same share.
+    """
     groups: dict[str, list[dict]] = {}
     for row in rows:
         key = [str(row[f.name]) for f in fields(Cell) if f.name not in over]
@@ -62,7 +86,8 @@ def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
             name: float(np.mean([row[name] for row in group]))
             for name in ("motion", "clip_score", "strength", "minutes")
         }
-        | {"stopped": ""}
+        | {"stopped": "", "runs": len(group), "reached": sum(not misses(row) for row in group)}
+        | {"interval": clustered_interval([row["wins"] for row in group], [row["decided"] for row in group])}
         for group in groups.values()
         if len(group) > 1
     ]
@@ -71,18 +96,27 @@ def pooled(rows: list[dict], over: tuple[str, ...]) -> list[dict]:
 HEAD = "category   taste     objective pairs flips seed  wins  95 % interval motion CLIPScore strength minutes  recipe"
 
 
-def line(row: dict[str, object]) -> str:
-    """One row of the table; what misses the aim says so."""
-    rate = row["wins"] / max(1, row["decided"])
-    low, high = wilson_interval(row["wins"], row["decided"])
-    missed = [] if rate >= 0.75 and low > 0.65 else ["win rate"]
+def misses(row: dict[str, object]) -> list[str]:
+    """In what a run misses the aim. That is set by Wilson's interval, which takes comparisons for independent."""
+    low, _ = wilson_interval(row["wins"], row["decided"])
+    missed = [] if row["wins"] / max(1, row["decided"]) >= 0.75 and low > 0.65 else ["win rate"]
     missed += [] if row["motion"] >= 0.95 else ["motion"]
-    missed += [] if row["clip_score"] >= 0.95 else ["prompts"]
+    return missed + ([] if row["clip_score"] >= 0.95 else ["prompts"])
+
+
+def line(row: dict[str, object]) -> str:
+    """One row of the table; what misses the aim says so, and of several runs how many reach it."""
+    rate = row["wins"] / max(1, row["decided"])
+    interval = row["interval"] if "runs" in row else wilson_interval(row["wins"], row["decided"])
+    ends = ", ".join(f"{end:4.0%}" for end in interval) if interval else "   ?,    ?"
+    if "runs" in row:
+        said = f"{row['reached']} of {row['runs']} runs reach the aim"
+    else:
+        said = f"missed: {', '.join(misses(row))}" if misses(row) else "reached"
     return (
         f"{row['category']:10} {row['taste']:9} {row['objective']:9} {row['pairs']:5} {row['flips']:5.0%} "
-        f"{row['seed']!s:>4} {rate:5.0%} [{low:4.0%}, {high:4.0%}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
+        f"{row['seed']!s:>4} {rate:5.0%} [{ends}] {row['motion']:6.0%} {row['clip_score']:9.1%} "
         f"{row['strength']:8.0%} {row['minutes']:7.1f}  {row['recipe'] or 'recommended'}, {row['pairing']}, "
         f"{row['votes']}; "
-        f"{'missed: ' + ', '.join(missed) if missed else 'reached'}"
-        f"{'; ' + row['stopped'] if row['stopped'] else ''}"
+        f"{said}{'; ' + row['stopped'] if row['stopped'] else ''}"
     )

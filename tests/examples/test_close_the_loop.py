@@ -36,6 +36,26 @@ def test_seeds_and_categories_are_pooled(example) -> None:
     rows = [ROW, ROW | {"seed": 1, "wins": 20, "motion": 1.01}, ROW | {"taste": "livelier"}]
     (row,) = example.pooled(rows, ("seed",))
     assert (row["wins"], row["decided"], row["motion"], row["seed"]) == (100, 200, 1.0, "all")
+    assert "[   ?,    ?]" in example.line(row), "two runs say nothing of how runs differ"
+    assert example.line(row).endswith("1 of 2 runs reach the aim")
+
+
+def test_the_interval_of_several_runs_is_over_runs(example) -> None:
+    """Nine runs of 20, of which one wins 10 and the others all: Wilson's for 170 of 180 would be [90, 97]."""
+    rows = [ROW | {"seed": seed, "decided": 20, "wins": 20 if seed else 10} for seed in range(9)]
+    (row,) = example.pooled(rows, ("seed",))
+    low, high = row["interval"]
+    assert low < 0.86 and high == 1 and row["reached"] == 8
+
+
+def test_a_row_is_of_its_options_and_weights(example) -> None:
+    """One from before has none written down: what it was made with is not known, so it is not taken for another."""
+    cell = example.Cell("horse", "warmer", "dpo", 24, 0.0, "varied", "segments", "", 0)
+    assert example.known_row([], cell, "aaa") == (None, cell.name())
+    old = {"category": "horse", "adapter": cell.name()}
+    assert example.known_row([old], cell, "aaa") == (None, f"{cell.name()}-aaa")
+    rows = [old | {"key": "aaa"}, {"category": "horse", "adapter": f"{cell.name()}-bbb", "key": "bbb"}]
+    assert [example.known_row(rows, cell, key)[0] for key in ("aaa", "bbb", "ccc")] == [*rows, None]
 
 
 def test_a_recipe_is_changes_to_the_preset(example) -> None:
@@ -61,3 +81,7 @@ def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: P
     first = capsys.readouterr().out
     example.main(options)
     assert capsys.readouterr().out == first
+    example.main([*options, "--unseen", "1"])
+    rows = [json.loads(text) for text in (tmp_path / "loop" / "results.jsonl").read_text().splitlines()]
+    assert [row["adapter"] for row in rows] == [row["adapter"], f"{row['adapter']}-{rows[1]['key']}"]
+    assert rows[1]["decided"] <= 1 and len([*(tmp_path / "loop" / "unseen").glob("*-0.npy")]) == 1
