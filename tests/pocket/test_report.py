@@ -1,13 +1,18 @@
 """The report: its measures by hand, its pictures as the page makes them, its sections on a small `pocket`."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from huvidpo import adapters
+from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.candidates import promote
 from huvidpo.evaluation.estimates import Estimate, mean, ratio, share, written
 from huvidpo.pocket.judge import Judge, load_judge
 from huvidpo.pocket.practice_clips import ACTIONS, combination, held_out_combinations, render_clip, sample_scene
@@ -23,9 +28,9 @@ from huvidpo.pocket.report.measures import (
     sharpness,
 )
 from huvidpo.pocket.report.of_clips import Continued, clip_columns
-from huvidpo.pocket.report.sections import SECTIONS
+from huvidpo.pocket.report.sections import SECTIONS, settings
 from huvidpo.pocket.report.sheet import grid
-from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
+from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant, shipped_adapter
 from huvidpo.pocket.report.tables import Table, by_action, held_out_scenes, scenes_of
 from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
 from huvidpo.training.motion import MotionSettings
@@ -184,7 +189,41 @@ def test_sections_print_tables_and_gather_in_a_file(own_home, tmp_path, capsys):
     assert list(report) == ["autoencoder", "held-out", "dpo"]
     figure = report["autoencoder"]["tables"][0]["rows"]["practice frames"]["PSNR, dB"]
     assert figure["count"] == 3 and figure["low"] <= figure["value"] <= figure["high"]
+    right = report["dpo"]["tables"][1]["rows"]["dpo"]["more all four right, %"]
+    assert right["low"] < right["value"] < right["high"], "three pairs make nothing certain, alike as they may be"
     assert report["dpo"]["settings"]["clips"]["steps"] == SHIPPED.recipe.steps
+
+
+@pytest.mark.slow
+def test_figures_are_of_what_ships_and_not_of_what_was_promoted_here(studio, moving_adapter, own_home):
+    """Nothing ships beside the small `pocket`; then the adapter does, which is named in the settings."""
+    promote(moving_adapter)
+    assert find_adapter("pocket", "horse", "").name == "gallop"
+    assert shipped_adapter("pocket", "horse") is None and settings(studio)["adapters"]["horse"] == "none"
+    image = render_clip(sample_scene(3, action="horse"))[0]
+    still = studio.clip(image, "a red horse", "horse", 3)
+    shutil.copytree(moving_adapter.folder, adapters.SHIPPED / "pocket" / "horse" / "motion")
+    card = adapters.SHIPPED / "pocket" / "horse" / "motion" / "card.json"
+    card.write_text(card.read_text().replace("candidate", "default"))
+    assert settings(studio)["adapters"] == dict.fromkeys(ACTIONS, "none") | {"horse": moving_adapter.revision()}
+    assert not np.array_equal(studio.clip(image, "a red horse", "horse", 3), still)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_is_not_left_out(own_home, tmp_path, capsys, monkeypatch):
+    """Of all sections two, here: one that the weights cannot give is passed over, broken pictures end the report."""
+    monkeypatch.setattr("huvidpo.pocket.report.__main__.COUNTS", {"dpo": 1, "held-out": 1})
+    shutil.copytree(os.environ["HUVIDPO_POCKET_WEIGHTS"], tmp_path / "weights")
+    shutil.rmtree(tmp_path / "weights" / "dpo")
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(tmp_path / "weights"))
+    work = ["--work", str(tmp_path / "work")]
+    assert main(work) == 0 and "dpo is left out. These weights have no dpo first frames" in capsys.readouterr().out
+    (kept,) = (tmp_path / "work").glob("*.npz")
+    kept.write_bytes(b"cut off")
+    assert main(work) == 2
+    shutil.rmtree(tmp_path / "work")
+    (tmp_path / "work").write_text("a file where the folder should be")
+    assert main(work) == 2 and capsys.readouterr().err.count("\n") >= 1
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=home() / "report", help="keeps what was made, to go on from there"
     )
-    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder of the contact sheet")
+    parser.add_argument("--out", type=Path, help="folder of the contact sheet (default: --work)")
     arguments = parser.parse_args(argv)
     for name in arguments.sections:
         if name not in COUNTS:
@@ -58,8 +58,9 @@ def main(argv: list[str] | None = None) -> int:
 
         everything = [name for name in COUNTS if name != FEW_SHOT]
         counts = {name: arguments.count or COUNTS[name] for name in arguments.sections or everything}
-        report(counts, arguments.work, arguments.out, arguments.json, leave_out=not arguments.sections)
-    except ValueError as error:
+        out = arguments.out or arguments.work
+        report(counts, arguments.work, out, arguments.json, leave_out=not arguments.sections)
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from tqdm import tqdm
 
 from huvidpo.evaluation.estimates import mean, ratio, share
 from huvidpo.pocket.judge import Judge
@@ -48,7 +49,7 @@ def uploaded_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
 def own_clips(studio: Studio, count: int, variant: Variant = SHIPPED) -> list[Continued]:
     """`count` clips from prompts alone; the number of the clip is its noise."""
     made = []
-    for i, scene in enumerate(scenes_of(CONTINUED, count)):
+    for i, scene in enumerate(tqdm(scenes_of(CONTINUED, count), desc="Clips", disable=None, leave=False)):
         text = prompt(scene, i)
         first = studio.first_frame(text, seed=i, model=variant.first_frame_model)
         clip = studio.clip(first, text, scene.action, i, variant)
@@ -59,7 +60,7 @@ def own_clips(studio: Studio, count: int, variant: Variant = SHIPPED) -> list[Co
 def uploaded_clips(studio: Studio, count: int, variant: Variant = SHIPPED) -> list[Continued]:
     """`count` clips that go on from the first frames of drawn clips; the number of the clip is its noise."""
     made = []
-    for i, scene in enumerate(scenes_of(UPLOADED, count)):
+    for i, scene in enumerate(tqdm(scenes_of(UPLOADED, count), desc="Clips", disable=None, leave=False)):
         text, real = prompt(scene, i), render_clip(scene)
         made.append(Continued(scene, text, real[0], studio.clip(real[0], text, scene.action, i, variant), real))
     return made

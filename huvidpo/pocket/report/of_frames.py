@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+from tqdm import tqdm
 
-from huvidpo.evaluation.estimates import mean, share
+from huvidpo.evaluation.estimates import mean, share, share_difference
 from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import Scene, caption, render_frame
@@ -68,8 +69,8 @@ def dpo_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
         "more colourfulness": mean(vivid - plain),
         "higher CLIPScore, %": share(dpo > base),
         "more CLIPScore": mean(dpo - base),
-        "more all four right, %": mean(
-            [100.0 * (new - old) for new, old in zip(dpo_right[ALL_FOUR], base_right[ALL_FOUR], strict=True)]
+        "more all four right, %": share_difference(
+            [float(new) - float(old) for new, old in zip(dpo_right[ALL_FOUR], base_right[ALL_FOUR], strict=True)]
         ),
     }
     note = (
@@ -80,10 +81,14 @@ def dpo_section(studio: Studio, judge: Judge, count: int) -> list[Table]:
     return [Table("First frames, base and dpo", note, rows), Table("dpo against base", note, {"dpo": versus}, aim)]
 
 
+class NoDpo(ValueError):
+    """The weights have no preference-trained first frames."""
+
+
 def need_dpo(studio: Studio) -> None:
-    """ValueError when the weights have no preference-trained first frames."""
+    """Raises NoDpo when the weights have no preference-trained first frames."""
     if "dpo" not in studio.backbone.preset.first_frame_models:
-        raise ValueError("These weights have no dpo first frames yet: train them with the stage preference.")
+        raise NoDpo("These weights have no dpo first frames yet: train them with the stage preference.")
 
 
 def prompt(scene: Scene, number: int) -> str:
@@ -93,7 +98,8 @@ def prompt(scene: Scene, number: int) -> str:
 
 def first_frames(studio: Studio, scenes: list[Scene], model: str = "") -> np.ndarray:
     """A first frame for each scene, uint8 (n h w 3); the scene's number is its noise."""
-    return np.stack([studio.first_frame(prompt(scene, i), seed=i, model=model) for i, scene in enumerate(scenes)])
+    asked = tqdm(scenes, desc="First frames", disable=None, leave=False)
+    return np.stack([studio.first_frame(prompt(scene, i), seed=i, model=model) for i, scene in enumerate(asked)])
 
 
 def frame_columns(studio: Studio, judge: Judge, scenes: list[Scene]) -> Callable[[list[int]], Columns]:

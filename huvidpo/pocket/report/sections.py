@@ -12,13 +12,20 @@ from huvidpo import __version__
 from huvidpo.atomic import replacing
 from huvidpo.backbones import load_backbone
 from huvidpo.pocket.judge import load_judge
+from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.report import ablations
 from huvidpo.pocket.report.few_shot import few_shot_section
 from huvidpo.pocket.report.of_clips import clips_section, uploaded_section
-from huvidpo.pocket.report.of_frames import autoencoder_section, dpo_section, first_frames_section, held_out_section
+from huvidpo.pocket.report.of_frames import (
+    NoDpo,
+    autoencoder_section,
+    dpo_section,
+    first_frames_section,
+    held_out_section,
+)
 from huvidpo.pocket.report.of_judge import judge_section
 from huvidpo.pocket.report.sheet import contact_sheet
-from huvidpo.pocket.report.studio import Studio
+from huvidpo.pocket.report.studio import Studio, shipped_adapter
 from huvidpo.pocket.report.tables import Table
 
 # Each takes the studio, the judge and a number of samples, and gives tables.
@@ -44,7 +51,8 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
     """Prints the sections named in `counts` with that many samples, each as soon as it is there.
 
     What is made on the way is kept in `work`, the contact sheet goes to `out`, figures also to `json_file`. A section
-    that the weights cannot give is left out with a word when `leave_out` is set, else it raises its ValueError.
+    that asks for `dpo` first frames is left out with a word where there are none and `leave_out` is set; all else that
+    a section cannot do is its ValueError.
     """
     if json_file:
         read_file(json_file)  # asked before hours of work, not after
@@ -59,7 +67,7 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
             continue
         try:
             tables = SECTIONS[name](studio, judge, count)
-        except ValueError as error:
+        except NoDpo as error:
             if not leave_out:
                 raise
             print(f"{name} is left out. {error}\n", flush=True)
@@ -72,10 +80,12 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
 def settings(studio: Studio) -> dict[str, object]:
     """What the figures depend on beside the number of samples."""
     preset = studio.backbone.preset
+    shipped = {action: shipped_adapter(preset.name, action) for action in ACTIONS}
     return {
         "huvidpo": __version__,
         "torch": torch.__version__,
         "weights": studio.weights,
+        "adapters": {action: adapter.revision() if adapter else "none" for action, adapter in shipped.items()},
         "first frames": {
             "model": preset.first_frame_models[0],
             "steps": preset.first_frame_steps,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
+from huvidpo.atomic import replacing
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.practice_data import TRAINING_SEEDS
 from huvidpo.pocket.report.of_frames import prompt
@@ -19,13 +21,15 @@ GAP = 2  # pixels of white between pictures
 def contact_sheet(studio: Studio, columns: int, folder: Path) -> list[Path]:
     """Writes first_frames.png and clips.gif into `folder`: a row for each action, `columns` prompts in each."""
     frames, clips = [], []
-    for i, scene in enumerate(scenes_of(SHOWN, columns * len(ACTIONS))):  # the actions take turns
+    scenes = scenes_of(SHOWN, columns * len(ACTIONS))  # the actions take turns
+    for i, scene in enumerate(tqdm(scenes, desc="Contact sheet", disable=None, leave=False)):
         text = prompt(scene, i)
         frames.append(studio.first_frame(text, seed=i))
         clips.append(studio.clip(frames[-1], text, scene.action, seed=i))
     folder.mkdir(parents=True, exist_ok=True)
     picture, moving = folder / "first_frames.png", folder / "clips.gif"
-    Image.fromarray(grid([frame[None] for frame in frames], len(ACTIONS))[0]).save(picture)
+    with replacing(picture) as temporary:
+        Image.fromarray(grid([frame[None] for frame in frames], len(ACTIONS))[0]).save(temporary)
     write_gif(grid(clips, len(ACTIONS)), moving, studio.backbone.preset.fps)
     return [picture, moving]
 

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from huvidpo.adapters import apply_adapter, find_adapter
+from huvidpo import adapters
+from huvidpo.adapters import Adapter, apply_adapter, find_adapter, read_adapter
+from huvidpo.atomic import replacing
 from huvidpo.backbones import LoadedBackbone, pocket_digest
 from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
@@ -32,10 +34,17 @@ class Variant:
     recipe: Recipe = RECIPE
     attention: str = "first-previous"
     first_frame_model: str = ""  # "" is the best that the backbone has
-    adapter: str = ""  # "" is the action's default, else an adapter's folder
+    adapter: str = ""  # "" is the action's shipped one, else an adapter's folder
 
 
 SHIPPED = Variant()
+
+
+def shipped_adapter(backbone: str, action: str) -> Adapter | None:
+    """The default that this repository ships for an action, whatever was promoted here; None where there is none."""
+    cards = sorted((adapters.SHIPPED / backbone / action).glob("*/card.json"))
+    found = (read_adapter(card.parent) for card in cards)
+    return next((adapter for adapter in found if adapter and adapter.status == "default"), None)
 
 
 @dataclass
@@ -62,7 +71,8 @@ class Studio:
     def clip(self, image: np.ndarray, prompt: str, action: str, seed: int, variant: Variant = SHIPPED) -> np.ndarray:
         """The clip that continues a first frame, uint8 (h w 3) -> (f h w 3)."""
         preset, video = self.backbone.preset, self.backbone.video
-        adapter = find_adapter(preset.name, action, variant.adapter)
+        folder = variant.adapter
+        adapter = find_adapter(preset.name, action, folder) if folder else shipped_adapter(preset.name, action)
 
         def make() -> np.ndarray:
             with self.backbone.lock:
@@ -89,8 +99,7 @@ class Studio:
         path = self.folder / f"{name[:32]}.npz"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial.npz")
-            np.savez_compressed(partial, made=make())
-            partial.replace(path)
+            with replacing(path) as partial:
+                np.savez_compressed(partial, made=make())
         with np.load(path, allow_pickle=False) as kept:
             return kept["made"]
