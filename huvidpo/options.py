@@ -185,7 +185,9 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips-per-step", type=int, metavar="N", help="over all processes (default: one for each)")
     parser.add_argument("--inverted-latents", action="store_true", default=None, help="noise clips by DDIM inversion")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out, else the newest one")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run in --out, else the newest one, as it was begun"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: a new one among the category's adapters")
 
 

@@ -40,8 +40,8 @@ PREFERENCE_STEPS = 150  # of the stage `preference`, in `all` at most: with more
 # Stage -> its share of the time of `all`.
 SHARES = {"first-frames": 0.5, "decoder": 0.1, "motion-start": 0.2, "motion": 0.15, "preference": 0.05}
 NEW = "new"  # folder in the work folder: weights and adapters that wait for `export`
-# In the work folder, of stages that were begun; caches are named by what made them and stay.
-RUN_FILES = ("first-frames.pt", "autoencoder.pt", "judge-*.pt", "motion-*", NEW)
+# In the work folder, of the generators' stages; caches are named by what made them and stay.
+RUN_FILES = ("first-frames.pt", "autoencoder.pt", "motion-*", NEW)
 
 
 @dataclass(frozen=True)
@@ -171,15 +171,21 @@ def run_export(run: Run) -> None:
 
 def run_adopt(run: Run) -> None:
     """Makes the shipped weights the checkpoints of the work folder, in the place of those that are there."""
-    pipeline, judge = load_pocket("cpu"), load_judge()
+    judge = load_judge()
+    judge.tokenizer.save_pretrained(run.work / "judge-tokenizer")
+    adopt_judge(judge, run.work)
+    adopt_generators(run)
+
+
+def adopt_generators(run: Run) -> None:
+    """The same of all but the judge."""
+    pipeline = load_pocket("cpu")
     for path in [path for pattern in RUN_FILES for path in run.work.glob(pattern)]:
         if path.suffix != ".jsonl":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     pipeline.tokenizer.save_pretrained(run.work / "tokenizer")
     adopt_autoencoder(pipeline.vae, run.work)
     adopt_motion(pipeline, adapters.SHIPPED, run.work)
-    judge.tokenizer.save_pretrained(run.work / "judge-tokenizer")
-    adopt_judge(judge, run.work)
     adopt_first_frames(pipeline, run.work)  # the last: it says that all of it was adopted
 
 
@@ -199,7 +205,7 @@ def run_all(run: Run) -> None:
             done.parent.mkdir(parents=True, exist_ok=True)
             done.touch()
     run_export(run)
-    run_adopt(run)
+    adopt_generators(run)
 
 
 STAGES = {
