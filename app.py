@@ -21,14 +21,22 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.runs import train_plan
-from huvidpo.ui.create import CreateTab, fixed_mode
+from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
 from huvidpo.ui.evaluate import EvaluateTab
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_needs import seconds_of_slice
 from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
-from huvidpo.ui.making import Run, asked_seconds, before_computing, clip_seconds, first_frame_seconds, pair_quota_words
+from huvidpo.ui.making import (
+    Run,
+    asked_seconds,
+    before_computing,
+    clip_seconds,
+    first_frame_seconds,
+    fixed_mode,
+    pair_quota_words,
+)
 from huvidpo.ui.pair_making import CountedRun, Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state

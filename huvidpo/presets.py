@@ -40,6 +40,7 @@ class Backbone:
     first_frame_models: tuple[str, ...] = ("dpo", "base")
     small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     clips_at_once: int = 1  # in an evaluation
+    of_uploads: str = ""  # what to know of clips that begin with a picture of one's own, in one sentence
     judge: str = "hub"  # whose models look at an evaluation's clips: the Hub's, or pocket's, which know its world only
     motion_steps: int = 25_000  # of a category's motion; HuViDPO's, as the two below, where LAMP has 30,000
     motion_learning_rate: float = 3e-5
@@ -81,6 +82,7 @@ BACKBONES = {
             clip_steps=4,  # with more, actions are not recognised more often (report, solver)
             clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
             pair_guidances=(1.0, 2.5),
+            of_uploads="Pocket has seen drawings only: a photograph dissolves after this first frame.",
             clips_at_once=4,
             judge="pocket",
             motion_steps=800,  # about what the last run of its shipped motion had

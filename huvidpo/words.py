@@ -3,24 +3,43 @@
 from itertools import accumulate
 
 from huvidpo.backbones import LoadedBackbone, known_words
-from huvidpo.categories import STYLES, WORD, styled_prompt
+from huvidpo.categories import CATEGORIES, STYLES, WORD, styled_prompt
 
 
 def notices(backbone: LoadedBackbone, prompt: str, style: str = "any", negative_prompt: str = "") -> list[str]:
     """What people should know of a prompt before they wait for its picture, a sentence each; mostly nothing.
 
-    The sentence that lists all known words comes last: it is long.
+    The words that it does know come last: they are many.
     """
     cut = [cut_notice(backbone, prompt, style), cut_notice(backbone, negative_prompt, "any", "the negative prompt")]
-    return [*filter(None, [*cut, unknown_notice(backbone, prompt, negative_prompt)])]
+    if not (unknown := unknown_words(backbone, prompt, negative_prompt)):
+        return [*filter(None, cut)]
+    named, known = unknown_sentences(backbone, unknown)
+    why = "Every letter of an unknown word takes the room of a word." if any(cut) else ""
+    *first, last = filter(None, [named, *cut, why])
+    return [*first, f"{last} {known}"]
 
 
 def unknown_notice(backbone: LoadedBackbone, *prompts: str) -> str:
     """Names the words that mean nothing to the model, and those that do; "" when all do."""
-    unknown, known = unknown_words(backbone, *prompts), ", ".join(known_words(backbone))
-    if not unknown:
+    unknown = unknown_words(backbone, *prompts)
+    return " ".join(unknown_sentences(backbone, unknown)) if unknown else ""
+
+
+def unknown_sentences(backbone: LoadedBackbone, unknown: list[str]) -> tuple[str, str]:
+    """Which words it does not know, and which it does."""
+    title, known = backbone.preset.title, ", ".join(known_words(backbone))
+    return f"{title} does not know these words: {', '.join(unknown)}.", f"It knows: {known}."
+
+
+def action_notice(category: str, prompt: str) -> str:
+    """Says that a prompt names another action than the chosen one, and not that one; else ""."""
+    said = set(WORD.findall(prompt.lower()))
+    named = [one for one in CATEGORIES.values() if said & {one.name, f"{one.name}s", one.name.removesuffix("s")}]
+    if not named or category not in CATEGORIES or CATEGORIES[category] in named:
         return ""
-    return f"{backbone.preset.title} does not know these words: {', '.join(unknown)}; it knows: {known}."
+    chosen = CATEGORIES[category].title
+    return f"This reads like “{named[0].title}”, and the action is “{chosen}”: change one of them."
 
 
 def unknown_words(backbone: LoadedBackbone, *prompts: str) -> list[str]:

@@ -220,10 +220,10 @@ def test_unknown_words_are_named(run) -> None:
     code, out, err = run(*prompt, "x.png", "--json")
     (warning,) = json.loads(out)["warnings"]
     assert code == 0 and err == f"Warning: {warning}\n"
-    assert "does not know these words: zebra, moon; it knows: a, " in warning and " horse" in warning
+    assert "does not know these words: zebra, moon. It knows: a, " in warning and " horse" in warning
     negative = ("--negative-prompt", "red, blurry 🎆!")
     _, out, _ = run("first-frame", "--prompt", "a red horse", *negative, "--steps", "1", "--out", "y.png", "--json")
-    assert "these words: blurry, 🎆; it" in json.loads(out)["warnings"][0]
+    assert "these words: blurry, 🎆. It" in json.loads(out)["warnings"][0]
 
 
 def test_what_is_not_read_of_a_prompt_is_said(run) -> None:
@@ -342,7 +342,7 @@ def test_what_a_clip_will_not_teach_is_said(run) -> None:
     code, out, err = run(*train, "learned")
     cut, unknown, fast = (line.removeprefix("Warning: ") for line in err.splitlines())
     assert code == 0 and cut.startswith("Beyond the first 7 words the caption of calm.mp4 is not read")
-    assert "does not know these words: zebra, walks; it knows" in unknown
+    assert "does not know these words: zebra, walks. It knows" in unknown
     assert fast.startswith("fast.mp4: 60 frames a second.") and "16 of them are 0.27 s of motion" in fast
     assert json.loads(out)["warnings"] == [cut, unknown, fast]
     for file in ("calm.txt", "fast.mp4"):

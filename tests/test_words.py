@@ -34,7 +34,7 @@ def test_an_evaluation_warns_of_its_prompts_once(backbone: LoadedBackbone, capsy
     tasks.append(Task("horse", "horse-02", " ".join(["a horse runs in the snow"] * 6), 0))
     warn_of_prompts(backbone, tasks)
     unknown, cut = capsys.readouterr().err.splitlines()
-    assert "these words: zebra; it knows: a, " in unknown
+    assert "these words: zebra. It knows: a, " in unknown
     assert cut.startswith("Warning: 'a horse runs") and "is not read: write fewer words." in cut
     warn_of_prompts(backbone, [Task("horse", "horse-01", "a red horse runs", 0)])
     assert capsys.readouterr().err == ""

@@ -62,7 +62,7 @@ def read_evaluations(home: Path) -> tuple[dict[str, Results], list[str]]:
 def entries(
     category: str, adapters: Sequence[Adapter], ratings: Sequence[Rating], results: Results | None
 ) -> list[Entry]:
-    """A category's adapters, best first: by ranking, then win rate; what was never compared in the order given.
+    """A category's adapters, best first: by ranking, then win rate, one half for what was never compared.
 
     `ratings` are the category's that count. Votes on `measure` pairs only, see `comparisons_of_ratings`.
     """
@@ -126,11 +126,10 @@ def names_by_revision(adapters: Sequence[Adapter]) -> dict[str, str]:
     return names
 
 
-def place(entry: Entry) -> tuple[bool, float, bool, float]:
-    """Where an entry stands on the board, the smaller the higher."""
+def place(entry: Entry) -> tuple[bool, float, float, bool]:
+    """Where an entry stands on the board, the smaller the higher; what lost stands below what nobody compared."""
     strength = entry.standing.strength if entry.standing else 0.0
-    value = entry.rate.halved if entry.rate else 0.0
-    return entry.standing is None, -strength, entry.rate is None, -value
+    return entry.standing is None, -strength, -(entry.rate.halved if entry.rate else 0.5), entry.rate is None
 
 
 def evaluated_as(results: Results | None, category: str, adapter: Adapter) -> str:

@@ -1,10 +1,8 @@
 """The pair that each visitor has open: drawn, answered, undone, all on the server. Knows no page and no network.
 
-A browser only ever learns left and right. What it sends back is compared with the open pair before it counts: nothing
-of it is believed but the choice itself, and that only once, and only after the clips had time to play.
+What a browser sends back is compared with the open pair before it counts, and counts once.
 """
 
-import math
 import secrets
 import time
 from collections import OrderedDict
@@ -13,49 +11,11 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
+from huvidpo.preferences.open_pair import OpenPair, Visitor, rating_of
 from huvidpo.preferences.rate_limit import SEATS, RateLimit
-from huvidpo.preferences.records import SEGMENTS, Answers, Pair, Rating, TakeRecord, new_id
+from huvidpo.preferences.records import Pair, Rating
 from huvidpo.preferences.selection import Showing, draw_side, next_showing
 from huvidpo.preferences.store import RatingStore
-
-CHOICES = ("left", "right", "both_good", "both_bad")
-QUESTIONS = ("alignment", "quality", "consistency")
-A_DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who rates, as far as the store may know."""
-
-    rater: str  # salted hash
-    kind: str = "anonymous"
-    session: str = ""  # one load of the page
-    before: str = ""  # the rater that this browser was before its visitor signed in; gets no pair a second time
-
-
-@dataclass(frozen=True)
-class OpenPair:
-    """One pair on one visitor's stage."""
-
-    showing_id: str  # a new one each time; the only name of it that the browser gets
-    pair: Pair
-    left_is: str  # "a" or "b"
-    opened: float  # seconds of the clock
-    is_repeat: bool = False
-    supersedes: str = ""
-
-    @property
-    def left(self) -> TakeRecord:
-        return getattr(self.pair, self.left_is)
-
-    @property
-    def right(self) -> TakeRecord:
-        return getattr(self.pair, other(self.left_is))
-
-    @property
-    def seconds(self) -> float:
-        """How long the clips play."""
-        return self.left.num_frames / self.left.fps
 
 
 @dataclass
@@ -65,23 +25,26 @@ class Seat:
     showing: OpenPair | None = None
     done: str = ""  # the last showing that was answered
     last_rating: str = ""  # that can still be undone
-    skipped: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)  # pairs that come again once no others are left
+    once_skipped: set[str] = field(default_factory=set)
+    unfit: set[str] = field(default_factory=set)  # pairs that cannot be shown
+    category: str = ""  # whose pairs the visitor wants; "" is all
     empty_at: int = -1  # how many pairs there were when none was left for this visitor
 
 
 class Booth:
-    """All open pairs of a page. `draw(rater, skipped)` says which pair a visitor gets next; None leaves it to chance
-    and to what there is to learn: `selection.next_showing`.
+    """All open pairs of a page. `draw(rater, category, without)` says which pair a visitor gets next; without it
+    chance does, and what there is to learn: `selection.next_showing`.
     """
 
     def __init__(
         self,
         store: RatingStore,
-        draw: Callable[[str, set[str]], Showing | None] | None = None,
+        draw: Callable[[str, str, set[str]], Showing | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.store, self.clock = store, clock
-        self.draw = draw or (lambda rater, skipped: next_showing(store, rater, leave_out=skipped))
+        self.draw = draw or (lambda rater, category, without: next_showing(store, rater, category or None, without))
         self.limit = RateLimit(40, 60, clock)
         self.crowd = RateLimit(1200, 60, clock)  # whoever calls itself a new visitor each time meets this one
         self._seats: OrderedDict[str, Seat] = OrderedDict()
@@ -93,17 +56,29 @@ class Booth:
         with self._lock:
             seat = self._seat(visitor)
             if seat.showing is None and seat.empty_at != (pairs := self.store.counts().pairs):
-                drawn = self.draw(visitor.rater, seat.skipped | self._answered_otherwise(visitor))
+                drawn = self._drawn(visitor, seat)
                 seat.showing = self._show(drawn.pair, drawn.left_is, drawn.is_repeat) if drawn else None
+                if drawn and drawn.pair.pair_id in seat.once_skipped:
+                    seat.showing = replace(seat.showing, was_skipped=True)
                 seat.empty_at = -1 if drawn else pairs
             return seat.showing
+
+    def choose(self, visitor: Visitor, category: str) -> None:
+        """From now on the visitor gets pairs of one action; "" is of all."""
+        with self._lock:
+            seat = self._seat(visitor)
+            seat.category, seat.empty_at = category, -1
+            if seat.showing and category not in ("", seat.showing.pair.category):
+                seat.showing = None
 
     def arrive(self, visitor: Visitor) -> None:
         """Begins a visit: what was skipped in the one before may come again."""
         with self._lock:
             seat = self._seat(visitor)
             seat.skipped.clear()
-            seat.empty_at = -1
+            seat.once_skipped.clear()
+            seat.unfit.clear()
+            seat.category, seat.empty_at = "", -1
 
     def can_undo(self, visitor: Visitor) -> bool:
         """Whether there is a last rating of this visit."""
@@ -129,19 +104,22 @@ class Booth:
             return rating, showing
 
     def skip(self, visitor: Visitor, sent: object) -> None:
-        """Puts the open pair aside for this visit. ValueError when it is another one."""
+        """Puts the open pair aside until no others are left. ValueError when it is another one."""
         with self._lock:
             showing = self._expected(visitor, sent)
             self.limit.check(visitor.rater)
-            self.pass_over(visitor, showing)
-
-    def pass_over(self, visitor: Visitor, showing: OpenPair) -> None:
-        """The same without being asked, for a pair that cannot be shown."""
-        with self._lock:
             seat = self._seat(visitor)
             seat.showing = None
             if not showing.supersedes:
                 seat.skipped.add(showing.pair.pair_id)
+                seat.once_skipped.add(showing.pair.pair_id)
+
+    def pass_over(self, visitor: Visitor, showing: OpenPair) -> None:
+        """Puts a pair aside that cannot be shown."""
+        with self._lock:
+            seat = self._seat(visitor)
+            seat.showing = None
+            seat.unfit.add(showing.pair.pair_id)
 
     def undo(self, visitor: Visitor, sent: Mapping[str, Any]) -> OpenPair:
         """Takes the last rating back and opens its pair again, sides drawn anew.
@@ -189,6 +167,15 @@ class Booth:
             self._seat(visitor).showing = self._show(pair, draw_side())
             return self._seat(visitor).showing
 
+    def _drawn(self, visitor: Visitor, seat: Seat) -> Showing | None:
+        """The next pair; one that was skipped only when there is no other."""
+        leave_out = seat.unfit | self._answered_otherwise(visitor)
+        drawn = self.draw(visitor.rater, seat.category, leave_out | seat.skipped)
+        if drawn is None and seat.skipped:
+            seat.skipped.clear()
+            drawn = self.draw(visitor.rater, seat.category, leave_out)
+        return drawn
+
     def _answered_otherwise(self, visitor: Visitor) -> set[str]:
         """Pairs that a visitor answered before signing in, or signed in before signing out; taken back or not."""
         if visitor.before:
@@ -223,58 +210,3 @@ class Booth:
             if rating.rating_id == rating_id:
                 return rating
         raise ValueError("This rating is not one of yours, or it is gone already.")
-
-
-def rating_of(showing: OpenPair, visitor: Visitor, sent: Mapping[str, Any], seconds: float) -> Rating:
-    """The rating in what a browser sent `seconds` after the pair was opened. ValueError for anything unfit."""
-    choice, segments = sent.get("choice"), sent.get("segments", ["-"] * SEGMENTS)
-    if choice not in CHOICES:
-        raise ValueError("Choose left, both good, both bad or right.")
-    if sent.get("seen") != showing.left.num_frames or seconds < 0.9 * showing.seconds:
-        raise ValueError("Please watch both clips to the end once, then choose.")
-    labels = {"left": showing.left_is, "right": other(showing.left_is), "tie": "tie", "-": "-"}
-    whole = isinstance(segments, list) and len(segments) == SEGMENTS
-    if not whole or any(str(part) not in labels for part in segments):
-        raise ValueError(f"Each of the {SEGMENTS} parts is better on the left, on the right, equal, or not judged.")
-    answers = {labels[side]: answers_of(sent.get("answers"), side) for side in ("left", "right")}
-    preference = {"both_good": "tie_good", "both_bad": "tie_bad"}.get(choice) or labels[choice]
-    return Rating(
-        rating_id=new_id(),
-        pair=showing.pair,
-        preference=preference,
-        left_is=showing.left_is,
-        rater=visitor.rater,
-        rater_kind=visitor.kind,
-        session=visitor.session,
-        segment_labels=tuple(labels[part] for part in segments),
-        answers_a=answers["a"],
-        answers_b=answers["b"],
-        decision_ms=round(clamped(sent.get("decision_ms"), A_DAY_MS)),
-        watched_seconds=float(clamped(sent.get("watched"), A_DAY_MS / 1000)),
-        plays=round(clamped(sent.get("plays"), 10_000)),
-        is_repeat=showing.is_repeat,
-        supersedes=showing.supersedes,
-    )
-
-
-def answers_of(sent: object, side: str) -> Answers:
-    """The three questions' answers on one side; 0 for what was not answered."""
-    given = sent.get(side) if isinstance(sent, Mapping) else None
-    if given is not None and not isinstance(given, Mapping):
-        raise ValueError("The answers to the three questions are damaged; reload the page.")
-    values = {question: (given or {}).get(question, 0) for question in QUESTIONS}
-    if any(type(value) is not int for value in values.values()):
-        raise ValueError("The three questions are answered from 1 to 5.")
-    return Answers(**values)
-
-
-def clamped(value: object, most: float) -> float:
-    """A number that a browser measured, 0..most; -1 for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return -1
-    return min(max(value, 0), most)
-
-
-def other(side: str) -> str:
-    """The other take."""
-    return "b" if side == "a" else "a"

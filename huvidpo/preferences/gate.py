@@ -179,7 +179,8 @@ def reason_against(wins: int, losses: int, motion: float, needed: int, confidenc
         return "It is not ahead: at this rate no number of votes would do."
     if votes < MIN_VOTES or wilson_interval(wins, votes, confidence)[0] <= 0.5:
         many = f"More than {MAX_MORE}" if needed > MAX_MORE else f"About {needed}"
-        return f"{many} more decided votes are needed at this rate."
+        rate = "at this rate" if votes >= MIN_VOTES else f"if {LIKELY_RATE:.0%} of them are for it"
+        return f"{many} more decided votes are needed, {rate}."
     if motion < 0:
         return "It won, but how much its clips move was not measured."
     if motion < MIN_MOTION:

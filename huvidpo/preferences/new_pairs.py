@@ -108,6 +108,11 @@ def uploads_to_score(store: RatingStore, files: Sequence[str | Path] | None, cat
     """Takes from 8 to 16 files of anyone's."""
     if not FEWEST_SCORED <= len(files or []) <= MOST_SCORED:
         raise ValueError(f"Drop {FEWEST_SCORED} to {MOST_SCORED} clips at once, not {len(files or [])}.")
+    for file in files:
+        made_for = read_metadata(file).get("category", category)
+        if made_for != category:
+            name = Path(file).name
+            raise ValueError(f"{name} was made for {made_for}, not {category}: leave it out, or choose its action.")
     settings = {"prompt": find_category(category).motion_prompt, "category": category, "first_frame_model": "upload"}
     takes = [keep_upload(store, *read_upload(file), settings) for file in files]
     if len({take.sha256 for take in takes}) < len(takes):

@@ -1,8 +1,8 @@
 """What each control of the tab Create does. Knows nothing of how a frame or a clip is made, nor of the layout."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,16 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES
 from huvidpo.takes import FirstFrame
-from huvidpo.ui.create_layout import CreateLayout
+from huvidpo.ui.create_layout import HINT, CreateLayout
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.history import REMEMBERED, SavedTake, examples, open_take, open_takes, read_take
+from huvidpo.ui.history import SavedTake, Shelves, examples, open_take, open_takes, read_dropped
 from huvidpo.ui.making import (
     UNREADABLE,
     WAITING,
     Form,
     Run,
     View,
+    changeable_modes,
     compare_models,
     draw_first_frame,
     estimate,
@@ -31,7 +32,7 @@ from huvidpo.ui.making import (
 from huvidpo.ui.settings import form_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
-from huvidpo.words import notices
+from huvidpo.words import action_notice, notices
 
 EXAMPLE = "Example · "
 ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
@@ -44,17 +45,27 @@ class CreateTab:
         self, page: gr.Blocks, visitor: gr.BrowserState, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]
     ):
         self.backbone, self.run, self.visitor = backbone, run, visitor
-        self.made: dict[str, list[str]] = {}  # of each visitor since the start, in all tabs of the browser
+        self.shelves = Shelves()
         self.examples = examples()
-        cards = [take.card for take in self.examples]
-        self.ui = CreateLayout(backbone.preset, cards, backbone.memory, changeable_modes(backbone))
+        memory = (backbone.memory, changeable_modes(backbone))
+        self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples], *memory)
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
         ui, form = self.ui, self.ui.form
         asked = [form[field.name] for field in fields(Form)]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
-        shown += [ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips, ui.comparison, ui.slider, ui.compared]
+        shown += [
+            ui.hint,
+            ui.cancel,
+            ui.motion_note,
+            ui.names,
+            ui.history,
+            *ui.chips,
+            ui.comparison,
+            ui.slider,
+            ui.compared,
+        ]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
             gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
@@ -67,13 +78,13 @@ class CreateTab:
         ]
         for event in runs:
             event.failure(self.on_stop, None, shown, **QUIET)
+        runs[-1].success(None, js="() => bringIntoView('#comparison')", **QUIET)
         ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
-        for button, handler in zip(ui.keep, (self.on_keep_base, self.on_keep_dpo), strict=True):
-            button.click(handler, ui.compared, shown, **SPOKEN)
+        for place, button in enumerate(ui.keep):
+            button.click(partial(self.keep, place), ui.compared, shown, **SPOKEN)
         uploaded = form["picture"].upload(self.on_upload, form["picture"], shown, **QUIET)
-        uploaded.failure(
-            self.on_unreadable, None, form["picture"], **QUIET | {"queue": True}
-        )  # warnings need the queue
+        unreadable = {**QUIET, "queue": True}  # warnings need the queue
+        uploaded.failure(self.on_unreadable, None, form["picture"], **unreadable)
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
         form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **LATEST)
         chosen = [form["category"], form["adapter"]]
@@ -90,7 +101,7 @@ class CreateTab:
         ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
         ui.wall.pick(self.on_example, None, shown, **SPOKEN)
         gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **LATEST)
-        words = [form["prompt"], form["style"], form["negative_prompt"]]
+        words = [form["category"], form["prompt"], form["style"], form["negative_prompt"]]
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
         page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
 
@@ -125,13 +136,8 @@ class CreateTab:
             self.ui.compared: frames,
         }
 
-    def on_keep_base(self, frames: list[FirstFrame]) -> Changes:
-        return self.keep(frames, 0)
-
-    def on_keep_dpo(self, frames: list[FirstFrame]) -> Changes:
-        return self.keep(frames, 1)
-
-    def keep(self, frames: list[FirstFrame], place: int) -> Changes:
+    def keep(self, place: int, frames: list[FirstFrame]) -> Changes:
+        """The left one, 0, or the right one, 1, of the two that were compared."""
         with toasts():
             if not frames:  # the page was restarted meanwhile
                 raise ValueError("These first frames are gone: compare the two models again.")
@@ -154,7 +160,9 @@ class CreateTab:
             changes[ui.form["picture"]] = view.first_frame.image
             changes[ui.form["made"]] = view.first_frame.request
             changes[ui.form["fit"]] = gr.Radio(visible=False)
+            changes[ui.hint] = HINT
             changes[ui.comparison] = gr.Column(visible=False)
+            changes |= {ui.video: None} | dict.fromkeys((ui.mp4, ui.gif), gr.DownloadButton(visible=False))
         return changes | (self.play(open_take(view.take)) if view.take else {})
 
     def progress(self, view: View) -> Changes:
@@ -181,10 +189,7 @@ class CreateTab:
 
     def remember(self, name: str, names: object, visitor: object) -> Changes:
         """Puts a new take before those that this visitor made earlier, in this tab of the browser or in another."""
-        made = self.made.setdefault(str(visitor), []) if visitor else []
-        made.insert(0, name)
-        del made[REMEMBERED:]
-        found = open_takes([*dict.fromkeys([*made, *open_takes(names)])])
+        found = self.shelves.put(str(visitor), name, names)
         return {self.ui.names: [*found], self.ui.history: wall_value(take.card for take in found.values())}
 
     # The form
@@ -192,14 +197,19 @@ class CreateTab:
     def on_upload(self, picture: str) -> Changes:
         with toasts():
             read_upload(picture)  # so that one that cannot be read is told at once
-        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=True)}
+        fit = gr.Radio(visible=True)
+        return {
+            self.ui.form["made"]: None,
+            self.ui.form["fit"]: fit,
+            self.ui.hint: self.backbone.preset.of_uploads or HINT,
+        }
 
     def on_unreadable(self) -> None:
         """What cannot be read does not stay; Gradio tells nothing of it by itself."""
         gr.Warning(UNREADABLE, title="That did not work")
 
     def on_clear(self) -> Changes:
-        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False)}
+        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False), self.ui.hint: HINT}
 
     def on_open(self, category: str, adapter: str | None) -> Changes:
         """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
@@ -226,8 +236,9 @@ class CreateTab:
         own = self.backbone.preset.recipe(recipe)
         return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
 
-    def on_words(self, prompt: str, style: str, negative_prompt: str) -> str:
-        return " ".join(notices(self.backbone, prompt, style, negative_prompt))
+    def on_words(self, category: str, prompt: str, style: str, negative_prompt: str) -> str:
+        others = action_notice(category, prompt)
+        return " ".join(filter(None, [others, *notices(self.backbone, prompt, style, negative_prompt)]))
 
     def on_estimate(self, *values: Any) -> str:
         try:
@@ -246,7 +257,7 @@ class CreateTab:
 
     def on_file(self, file: str) -> Changes:
         with toasts():
-            return self.load(read_take(Path(file))) | {self.ui.file: None}
+            return self.load(read_dropped(Path(file))) | {self.ui.file: None}
 
     def on_history(self, names: object, event: gr.EventData) -> Changes:
         with toasts():
@@ -287,14 +298,3 @@ class CreateTab:
             self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
             self.ui.estimate: self.on_estimate(*values),
         }
-
-
-def changeable_modes(backbone: LoadedBackbone) -> list[str]:
-    """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
-    return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())
-
-
-def fixed_mode(backbone: LoadedBackbone) -> str:
-    """The memory mode in words, where there are several and no visitor may choose; else ""."""
-    fixed = len(backbone.memory_modes()) > 1 and len(changeable_modes(backbone)) == 1
-    return MODES[backbone.memory] if fixed else ""

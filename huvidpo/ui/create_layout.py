@@ -15,6 +15,8 @@ from huvidpo.ui.widgets import START, Card, clip_wall, meter, text_line
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
 ATTENTIONS = [("As its adapter was trained", ""), ("First and previous frame", "first-previous")]
 ATTENTIONS += [("First frame only", "first")]
+HINT = "The clip starts with exactly this picture and moves on from it."
+RECIPE_WORDS = {"default": "Short (default)", "huvidpo": "The paper's, 50 steps"}
 MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base", "dpo-small": "DPO, small"}
 
 
@@ -73,7 +75,8 @@ class CreateLayout:
             info="For the first frame; for the clip too when its guidance is above 1.",
         )
         with gr.Row():
-            form["recipe"] = gr.Radio(list(RECIPES), value=recipe.name, label="Recipe", elem_id="recipe")
+            recipes = [(RECIPE_WORDS.get(name, name), name) for name in RECIPES]
+            form["recipe"] = gr.Radio(recipes, value=recipe.name, label="Recipe", elem_id="recipe")
             form["attention"] = gr.Radio(ATTENTIONS, value="", label="Each frame looks at")
         with gr.Row():
             form["steps"] = optional_number("Clip steps", recipe.steps, "steps", precision=0)
@@ -113,7 +116,8 @@ class CreateLayout:
         self.reroll = gr.Button("🎲 Roll again", size="md", elem_id="reroll")
         several = len(self.preset.first_frame_models) > 1
         self.compare = gr.Button("Base or DPO?", size="md", visible=several, elem_id="compare")
-        gr.HTML('<p class="first-frame-hint">The clip starts with exactly this picture and moves on from it.</p>')
+        self.hint = text_line(elem_id="first-frame-hint")
+        self.hint.value = HINT
 
     def _screen(self) -> None:
         self.video = gr.Video(
@@ -134,6 +138,7 @@ class CreateLayout:
                 label="Base on the left, DPO on the right", interactive=False, buttons=[], format="png"
             )
             self.compared = gr.State([])  # the FirstFrames of the slider, left to right
+            gr.Markdown("DPO is the base model after it learned from preferences. Drag the line to compare.")
             with gr.Row():
                 self.keep = [gr.Button(words, size="md") for words in ("Keep base", "Keep DPO")]
 

@@ -51,7 +51,8 @@ class EvaluateTab:
         asked, latest = [ui.category, ui.evaluation, ui.scope], {**SPOKEN, "trigger_mode": "always_last"}
         told = [ui.study_note, ui.marks, ui.rates, ui.csv]
         ui.tab.select(self.on_open, [*asked, ui.study], [*shown, ui.studies, ui.study, *told], **SPOKEN)
-        gr.on([ui.category.input, ui.evaluation.input], self.on_choice, asked, shown, **latest)
+        ui.category.input(self.on_choice, asked, shown, **latest)
+        ui.evaluation.input(self.on_evaluation, asked, shown, **latest)
         ui.scope.input(self.on_scope, asked, ui.systems, **latest)
         named = [ui.evaluation, *pair]
         gr.on([control.input for control in pair], self.on_pair, named, ui.player, **latest)
@@ -79,12 +80,19 @@ class EvaluateTab:
         return changes | choice | shown | self.on_study(chosen, request, profile)
 
     def on_choice(self, category: str, evaluation: str, scope: str) -> Changes:
+        """Everything that depends on the action; of another evaluation, where this one has no clips of it."""
+        with toasts():
+            found, _ = read_evaluations(home())
+            fits = evaluation in found and category in found[evaluation].categories()
+            chosen = evaluation if fits else first_with(found, self.backbone, category)
+        return self.on_evaluation(category, chosen, scope)
+
+    def on_evaluation(self, category: str, name: str | None, scope: str) -> Changes:
         """Everything that depends on the action and on which evaluation is looked at."""
         ui = self.ui
         with toasts():
             find_category(category)
             found, problems = read_evaluations(home())
-            name = evaluation if evaluation in found else first_with(found, self.backbone, category)
             results = found.get(name)
             adapters = list_adapters(self.backbone, category)
             on_board = entries(category, adapters, self.store.blind_answers(category), results)

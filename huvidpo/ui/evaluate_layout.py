@@ -3,6 +3,7 @@
 import gradio as gr
 
 from huvidpo.ui.board import board
+from huvidpo.ui.evaluate_tables import columns_explained
 from huvidpo.ui.pair_player import pair_player
 from huvidpo.ui.widgets import action_menu, text_line
 
@@ -48,6 +49,8 @@ class EvaluateLayout:
             elem_id="evaluate-scope",
         )
         self.systems = board("Systems and ablations", elem_id="systems")
+        with gr.Accordion("What the columns mean", open=False, elem_id="evaluate-columns"):
+            gr.Markdown(columns_explained())
 
     def _studies(self) -> None:
         with gr.Column(visible=False, elem_id="evaluate-studies") as self.studies:

@@ -5,6 +5,7 @@ from typing import Any
 
 from huvidpo.evaluation.board import Entry, figures_of
 from huvidpo.evaluation.estimates import Estimate
+from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.paper import paper_study_words
 from huvidpo.evaluation.results import Results
 from huvidpo.evaluation.study import QUESTIONS
@@ -89,9 +90,20 @@ def systems(results: Results | None, category: str | None, empty: str) -> dict[s
             prompts = max(figure.count for figure in figures.values())
             cells = [metric_cell(figures.get(metric), metric) for metric in measured]
             rows.append([Cell(system.title, f"{prompts} prompts"), *cells])
-    nothing = f"This evaluation has no clips of this action. {empty}"
+    nothing = "This evaluation has no clips of this action."
     notes = [f"Made with {results.backbone}.", how_to_read(rows, measured=bool(rows)), *results.problems]
     return board_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
+
+
+def columns_explained() -> str:
+    """What each column of the tables means, as a list in Markdown."""
+    votes = {
+        "Preferred": "blind votes for it among those for a side; its bar is Wilson's interval, the line is one half.",
+        "Motion kept": "how much its clips move in those pairs, as a share of the other's.",
+        "Agreement": "of raters who saw the same pairs, Krippendorff's alpha: 1 is always, 0 as by chance.",
+    }
+    measured = {METRICS[name].title: METRICS[name].about for name in dict.fromkeys((*ON_BOARD, *IN_SYSTEMS))}
+    return "\n".join(f"- **{title}**: {about}" for title, about in (votes | measured).items())
 
 
 def marks(report: StudyReport) -> dict[str, Any]:

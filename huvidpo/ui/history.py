@@ -17,7 +17,7 @@ from huvidpo.images import write_png
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, request_from_metadata, save_clip
 from huvidpo.ui.widgets import Card
-from huvidpo.video import read_metadata
+from huvidpo.video import read_frames, read_metadata, write_mp4
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "clips"
 PAIRS = EXAMPLES.with_name("pairs")  # for a page that has none yet
@@ -43,7 +43,8 @@ class SavedTake:
 
     @property
     def card(self) -> Card:
-        return Card(self.clip, find_category(self.request.category).label, self.request.prompt)
+        title = f"{find_category(self.request.category).label} · {self.request.seed}"
+        return Card(self.clip, title, self.request.prompt)
 
 
 def takes_folder() -> Path:
@@ -96,10 +97,34 @@ def open_takes(names: object) -> dict[str, SavedTake]:
     return {name: take for name, take in found if take}
 
 
+class Shelves:
+    """The clips of each visitor since the start, in all tabs of their browser: a tab knows only what it was told."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, list[str]] = {}
+
+    def put(self, visitor: str, name: str, names: object) -> dict[str, SavedTake]:
+        """Puts a take before those made earlier, `names` among them; gives them all. "" is nobody's name."""
+        made = self._made.setdefault(visitor, []) if visitor else []
+        made.insert(0, name)
+        del made[REMEMBERED:]
+        return open_takes([*dict.fromkeys([*made, *open_takes(names)])])
+
+
 @lru_cache(maxsize=1024)
 def read_take(clip: Path) -> SavedTake:
     """A clip file with the settings inside it. Raises ValueError when they are missing: the file is not ours."""
     return SavedTake(clip, *request_from_metadata(read_metadata(clip)))
+
+
+def read_dropped(file: Path) -> SavedTake:
+    """A clip of ours that a visitor brings back; of a GIF, which no player plays, an mp4 is written beside it."""
+    if file.suffix.lower() == ".mp4":
+        return read_take(file)
+    settings = read_metadata(file)
+    request_from_metadata(settings)  # ValueError for the file of anyone else, before it is decoded
+    frames, fps = read_frames(file)
+    return read_take(write_mp4(frames, file.with_suffix(".mp4"), fps, settings))
 
 
 def examples() -> list[SavedTake]:

@@ -1,5 +1,6 @@
 """From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.images import read_image
+from huvidpo.memory import MODES
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.takes import (
@@ -121,9 +123,11 @@ def draw_first_frame(run: Run, form: Form, fresh: bool = False) -> Iterator[View
     seed = draw_seed() if fresh else form.next_seed()
     if form.frame_seed is not None and not fresh:
         seed = int(form.frame_seed)
-    yield View(WAITING)
+    shown = seed if form.frame_seed is None else None  # in the field that it would come from next time
+    yield View(WAITING, seed=shown)
     frame = yield from _first_frame(run, form.first_frame_request(seed), "First frame")
-    yield View(f"First frame with seed {seed}. Make the clip, or roll again.", busy=False, first_frame=frame)
+    said = f"First frame with seed {seed}. Make the clip, or roll again."
+    yield View(said, busy=False, first_frame=frame, seed=shown)
 
 
 def make_take(run: Run, form: Form) -> Iterator[View]:
@@ -212,7 +216,8 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
     alone = quota_words(backbone, "Another first frame asks", frame)
     if form.prompt.strip() and form.keeps_picture():
         quota = quota_words(backbone, "That asks", clip)
-        return f"Starts from the first frame shown: about {duration(clip)} on this {place}.{quota}{alone}"
+        whose = f" (seed {form.made.seed})" if form.made else ""
+        return f"Starts from the first frame shown{whose}: about {duration(clip)} on this {place}.{quota}{alone}"
     quota = quota_words(backbone, "Both ask", frame, clip)
     words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}.{quota}{alone}"
     missing = backbone.missing_files(model)
@@ -252,6 +257,17 @@ def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None)
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:
     """A rough time for a clip on this device; without guidance the network runs once a step, not twice."""
     return seconds_for(backbone.preset, backbone.device, "clip", steps) / (2 if guidance == 1 else 1)
+
+
+def changeable_modes(backbone: LoadedBackbone) -> list[str]:
+    """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
+    return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())
+
+
+def fixed_mode(backbone: LoadedBackbone) -> str:
+    """The memory mode in words, where there are several and no visitor may choose; else ""."""
+    fixed = len(backbone.memory_modes()) > 1 and len(changeable_modes(backbone)) == 1
+    return MODES[backbone.memory] if fixed else ""
 
 
 def _whole(number: float | None) -> int | None:

@@ -49,6 +49,27 @@ document.addEventListener('click', (event) => {
   stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
 });
 
+// What was asked for may be out of view: a new pair above the form that made it, two first frames below the stage.
+function bringIntoView(selector) {
+  const part = document.querySelector(selector);
+  const { top, bottom } = part.getBoundingClientRect();
+  if (top >= 0 && bottom <= innerHeight) return;
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  part.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
+}
+
+// Who begins by keyboard would find the focus at the top of the page, as the button rests meanwhile: it returns there.
+document.addEventListener('click', (event) => {
+  const button = event.target.closest?.('#make, #first-frame, #reroll, #compare, #live-make');
+  if (!button || document.activeElement !== button) return;
+  const watching = setInterval(() => {
+    if (!button.isConnected || document.activeElement !== document.body) return clearInterval(watching);
+    if (button.disabled) return;
+    button.focus({ preventScroll: true });
+    clearInterval(watching);
+  }, 200);
+});
+
 // Who cancels by keyboard would find the focus at the top of the page, as the button goes: it returns to what began.
 // A last update of the run can come in after that and disable the button once more, hence the ten seconds of watching.
 document.addEventListener('click', (event) => {
@@ -67,10 +88,14 @@ function openAskedTab() {
   const asked = new URLSearchParams(location.search).get('tab');
   if (asked) document.querySelector(`[role=tab][data-tab-id="${CSS.escape(asked)}"]`)?.click();
 }
+// A reload, also by itself after the server was started again, opens the tab that was open.
 document.addEventListener('click', (event) => {
-  if (!event.target.closest?.('#sign-in')) return;
+  const tab = event.target.closest?.('[role=tab][data-tab-id]')?.dataset.tabId;
+  const asked = event.target.closest?.('#sign-in') ? 'rate' : tab;
+  if (!asked || new URLSearchParams(location.search).has('study')) return;
   const here = new URL(location);
-  here.searchParams.set('tab', 'rate');
+  here.searchParams.set('tab', asked);
+  if (asked === 'create') here.searchParams.delete('tab');
   history.replaceState(null, '', here);
 }, true);
 

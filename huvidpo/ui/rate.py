@@ -8,9 +8,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from huvidpo.categories import find_category
 from huvidpo.home import home
 from huvidpo.preferences.blind import blind_copy
-from huvidpo.preferences.booth import Booth, OpenPair, Visitor, other
+from huvidpo.preferences.booth import Booth
+from huvidpo.preferences.open_pair import OpenPair, Visitor, other
 from huvidpo.preferences.pusher import NoPusher, Pusher
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Rating, TakeRecord
@@ -27,7 +29,7 @@ from huvidpo.ui.toasts import toasts
 WATCH = "Watch both once, then choose."
 SAME_START = "Both start from the same picture. Watch them once, then choose."
 AGAIN = "Choose again; your earlier answer counts until then."
-NONE_LEFT = "You have rated every pair that is here. "
+NONE_LEFT = "You have rated every pair that is here, or that is of the action you chose. "
 NONE_YET = "No pair is here yet. "
 ON_THE_WAY = "The next one is being made now and appears by itself, usually within a minute."
 MAKE_ONE = "Make one from a prompt below, or come back later."
@@ -74,8 +76,9 @@ class RateTab:
             ui.own.withdraw(self.on_withdraw, who, stage, **once),
         ):
             event.failure(self.on_stage, who, stage, **QUIET)
+        ui.only.input(self.on_only, [who, ui.only], stage, **SPOKEN)
         ui.waiting.tick(self.on_wait, who, stage, **QUIET)
-        page.load(self.on_load, who, [*stage, ui.owner_note], **QUIET)
+        page.load(self.on_load, who, [*stage, ui.owner_note, ui.only], **QUIET)
         ui.trust.expand(self.on_trust, None, ui.agreement, **QUIET)
 
     # The stage
@@ -86,7 +89,17 @@ class RateTab:
         self.booth.arrive(visitor)
         owner = is_owner(request, profile)
         notes = [stillness_warning(self.summary().stiller), self.pusher.problem] if owner else []
-        return {self.ui.visitor: known, self.ui.owner_note: " ".join(filter(None, notes))} | self.show(visitor)
+        begun = {self.ui.visitor: known, self.ui.owner_note: " ".join(filter(None, notes)), self.ui.only: ""}
+        return begun | self.show(visitor)
+
+    def on_only(self, known: object, category: str, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
+        """Pairs of one action, or of all again."""
+        with toasts():
+            if category:
+                find_category(category)
+            visitor = self.visitor(known, request, profile)
+            self.booth.choose(visitor, category)
+            return self.show(visitor)
 
     def on_stage(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         """The visitor's open pair: after a reload, and after an answer that was refused."""
@@ -156,10 +169,11 @@ class RateTab:
         """Everything that depends on the visitor's open pair and own ratings."""
         ui, stage = self.ui, self.next_stage(visitor, opening)
         counts, rated = self.store.counts(), len(self.store.rated_pairs(visitor.rater))
-        waiting = f"{counts.waiting} not yet uploaded" if counts.waiting else "all uploaded"
-        saved = (
-            f"{counted(counts.saved, 'rating')} saved here, {waiting}." if counts.saved else "None is saved here yet."
-        )
+        uploaded = ", not all uploaded yet" if counts.waiting else ", all uploaded"
+        if isinstance(self.pusher, NoPusher):
+            uploaded = ""
+        saved = f"{counted(counts.saved, 'rating')} saved here{uploaded}."
+        saved = saved if counts.saved else "None is saved here yet."
         if stage is None:
             hope = ON_THE_WAY if self.wake() else MAKE_ONE
             note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + hope
@@ -174,8 +188,7 @@ class RateTab:
         """The visitor's open pair as the page may know it; a pair that cannot be shown is passed over."""
         while showing := self.booth.open(visitor):
             try:
-                usual = SAME_START if showing.pair.first_frame else WATCH
-                return self.stage(showing, opening or (AGAIN if showing.supersedes else usual))
+                return self.stage(showing, opening or opening_words(showing))
             except ValueError:
                 self.booth.pass_over(visitor, showing)
         return None
@@ -203,6 +216,14 @@ class RateTab:
             return Visitor(browser, "owner" if owner else "anonymous", session)
         kind = "owner" if owner else "huggingface"
         return Visitor(rater_hash("huggingface", profile.username, self.salt), kind, session, before=browser)
+
+
+def opening_words(showing: OpenPair) -> str:
+    """What is said of a pair that was just opened."""
+    if showing.supersedes:
+        return AGAIN
+    usual = SAME_START if showing.pair.first_frame else WATCH
+    return f"You skipped this one; no others are left. {usual}" if showing.was_skipped else usual
 
 
 def revealed(rating: Rating, showing: OpenPair, choice: str) -> Revealed:

@@ -79,6 +79,8 @@ class RateLayout:
 
     def _side(self, promise: str) -> None:
         self.tally = tally(elem_id="tally")
+        actions = [("Any action", ""), *((category.label, name) for name, category in CATEGORIES.items())]
+        self.only = gr.Dropdown(actions, value="", label="Show me pairs of", elem_id="rate-only")
         if os.environ.get("OAUTH_CLIENT_ID"):
             gr.LoginButton(size="md", elem_id="sign-in")
         self.owner_note = text_line(elem_id="owner-note")

@@ -9,8 +9,8 @@ import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import prompt_for
-from huvidpo.preferences.booth import Visitor
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
+from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
@@ -21,7 +21,7 @@ from huvidpo.ui.rate import RateTab
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import meter_value
-from huvidpo.words import notices
+from huvidpo.words import action_notice, notices
 
 SETS = 500  # sets of clips to score that are remembered at once
 READY = "Here is your pair. Watch both clips once, then choose."
@@ -44,11 +44,14 @@ class PairSources:
             self.on_make, [who, ui.prompt, ui.action], live, **shown
         )
         making.failure(self.on_stop, None, live, **QUIET)
+        making.success(None, js="() => bringIntoView('#player')", **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
         ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
-        ui.prompt.change(self.on_words, ui.prompt, ui.unknown, **LATEST)
+        words = [ui.action, ui.prompt]
+        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
-        ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
+        added = ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
+        added.success(None, js="() => bringIntoView('#player')", **QUIET)
         ui.fetch.click(self.on_fetch, [who, ui.scored_action], ui.scored, **SPOKEN)
         ui.scored_files.upload(
             self.on_scored_files, [who, ui.scored_files, ui.scored_action], [ui.scored, ui.scored_files], **SPOKEN
@@ -92,8 +95,8 @@ class PairSources:
             self.ui.stop: gr.Button(visible=view.busy),
         }
 
-    def on_words(self, prompt: str) -> str:
-        return " ".join(notices(self.backbone, prompt))
+    def on_words(self, category: str, prompt: str) -> str:
+        return " ".join(filter(None, [action_notice(category, prompt), *notices(self.backbone, prompt)]))
 
     # Clips of the visitor's own
 

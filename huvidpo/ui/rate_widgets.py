@@ -51,6 +51,8 @@ def own_ratings_value(ratings: Iterable[Rating]) -> list[dict[str, Any]]:
 
 
 def said(rating: Rating) -> str:
-    """What the rater chose, as they saw it: "You chose left"."""
+    """What the rater chose, as they did it: "You chose left"."""
+    if rating.score_a >= 0 and rating.score_b >= 0:
+        return "You scored {:g} and {:g}".format(*sorted((rating.score_a, rating.score_b), reverse=True))
     side = "left" if rating.preference == rating.left_is else "right"
     return f"You said {SAID[rating.preference]}" if rating.preference in SAID else f"You chose {side}"

@@ -109,6 +109,14 @@ def test_adapters_that_have_not_been_fetched_take_nobody_s_place(
     assert set(names_by_revision(adapters).values()) == {"none", "motion", "dpo-1"}
 
 
+def test_what_lost_stands_below_what_it_lost_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path))
+    store = RatingStore(tmp_path)
+    plant_votes(store, tmp_path / "clips", plant_candidate(tmp_path), 3, 6)
+    found = entries("horse", list_adapters("pocket", "horse"), store.ratings("horse"), None)
+    assert [entry.name for entry in found] == ["motion", "dpo-1"]
+
+
 def test_another_revision_is_another_adapter(store: RatingStore, tmp_path: Path) -> None:
     plant_evaluation(tmp_path, "first", prompts=1)
     results, _ = read_evaluations(tmp_path)

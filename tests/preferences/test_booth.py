@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from huvidpo.preferences.booth import Booth, Visitor
+from huvidpo.preferences.booth import Booth
+from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.selection import Showing
 from huvidpo.preferences.store import RatingStore
@@ -49,9 +50,10 @@ def clock():
 def booth(store, clock):
     """Draws the pairs in order, the first take on the left, and never twice."""
 
-    def draw(rater: str, skipped: set[str]) -> Showing | None:
+    def draw(rater: str, category: str, without: set[str]) -> Showing | None:
         done = store.rated_pairs(rater)
-        left = [pair for pair in store.pairs() if pair.pair_id not in done and pair.pair_id not in skipped]
+        there = store.pairs(category or None)
+        left = [pair for pair in there if pair.pair_id not in done and pair.pair_id not in without]
         return Showing(left[0], "a", False, "train") if left else None
 
     return Booth(store, draw, clock)
@@ -188,21 +190,43 @@ def test_a_vote_counts_once(booth, clock, store):
     assert [rating.preference for rating in store.ratings()] == ["a"]
 
 
-def test_a_pair_that_is_skipped_does_not_come_back_in_this_visit(booth):
-    first = booth.open(ANNA)
+def test_pairs_that_are_skipped_come_back_when_no_others_are_left(booth, store, clock):
+    """A, B and C are skipped, A comes again and is rated, then B; what cannot be shown does not come again."""
+    first, *others = [booth.open(ANNA)]
     booth.skip(ANNA, sent(first))
-    second = booth.open(ANNA)
-    assert second.pair != first.pair
-    booth.skip(ANNA, sent(second))
-    booth.skip(ANNA, sent(booth.open(ANNA)))
+    for _ in range(2):
+        others.append(booth.open(ANNA))
+        assert others[-1].pair != first.pair and not others[-1].was_skipped
+        booth.skip(ANNA, sent(others[-1]))
+    again = watch(booth, clock)
+    assert again.pair == first.pair and again.was_skipped
+    booth.rate(ANNA, sent(again))
+    assert booth.open(ANNA).pair == others[0].pair and booth.open(ANNA).was_skipped
+    booth.pass_over(ANNA, booth.open(ANNA))
+    booth.pass_over(ANNA, booth.open(ANNA))
     assert booth.open(ANNA) is None
     booth.arrive(ANNA)
-    assert booth.open(ANNA).pair == first.pair
+    assert booth.open(ANNA).pair == others[0].pair and not booth.open(ANNA).was_skipped
 
 
-def test_a_new_pair_ends_the_wait(booth, store, tmp_path):
+def test_a_visitor_can_ask_for_one_action(booth, store, tmp_path):
+    """The open pair of another one closes; a new visit begins with all again."""
+    rain = plant_pair(store, tmp_path, 7, category="rain")
+    assert booth.open(ANNA).pair.category == "horse"
+    booth.choose(ANNA, "rain")
+    open_pair = booth.open(ANNA)
+    assert open_pair.pair == rain
+    booth.choose(ANNA, "")
+    assert booth.open(ANNA) == open_pair, "it stays: it is one of all"
+    booth.choose(ANNA, "smile")
+    assert booth.open(ANNA) is None
+    booth.arrive(ANNA)
+    assert booth.open(ANNA).pair.category == "horse"
+
+
+def test_a_new_pair_ends_the_wait(booth, store, clock, tmp_path):
     for _ in range(3):
-        booth.skip(ANNA, sent(booth.open(ANNA)))
+        booth.rate(ANNA, sent(watch(booth, clock)))
     assert booth.open(ANNA) is None
     new = plant_pair(store, tmp_path, 7)
     assert booth.open(ANNA).pair == new

@@ -40,7 +40,7 @@ def test_a_clear_winner_passes() -> None:
     assert verdict.low == pytest.approx(0.531, abs=1e-3) and verdict.high == pytest.approx(0.888, abs=1e-3)
     assert (
         not verdict.passed
-        and verdict.reason == f"About {verdict.votes_needed} more decided votes are needed at this rate."
+        and verdict.reason == f"About {verdict.votes_needed} more decided votes are needed, at this rate."
     )
     verdict = judge(votes(17, 3, ties=4), "new", "old")
     assert verdict.passed and verdict.votes_needed == 0 and verdict.motion == 1

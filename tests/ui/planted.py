@@ -41,7 +41,9 @@ def encoded_clip(seed: int, frames: int, prompt: str, adapter: str) -> bytes:
         return write_mp4(drawn_clip(seed, frames), Path(folder) / "clip.mp4", FPS, settings).read_bytes()
 
 
-def plant_pair(store: RatingStore, folder: Path, number: int, prompt: str = "", frames: int = FRAMES) -> Pair:
+def plant_pair(
+    store: RatingStore, folder: Path, number: int, prompt: str = "", frames: int = FRAMES, category: str = "horse"
+) -> Pair:
     """Adds the pair of that number; its two takes differ in seed and adapter."""
     folder.mkdir(parents=True, exist_ok=True)
     takes, files = [], []
@@ -53,7 +55,7 @@ def plant_pair(store: RatingStore, folder: Path, number: int, prompt: str = "", 
         sha256 = hashlib.sha256(content).hexdigest()
         takes.append(TakeRecord.from_settings(settings, sha256, frames, SIZE, SIZE, FPS))
         files.append(file)
-    pair = new_pair(*takes, settings["prompt"], "horse", "queue", "independent")
+    pair = new_pair(*takes, settings["prompt"], category, "queue", "independent")
     return store.add_pair(pair, files)
 
 

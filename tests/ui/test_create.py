@@ -151,8 +151,8 @@ def test_base_or_dpo_and_the_one_that_is_kept(pocket):
     frames = shown[tab.ui.compared]
     assert [frame.request.model for frame in frames] == ["base", "dpo"] and shown[tab.ui.comparison].visible
     assert shown[tab.ui.slider] == tuple(frame.image for frame in frames)
-    for keep, frame in zip((tab.on_keep_base, tab.on_keep_dpo), frames, strict=True):
-        kept = keep(frames)
+    for place, frame in enumerate(frames):
+        kept = tab.keep(place, frames)
         assert kept[tab.ui.form["picture"]] is frame.image and kept[tab.ui.form["made"]] == frame.request
         assert kept[tab.ui.form["frame_model"]] == frame.request.model and kept[tab.ui.comparison].visible is False
 
@@ -238,10 +238,11 @@ def test_the_form_says_what_is_not_read(run, pocket):
     """24 words of 22 that are read; with a style it is said that this is lost as well."""
     with gr.Blocks() as page, gr.Tabs():
         tab = CreateTab(page, visitor_state(), pocket, run, {})
-    assert tab.on_words("a red horse", "cartoon", "") == ""
-    assert "first 22 words the prompt is not read:" in tab.on_words("a red horse " * 8, "any", "")
-    assert "not read, nor is the style" in tab.on_words("a red horse " * 8, "cartoon", "")
-    assert "does not know these words: zebra;" in tab.on_words("a zebra", "any", "")
+    assert tab.on_words("horse", "a red horse", "cartoon", "") == ""
+    assert "first 22 words the prompt is not read:" in tab.on_words("horse", "a red horse " * 8, "any", "")
+    assert "not read, nor is the style" in tab.on_words("horse", "a red horse " * 8, "cartoon", "")
+    assert "does not know these words: zebra. It knows: a, " in tab.on_words("horse", "a zebra", "any", "")
+    assert "reads like “Horse run”, and the action is “Firework”" in tab.on_words("firework", "a red horse", "any", "")
 
 
 def test_a_request_that_makes_no_sense_is_a_toast_before_anything_is_drawn(run):
