@@ -1,6 +1,5 @@
 """What each control of the tab Evaluate does. Knows nothing of how figures are found, nor of the layout."""
 
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,10 +24,7 @@ from huvidpo.ui.pair_player import Stage, player_value
 from huvidpo.ui.toasts import toasts
 from huvidpo.video import read_frames
 
-NOTHING = (
-    "Nothing has been evaluated here yet. On the command line: "
-    "huvidpo evaluate --category {} --out {}/evaluations/first"
-)
+HOW = "On the command line: huvidpo evaluate --category {}"
 DOWNLOAD = """(name, text) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
@@ -116,8 +112,7 @@ class EvaluateTab:
 
     def systems(self, results: Results | None, category: str, scope: str) -> dict[str, Any]:
         """The table of all systems of an evaluation, or what to do when there is none."""
-        empty = NOTHING.format(category, "$HUVIDPO_HOME" if "HUVIDPO_HOME" in os.environ else ".huvidpo")
-        return tables.systems(results, category if scope == "this" else None, empty)
+        return tables.systems(results, category if scope == "this" else None, HOW.format(category))
 
     # Side by side
 

@@ -77,10 +77,10 @@ def frozen_entries(entries: Sequence[Entry]) -> str:
     return " ".join(frozen_words(name, share) for name, share in shares.items() if share)
 
 
-def systems(results: Results | None, category: str | None, empty: str) -> dict[str, Any]:
-    """All systems of an evaluation, in its order; those without clips in the category are left out."""
+def systems(results: Results | None, category: str | None, how: str) -> dict[str, Any]:
+    """All systems of an evaluation, in its order, that have clips in the category; without any, `how` to make some."""
     if results is None:
-        return board_value([], [], empty)
+        return board_value([], [], f"Nothing has been evaluated here yet. {how}")
     measured = [metric for metric in IN_SYSTEMS if metric in results.metrics()]
     columns = [Column("System"), *map(metric_column, measured)]
     rows = []
@@ -90,7 +90,7 @@ def systems(results: Results | None, category: str | None, empty: str) -> dict[s
             prompts = max(figure.count for figure in figures.values())
             cells = [metric_cell(figures.get(metric), metric) for metric in measured]
             rows.append([Cell(system.title, f"{prompts} prompts"), *cells])
-    nothing = "This evaluation has no clips of this action."
+    nothing = f"This evaluation has no clips of this action. {how}"
     notes = [f"Made with {results.backbone}.", how_to_read(rows, measured=bool(rows)), *results.problems]
     return board_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
 

@@ -120,7 +120,7 @@ class Visit:
 
     def settled(self) -> None:
         """Waits until the page has asked the server for its start, and has the answer."""
-        self.page.wait_for_selector("#make")
+        self.page.wait_for_selector("#make", state="attached")
         self.page.wait_for_function("document.querySelector('#estimate').textContent.includes('about')")
 
     def few_steps(self) -> None:

@@ -129,11 +129,16 @@ def test_on_a_phone(reader, colours: str) -> None:
     assert row["x"] >= 0 and row["x"] + row["width"] <= 390, "tables are cards here"
 
 
-def test_an_action_without_an_evaluation_says_what_to_do(reader) -> None:
+def test_an_action_that_the_newest_evaluation_lacks_is_looked_for_in_others(reader) -> None:
+    """The shipped one has it; who asks for the newest all the same is told what to do."""
     here = reader()
     page = here.page
     page.click("#evaluate-category input")
     page.click("[role=option]:has-text('Rain')")
+    page.wait_for_function("document.querySelector('#evaluate-evaluation input').value.startsWith('shipped')")
+    page.wait_for_selector("#systems tbody tr:has-text('Default adapter')")
+    page.click("#evaluate-evaluation input")
+    page.click("[role=option]:has-text('2030')")
     page.wait_for_selector("#systems .empty:has-text('huvidpo evaluate --category rain')")
     for nothing in ("#evaluate-clips", "#versions"):
         page.wait_for_selector(nothing, state="hidden")

@@ -74,7 +74,7 @@ def test_markup_stays_text_and_strange_words_are_named(visit):
     page.wait_for_function("document.querySelector('#unknown').textContent.includes('hacked')")
     assert page.is_visible("#unknown .line")
     warning = page.inner_text("#unknown")
-    unknown, known = warning.split("it knows")
+    unknown, known = warning.split("It knows")
     assert "onerror" in unknown and "red" not in unknown.split(":")[1].replace(",", "").split() and " red," in known
     page.click("#make")
     here.wait_for_clip()
