@@ -20,7 +20,7 @@ IN_HISTORY = ("clip_score", "motion", "dynamic")
 IN_SYSTEMS = ("clip_score", "ssim", "mse", "motion", "dynamic", "still", "action_seen", "subject_consistency", "seam")
 NONE = Cell("–")
 LEARNED_FROM = {"motion": "from clips", "preference": "from ratings"}
-INTERVALS = "In brackets and as bars: 95 % intervals."
+INTERVALS = "In brackets{}: 95 % intervals."
 STILLNESS = "SSIM and MSE reward clips that stand still, so read them with motion."
 
 
@@ -148,8 +148,10 @@ def with_something(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) ->
 
 def how_to_read(rows: Sequence[Sequence[Cell]], measured: bool) -> str:
     """What must be known of the figures that are there."""
-    intervals = any(cell.bar or cell.more.startswith("[") for row in rows for cell in row[1:])
-    return " ".join(filter(None, [INTERVALS * intervals, STILLNESS * measured]))
+    cells = [cell for row in rows for cell in row[1:]]
+    bars, intervals = any(cell.bar for cell in cells), any(cell.more.startswith("[") for cell in cells)
+    brackets = INTERVALS.format(" and as bars" * bars) if intervals else ""
+    return " ".join(filter(None, [brackets, STILLNESS * measured]))
 
 
 def said_of(entry: Entry) -> str:
