@@ -17,16 +17,14 @@ from huvidpo import candidates
 from huvidpo.adapters import Adapter, list_adapters, read_promotions
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
-from huvidpo.preferences.gate import Verdict
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.learned_layout import LearnedLayout, learned_choices
+from huvidpo.ui.learned_layout import LearnedLayout, adapter_facts, learned_choices
 from huvidpo.ui.making import Run, pair_quota_words
 from huvidpo.ui.owner import may_change
-from huvidpo.ui.phrases import counted
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import facts, meter_value
 
@@ -35,6 +33,10 @@ DOWNLOAD = """file => {
   link.href = file.url;
   link.download = file.orig_name;
   link.click();
+}"""
+OPEN_RATE = """() => {
+  document.querySelector("[role=tab][data-tab-id=rate]").click();
+  scrollTo(0, 0);
 }"""
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
@@ -57,8 +59,8 @@ class Learned:
 
     def _wire(self, gpu_events: dict[str, Any]) -> None:
         ui, category, named = self.ui, self.category, [self.category, self.ui.adapter]
-        self.parts = [category, ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.promote, ui.download]
-        self.parts += [ui.delete, ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
+        self.parts = [category, ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.to_rate, ui.promote]
+        self.parts += [ui.download, ui.delete, ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
         ui.adapter.input(self.on_adapter, named, self.parts, **LATEST)
         making = ui.timer.tick(
             self.on_pair,
@@ -77,6 +79,7 @@ class Learned:
         packed.success(None, ui.packed, js=DOWNLOAD, **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
+        ui.to_rate.click(None, js=OPEN_RATE, **QUIET)
         ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
         ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN)
 
@@ -105,7 +108,7 @@ class Learned:
         """What is said of an adapter, and what can be done with it."""
         ui = self.ui
         if adapter is None:
-            buttons = dict.fromkeys((ui.vote, ui.promote, ui.push, ui.delete), gr.Button(visible=False))
+            buttons = dict.fromkeys((ui.vote, ui.to_rate, ui.promote, ui.push, ui.delete), gr.Button(visible=False))
             return {**buttons, ui.about: facts(), ui.download: gr.Button(visible=False)}
         if not adapter.revision():
             here = "its weights come from the Hub when it first makes a clip"
@@ -116,6 +119,7 @@ class Learned:
         return {
             ui.about: facts(adapter_facts(adapter, verdict, waiting), verdict.reason if learned else ""),
             ui.vote: gr.Button(visible=learned and waiting < WAITING_PAIRS),
+            ui.to_rate: gr.Button(visible=learned and waiting > 0),
             ui.promote: gr.Button(visible=not default and (learned or may), interactive=verdict.passed or not learned),
             ui.push: gr.Button(visible=own and may and can_push()),
             ui.delete: gr.Button("Delete", visible=own and not default and may),
@@ -162,7 +166,7 @@ class Learned:
             yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}", may)
             return
         if waiting >= WAITING_PAIRS:
-            text = f"{waiting} pairs wait in the tab Rate, among others. Let people vote there."
+            text = f"{waiting} pairs wait for votes in the tab Rate, among others. Vote there, and let others vote."
             yield self.stopped(*contest, text, may)
 
     def making(self, there: int, text: str) -> Changes:
@@ -178,7 +182,7 @@ class Learned:
         self, contest: tuple[str, str], request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Changes:
         with toasts():
-            text = "Stopped. The pairs that were made wait in the tab Rate."
+            text = "Stopped. The pairs that were made wait for votes in the tab Rate."
             return self.stopped(*contest, text, may_change(request, profile))
 
     def stopped(self, category: str, name: str, text: str, may: bool) -> Changes:
@@ -276,21 +280,3 @@ class Learned:
     def has_earlier_default(self, category: str) -> bool:
         """Whether there is a default before this one that could be brought back."""
         return len(read_promotions(self.backbone.preset.name, category)) > 1
-
-
-def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:
-    """What there is to say of an adapter."""
-    card = adapter.card
-    if not adapter.learned_taste:
-        yield "Learned from", "a few clips: the action's motion"
-        return
-    people = counted(card.get("raters"), "person", "people")
-    yield "Learned from", f"{card.get('examples', '?')} examples by {people} ({card.get('objective', '?')})"
-    yield "Began as", str(card.get("parent") or "none")
-    if stopped := str(card.get("stopped_because") or ""):
-        yield "Stopped early", stopped
-    if (strength := card.get("strength", 1.0)) < 1:
-        yield "Weakened", f"to {strength:.0%} of what was learned, so that its clips still move"
-    yield "Votes", f"{verdict.wins} for it, {verdict.losses} against, {verdict.ties} the same"
-    if waiting:
-        yield "In the tab Rate", f"{counted(waiting, 'pair')} nobody has voted on yet"

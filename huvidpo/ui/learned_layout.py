@@ -1,9 +1,14 @@
 """What stands under "What was learned" on the tab Fine-tune. Knows nothing of what the controls do."""
 
+from collections.abc import Iterator
+from typing import Literal
+
 import gradio as gr
 
 from huvidpo.adapters import Adapter, list_adapters
+from huvidpo.preferences.gate import Verdict
 from huvidpo.presets import Backbone
+from huvidpo.ui.phrases import counted
 from huvidpo.ui.widgets import fact_sheet, meter, text_line
 
 
@@ -21,9 +26,10 @@ class LearnedLayout:
                 self.about = fact_sheet(elem_id="learned-about")
             with gr.Column(min_width=260), gr.Row(elem_id="learned-actions"):
                 self.vote = hidden_button("Make pairs to vote on", "learned-vote")
+                self.to_rate = hidden_button("Vote in the tab Rate", "learned-rate", "primary")
                 self.promote = hidden_button("Make it the default", "learned-promote")
                 self.download = hidden_button("⬇ ZIP", "learned-zip")
-                self.packed = gr.DownloadButton(visible="hidden")  # the file, on its way to the browser
+                self.packed = gr.DownloadButton(visible="hidden", elem_id="learned-packed")  # on its way
                 self.push = hidden_button("Push to the Hub", "learned-push")
                 self.delete = hidden_button("Delete", "learned-delete")
                 self.rollback = hidden_button("Bring back the default before", "learned-rollback")
@@ -47,6 +53,24 @@ def small(elem_id: str) -> dict[str, object]:
     return {"size": "md", "min_width": 0, "elem_id": elem_id}
 
 
-def hidden_button(text: str, elem_id: str) -> gr.Button:
+def hidden_button(text: str, elem_id: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
     """A button that is not there yet."""
-    return gr.Button(text, visible=False, **small(elem_id))
+    return gr.Button(text, variant=variant, visible=False, **small(elem_id))
+
+
+def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:
+    """What there is to say of an adapter."""
+    card = adapter.card
+    if not adapter.learned_taste:
+        yield "Learned from", "a few clips: the action's motion"
+        return
+    people = counted(card.get("raters"), "person", "people")
+    yield "Learned from", f"{card.get('examples', '?')} examples by {people} ({card.get('objective', '?')})"
+    yield "Began as", str(card.get("parent") or "none")
+    if stopped := str(card.get("stopped_because") or ""):
+        yield "Stopped early", stopped
+    if (strength := card.get("strength", 1.0)) < 1:
+        yield "Weakened", f"to {strength:.0%} of what was learned, so that its clips still move"
+    yield "Votes", f"{verdict.wins} for it, {verdict.losses} against, {verdict.ties} the same"
+    if waiting:
+        yield "In the tab Rate", f"{counted(waiting, 'pair')} nobody has voted on yet"
