@@ -67,6 +67,11 @@ class TrainingSet:
         return len(self.pairs) or len(self.clips)
 
     @property
+    def first_prompt(self) -> str:
+        """Of the first example."""
+        return (self.pairs or self.clips)[0].prompt
+
+    @property
     def judged(self) -> int:
         """How much was judged: the examples, or of pairs among scored clips those clips, each once."""
         clips = {clip for pair in self.pairs for clip in (pair.winner, pair.loser)}

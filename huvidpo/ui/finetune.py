@@ -25,8 +25,8 @@ from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.finetune_layout import PLOTS, FinetuneLayout, plot_of
-from huvidpo.ui.finetune_needs import readiness
+from huvidpo.ui.finetune_layout import FEWEST_ON_AXIS, PLOTS, FinetuneLayout, plot_of
+from huvidpo.ui.finetune_needs import Readiness, measuring_seconds, measuring_words, readiness
 from huvidpo.ui.learned import Learned
 from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
@@ -52,15 +52,17 @@ class FinetuneTab:
         self.backbone, self.store, self.run = backbone, store, run
         with gr.Tab("Fine-tune", id="finetune") as self.tab:
             self.ui = FinetuneLayout(backbone.preset)
+            self.unfinished = self.ui.unfinished
             self.learned = Learned(self.ui.category, backbone, store, run, gpu_events)
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
-        ui = self.ui
+        ui, unfinished = self.ui, self.unfinished
+        unfinished.wire(ui.current)
         asked = [ui.category, ui.objective, ui.minutes]
-        shown = [ui.timer, ui.current, ui.latest, ui.meter, ui.pause, ui.begin, ui.resume, ui.empty]
-        shown += [ui.plots_row, *ui.plots, ui.clips, ui.before, ui.after, ui.unfinished_row, ui.unfinished, ui.start]
-        shown += self.learned.parts
+        shown = [ui.timer, ui.current, ui.latest, ui.meter, ui.pause, ui.begin, unfinished.resume, ui.empty]
+        shown += [ui.plots_row, *ui.plots, ui.clips, ui.prompt, ui.before, ui.after, ui.start]
+        shown += [*unfinished.parts, *self.learned.parts]
         slices = ui.timer.tick(
             self.on_slice,
             ui.current,
@@ -71,19 +73,20 @@ class FinetuneTab:
             **gpu_events,
         )
         ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **SPOKEN)
-        ui.resume.click(self.on_resume, ui.unfinished, shown, **SPOKEN)
+        unfinished.resume.click(self.on_resume, unfinished.runs, shown, **SPOKEN)
         paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
         # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
         # By a state: Gradio would refuse the name that a list has lost since the browser sent it.
         slices.failure(self.on_cancelled, [ui.current, ui.latest], shown, **QUIET)
-        discarded = ui.discard.click(self.on_discard, [ui.unfinished, ui.discard], [*shown, ui.discard], **SPOKEN)
+        pressed = [unfinished.runs, unfinished.discard]
+        discarded = unfinished.discard.click(self.on_discard, pressed, [*shown, unfinished.discard], **SPOKEN)
         ui.category.input(self.on_category, ui.category, self.learned.parts, **LATEST)
         ui.category.change(self.starts, ui.category, ui.start, **LATEST)  # a run that ends changes it too
         ready = [ui.readiness, ui.begin, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **LATEST)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
-        opened = [*ready, ui.unfinished_row, ui.unfinished, ui.discard, ui.start, *self.learned.parts]
+        opened = [*ready, *unfinished.parts, unfinished.discard, ui.start, *self.learned.parts]
         # Also when the tab is opened: ratings were given meanwhile, and others train too.
         chosen = [ui.start, self.learned.ui.adapter]
         gr.on([page.load, self.tab.select], self.on_open, [*asked, ui.current, *chosen], opened, **QUIET)
@@ -105,13 +108,15 @@ class FinetuneTab:
         ready = self.on_readiness(category, objective, minutes, current)
         if current:  # what is on the page is the run's
             return ready
-        changeable = {self.ui.discard: gr.Button("Discard", visible=may)}
-        shown = self.starts(category, start) | self.unfinished() | self.learned.show(category, adapter, may=may)
+        changeable = {self.unfinished.discard: gr.Button("Discard", visible=may)}
+        shown = self.starts(category, start) | self.unfinished.show() | self.learned.show(category, adapter, may=may)
         return ready | changeable | shown
 
     def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
-        with toasts():
+        try:
             ready = readiness(self.backbone, self.store, category, objective, minutes)
+        except ValueError as error:  # minutes that are no number yet, as while somebody types
+            ready = Readiness(False, (), str(error))
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
             self.ui.begin: gr.Button(interactive=ready.ready and not current),
@@ -142,28 +147,31 @@ class FinetuneTab:
         with toasts():
             if not run:
                 raise ValueError("There is no unfinished run to go on with.")
+            if self.unfinished.is_trained(run):  # to wait for it in silence would look like a page that hangs
+                return self.unfinished.show()
             return self.started(run) | self.drawn(run, runs.log_of(self.backbone.preset, run))
 
     def started(self, run: str) -> Changes:
         runs.read_run(self.backbone.preset, run)  # ValueError for one that is not there
+        self.unfinished.expect(run)
         return {
             self.ui.current: run,
             self.ui.latest: run,
             self.ui.timer: gr.Timer(active=True),
-            self.ui.meter: meter_value(f"{run}: getting ready …"),
+            self.ui.meter: meter_value(f"{run}: getting ready …", total=None),
             self.ui.pause: gr.Button(visible=True),
             self.ui.begin: gr.Button(interactive=False),
-            self.ui.resume: gr.Button(interactive=False),
+            self.unfinished.resume: gr.Button(interactive=False),
             self.ui.empty: gr.HTML(visible=False),
-            self.ui.unfinished_row: gr.Row(visible=False),
-        }
+        } | self.unfinished.hidden()
 
     def on_slice(
         self, run: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
         try:
-            yield from self.one_slice(run, may_change(request, profile))
+            with self.unfinished.training(run):
+                yield from self.one_slice(run, may_change(request, profile))
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
             yield self.paused(run, f"Paused: {html.unescape(error.message)}")
         except Exception as error:  # whatever it is: the timer would try it again and again
@@ -177,9 +185,9 @@ class FinetuneTab:
         for event in runs.train_slice(self.run, plan):  # has toasts of its own
             if isinstance(event, PreferenceRecord):
                 rows.append(event.to_row())
-                yield self.drawn(run, rows)
+                yield self.drawn(run, rows, plan.examples.first_prompt)
             elif isinstance(event, Measuring):
-                text = f"{run}: measuring whether its clips still move, at {event.strength:.0%} strength"
+                text = f"{run}: {measuring_words(self.backbone, event)}"
                 yield {self.ui.meter: meter_value(text, event.done, event.total)}
         if isinstance(event, Adapter):
             stopped = str(event.card["stopped_because"])
@@ -195,12 +203,13 @@ class FinetuneTab:
         return self.on_pause(latest) if is_paused else {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
 
     def paused(self, run: str, text: str) -> Changes:
-        return self.idle(text) | self.unfinished(run)
+        self.unfinished.stopped(run)
+        return self.idle(text) | self.unfinished.show(run)
 
     def ended(self, category: str, adapter: str, text: str, may: bool) -> Changes:
         found = self.idle(f"{text}. Try it in the tab Create, or make pairs to vote on below.")
         learned = self.learned.turn_to(category, adapter, "", may)
-        return found | self.starts(category) | self.unfinished() | learned
+        return found | self.starts(category) | self.unfinished.show() | learned
 
     def idle(self, text: str) -> Changes:
         """No run is under way; whether one can begin is for `on_readiness` to say, which follows."""
@@ -209,7 +218,7 @@ class FinetuneTab:
             self.ui.timer: gr.Timer(active=False),
             self.ui.meter: meter_value(text),
             self.ui.pause: gr.Button(visible=False),
-            self.ui.resume: gr.Button(interactive=True),
+            self.unfinished.resume: gr.Button(interactive=True),
         }
 
     def on_discard(
@@ -224,40 +233,38 @@ class FinetuneTab:
                 raise ValueError("Nothing is discarded here.")
             if not run:
                 raise ValueError("There is no unfinished run to discard.")
+            if self.unfinished.is_trained(run):
+                return self.unfinished.show() | {self.unfinished.discard: gr.Button("Discard")}
             if pressed != (really := REALLY_DISCARD.format(run)):
-                return {self.ui.discard: gr.Button(really)}
+                return {self.unfinished.discard: gr.Button(really)}
             runs.discard(self.backbone.preset, run)
         hidden = {self.ui.plots_row: gr.Row(visible=False), self.ui.clips: gr.Row(visible=False)}
-        hidden |= {self.ui.discard: gr.Button("Discard")}
-        return self.idle(f"{run} is gone.") | self.unfinished() | hidden | {self.ui.empty: gr.HTML(visible=True)}
+        hidden |= {self.unfinished.discard: gr.Button("Discard"), self.ui.empty: gr.HTML(visible=True)}
+        return self.idle(f"{run} is gone.") | self.unfinished.show() | hidden
 
-    def drawn(self, run: str, rows: list[Row]) -> Changes:
+    def drawn(self, run: str, rows: list[Row], prompt: str = "") -> Changes:
         """Progress, plots and the latest clips of a run."""
         if not rows:
             return {}
         ui, last = self.ui, rows[-1]
         request = runs.read_run(self.backbone.preset, run)
         right = "" if last["accuracy"] is None else f"{last['accuracy']:.0%} right, "
-        text = f"{run}: step {last['step']:.0f}, {right}about {duration(last['seconds_left'])} left"
+        left = duration(last["seconds_left"] + measuring_seconds(self.backbone))
+        text = f"{run}: step {last['step']:.0f}, {right}about {left} left with the measuring at the end"
         changes = {ui.meter: meter_value(text, round(last["step"]), round(last["steps"]))}
         changes[ui.plots_row] = gr.Row(visible=True)
-        changes |= {plot: plot_of(rows, lines) for plot, lines in zip(ui.plots, PLOTS.values(), strict=True)}
+        x_lim = [0, max(FEWEST_ON_AXIS, round(last["step"]))]
+        for plot, lines in zip(ui.plots, PLOTS.values(), strict=True):
+            changes[plot] = gr.LinePlot(plot_of(rows, lines), x_lim=x_lim)
         folder = runs.run_folder(self.backbone.preset.name, request.category, request.name) / "clips"
         clips = validation_clips(folder)
         if 0 in clips and len(clips) > 1:
             before, after = (str(self.shown(clip)) for clip in (clips[0][0], clips[max(clips)][0]))
             changes |= {ui.clips: gr.Row(visible=True), ui.before: before, ui.after: after}
+            changes[ui.prompt] = prompt and f"Prompt: {prompt}"  # without one while a run is taken up again
         return changes
 
     def shown(self, clip: Path) -> Path:
         """A copy of a run's clip under a name that cannot be guessed: others' real clips lie beside it."""
         which = f"{clip} {clip.stat().st_mtime_ns}".encode()
         return blind_copy(clip, shown_folder(), rater_salt(home()) + which)
-
-    def unfinished(self, chosen: str | None = None) -> Changes:
-        names = runs.unfinished_runs(self.backbone.preset)
-        value = chosen if chosen in names else next(iter(names), None)
-        return {
-            self.ui.unfinished_row: gr.Row(visible=bool(names)),
-            self.ui.unfinished: gr.Dropdown(names, value=value),
-        }

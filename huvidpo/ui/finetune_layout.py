@@ -7,16 +7,22 @@ from huvidpo.adapters import list_adapters
 from huvidpo.presets import Backbone
 from huvidpo.training.guard import Row
 from huvidpo.ui.finetune_needs import MINUTES, OBJECTIVES
-from huvidpo.ui.finetune_runs import unfinished_runs
 from huvidpo.ui.learned_layout import hidden_button
-from huvidpo.ui.widgets import START, action_menu, fact_sheet, meter
+from huvidpo.ui.unfinished import Unfinished
+from huvidpo.ui.widgets import START, action_menu, fact_sheet, meter, text_line
 
 PLOTS = {  # what is drawn -> its lines: number of a step record -> name
     "Loss": {"loss": "loss"},
     "Margin": {"margin": "preferred over the other"},
     "Pairs that it gets right": {"accuracy": "share"},
-    "Drift from the start (below 0 is nearer)": {"winner_drift": "winners", "loser_drift": "losers"},
+    "Drift from the start": {"winner_drift": "winners", "loser_drift": "losers"},
 }
+FEWEST_ON_AXIS = 10  # steps: an axis of fewer would have ticks between whole numbers
+EXPLAINED = """
+<p class="line"><b>Margin</b>: how much more than at its start the adapter prefers the clips that people chose; above 0
+it learns. <b>Drift</b>: how its error on these clips (winners) and on the others (losers) has changed since the start;
+below 0 it has come nearer to them.</p>
+"""
 EMPTY = """
 <div class="nothing-yet">
   <h3>Teach an action your taste</h3>
@@ -48,41 +54,45 @@ class FinetuneLayout:
         objectives = [(title, name) for name, title in OBJECTIVES.items()]
         self.objective = gr.Radio(objectives, value="dense", label="Learn from", elem_id="tune-objective")
         self.real = gr.File(
-            label="Real clips of the action, MP4 or GIF, 16 frames or more",
+            label="Real clips, 16 frames or more",
             file_count="multiple",
             file_types=[".mp4", ".gif", ".webm", ".mov"],
-            height=130,
+            height=170,
             visible=False,
             elem_id="tune-real",
         )
         self.start = gr.Dropdown(self.start_choices(START), value="", label="Begin as", elem_id="tune-start")
-        self.minutes = gr.Slider(*MINUTES, value=5, step=1, label="Minutes, at most", elem_id="tune-minutes")
+        label = f"Minutes of training, at most ({MINUTES[0]} to {MINUTES[1]})"
+        # Without Gradio's bounds, which end in an error of the server: `check_request` says them.
+        self.minutes = gr.Number(5, label=label, precision=0, elem_id="tune-minutes")
         self.readiness = fact_sheet(elem_id="tune-readiness")
         with gr.Row(elem_id="tune-go"):
             self.begin = gr.Button("Learn from these ratings", variant="primary", elem_id="tune-begin")
-        names = unfinished_runs(self.preset)
-        with gr.Row(elem_id="tune-unfinished-row", visible=bool(names)) as self.unfinished_row:
-            self.unfinished = gr.Dropdown(names, label="Unfinished runs", elem_id="tune-unfinished", scale=3)
-            self.resume = gr.Button("Go on", size="md", min_width=0, elem_id="tune-resume")
-            self.discard = hidden_button("Discard", "tune-discard")  # for who may
 
     def _run(self) -> None:
+        self.unfinished = Unfinished(self.preset)
         self.empty = gr.HTML(EMPTY, elem_id="tune-empty")
         with gr.Row(elem_id="tune-progress"):
             self.meter = meter(elem_id="tune-meter")
             self.pause = hidden_button("Pause", "tune-pause")
         with gr.Row(elem_id="tune-clips", visible=False) as self.clips:
-            self.before, self.after = (
-                gr.Video(label=label, autoplay=True, loop=True, interactive=False, buttons=[])
-                for label in ("Before", "Now: same first frame, same noise")
-            )
+            self.prompt = text_line(elem_id="tune-prompt")
+            self.before, self.after = map(clip_view, ("Before", "Now: same first frame, same noise"))
         with gr.Row(elem_id="tune-plots", visible=False) as self.plots_row:
             self.plots = [line_plot(title, len(lines) > 1) for title, lines in PLOTS.items()]
+            gr.HTML(EXPLAINED, elem_id="tune-explained")
 
     def start_choices(self, category: str) -> list[tuple[str, str]]:
         """(shown, value) of the adapters that training can begin as."""
         found = [(adapter.name, adapter.name) for adapter in list_adapters(self.preset.name, category)]
         return [("The action's default", ""), *found]
+
+
+def clip_view(caption: str) -> gr.Video:
+    """A clip in a loop with a caption above it."""
+    with gr.Column(min_width=0):
+        gr.HTML(f'<p class="line">{caption}</p>')
+        return gr.Video(label=caption, show_label=False, autoplay=True, loop=True, interactive=False, buttons=[])
 
 
 def line_plot(title: str, several: bool) -> gr.LinePlot:

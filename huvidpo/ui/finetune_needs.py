@@ -15,7 +15,7 @@ from huvidpo.presets import Backbone
 from huvidpo.training.preference_settings import MEMBERS_OF, PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
-from huvidpo.training.strength import CLIPS
+from huvidpo.training.strength import CLIPS, Measuring
 from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds
 from huvidpo.ui.phrases import counted, duration
 
@@ -25,6 +25,7 @@ OBJECTIVES = {
     "kto": "Good clips and bad clips (KTO)",
     "ipo": "The better clip of each pair, and real clips (IPO)",
 }
+LEFT_OUT = {"kept for measuring": "kept to check the result (about one pair in five is)"}
 MINUTES = (1, 60)
 SLICE_SECONDS = 45  # of training in one request: a ZeroGPU call, and a step at which the page can pause
 # A step of one pair: two passes of the reference, two of the policy with their backward, of twice the cost each. A
@@ -47,14 +48,14 @@ def readiness(
     """How many examples there are and what the run will take; or why it would be pointless."""
     check_request(category, objective, minutes)
     examples = training_set(store.ratings(category), objective, backbone.preset.name, store.video_path)
-    what = "clips" if objective == "kto" else "pairs"
+    what = counted(len(examples), "clip" if objective == "kto" else "pair")
     people = counted(examples.raters, "person", "people")
     missing = missing_examples(examples)
-    more = f"; {missing} more {'clips ' if examples.scored else ''}are needed" if missing else ""
     among = f" of {examples.judged} scored clips" if examples.scored else ""
+    rated = f", rated by {people}" if examples else ""
     found = [
-        ("Usable", f"{len(examples)} {what}{among}" + (f", rated by {people}" if len(examples) else "") + more),
-        ("Left out", ", ".join(f"{count} {why}" for why, count in examples.left_out.items())),
+        ("Usable", f"{what}{among}{rated}{wanting(missing, examples.scored)}"),
+        ("Left out", ", ".join(f"{count} {LEFT_OUT.get(why, why)}" for why, count in examples.left_out.items())),
     ]
     if missing:
         why = f"With fewer than {MIN_EXAMPLES} it would learn these clips and not your taste."
@@ -62,8 +63,10 @@ def readiness(
     settings = preset_settings("recommended", objective)
     place = "GPU" if backbone.device.startswith("cuda") else "CPU"
     steps = planned_steps(backbone, settings, len(examples), minutes)
-    seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring_seconds(backbone)
-    found.append(("Time", f"{duration(seconds)} on this {place}, about {steps} steps"))
+    measuring = measuring_seconds(backbone)
+    seconds = min(60 * minutes, steps * step_seconds(backbone, settings.pairs_per_step)) + measuring
+    time = f"{duration(seconds)} on this {place}: about {steps} steps, then {duration(measuring)} of measuring"
+    found.append(("Time", time))
     if backbone.gpu_is_lent:
         found.append(("GPU quota", run_quota_words(backbone, seconds)))
     free = free_gigabytes(backbone)
@@ -72,6 +75,15 @@ def readiness(
     if needed is not None and free is not None and free < needed:
         return Readiness(False, tuple(found), "That does not fit: close other programs, or use a larger machine.")
     return Readiness(True, tuple(found))
+
+
+def wanting(missing: int, scored: bool) -> str:
+    """What is said behind the examples of how many are missing: "; 8 more are needed", or clips where those count."""
+    if not missing:
+        return ""
+    alone = missing == 1
+    noun = (" clip" if alone else " clips") if scored else ""
+    return f"; {missing} more{noun} {'is' if alone else 'are'} needed"
 
 
 def run_quota_words(backbone: LoadedBackbone, seconds: float) -> str:
@@ -153,6 +165,13 @@ def measuring_seconds(backbone: LoadedBackbone) -> float:
     """A rough time for the clips that decide how strong the adapter may be: with it and without it, once each."""
     recipe = backbone.preset.recipe("default")
     return 2 * CLIPS * clip_seconds(backbone, recipe.steps, recipe.guidance)
+
+
+def measuring_words(backbone: LoadedBackbone, at: Measuring) -> str:
+    """How far the measuring is; it begins anew with a weaker adapter where clips had lost their motion."""
+    weaker = f" again, at {at.strength:.0%} of what was learned" if at.strength < 1 else ""
+    left = duration((at.total - at.done) * measuring_seconds(backbone) / (2 * CLIPS))
+    return f"measuring whether its clips still move{weaker}, clip {at.done} of {at.total}, about {left} left"
 
 
 def check_request(category: str, objective: str, minutes: float) -> None:

@@ -54,9 +54,10 @@ def meter(elem_id: str) -> gr.HTML:
             const show = () => {
                 const { text, step, total } = props.value;
                 const bar = element.querySelector('.bar');
-                bar.hidden = !total;
-                bar.setAttribute('aria-valuemax', total);
-                bar.setAttribute('aria-valuenow', step);
+                bar.hidden = total === 0;
+                bar.classList.toggle('unknown', total === null);
+                bar.setAttribute('aria-valuemax', total || 1);
+                total ? bar.setAttribute('aria-valuenow', step) : bar.removeAttribute('aria-valuenow');
                 bar.firstElementChild.style.width = `${total ? 100 * step / total : 0}%`;
                 element.querySelector('.line').textContent = text;
             };
@@ -68,8 +69,8 @@ def meter(elem_id: str) -> gr.HTML:
     )
 
 
-def meter_value(text: str, step: int = 0, total: int = 0) -> dict[str, Any]:
-    """What a `meter` shows; without a total there is no bar."""
+def meter_value(text: str, step: int = 0, total: int | None = 0) -> dict[str, Any]:
+    """What a `meter` shows; without a total there is no bar, and with None, not known yet, one that comes and goes."""
     return {"text": text, "step": step, "total": total}
 
 

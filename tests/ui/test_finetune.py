@@ -20,6 +20,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.run_folders import held
+from huvidpo.training.strength import Measuring
 from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
@@ -77,9 +78,14 @@ def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> 
 
 
 def test_a_browser_s_nonsense_is_refused(tab, store) -> None:
-    for asked in (("swim", "dpo", 5), ("horse", "ppo", 5), ("horse", "dpo", 1e9), ("horse", "dpo", None)):
+    """In a sentence on the page: an event that waits in no queue has no toast."""
+    for asked in (("swim", "dpo", 5), ("horse", "ppo", 5), *(("horse", "dpo", minutes) for minutes in (1e9, 0, None))):
+        said = tab.on_readiness(*asked)
+        assert said[tab.ui.begin].interactive is False and said[tab.ui.readiness]["facts"] == []
+        assert len(said[tab.ui.readiness]["text"]) > 20
         with pytest.raises(gr.Error):
-            tab.on_readiness(*asked)
+            tab.on_begin(*asked[:2], "", asked[2])
+    assert said[tab.ui.readiness]["text"] == "Train for 1 to 60 minutes."
 
 
 def test_a_run_that_is_not_there_is_refused(tab, store) -> None:
@@ -96,7 +102,39 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
     Then 16 clips of 4 steps of 0.35 s, which have no guidance: 22 s.
     """
     said = [dict(needs.readiness(pocket, store, "horse", "dpo", minutes).facts)["Time"] for minutes in (5, 1)]
-    assert said == ["3 min on this CPU, about 24 steps", "82 s on this CPU, about 11 steps"]
+    steps = "{} on this CPU: about {} steps, then 22 s of measuring"
+    assert said == [steps.format("3 min", 24), steps.format("82 s", 11)]
+
+
+def test_what_is_left_has_the_measuring_in_it(tab, begin, store) -> None:
+    """A minute of training and 22 s of 16 clips; 4 of them are a quarter of that; what was learned may be weakened."""
+    said = tab.drawn(begin(), [a_row()])[tab.ui.meter]["text"]
+    assert said == "horse/dpo-1: step 3, 50% right, about 82 s left with the measuring at the end"
+    first, second = (needs.measuring_words(tab.backbone, Measuring(12, 16, strength)) for strength in (1.0, 0.5))
+    assert first == "measuring whether its clips still move, clip 12 of 16, about 6 s left"
+    assert second.startswith("measuring whether its clips still move again, at 50% of what was learned, clip 12")
+
+
+def a_row() -> dict[str, float]:
+    """What a third step of 24 left."""
+    numbers = dict.fromkeys(("loss", "margin", "winner_drift", "loser_drift"), 0.5)
+    return numbers | {"step": 3, "steps": 24, "accuracy": 0.5, "seconds_left": 60.0}
+
+
+def test_clips_before_and_now_stand_under_their_prompt(tab, begin, store) -> None:
+    run = begin()
+    plan = runs.plan_of(tab.backbone, tab.store, run)
+    (plan.work / "clips").mkdir()
+    for name in ("before-0", "step-00003-0"):
+        write_clip(plan.work / "clips" / f"{name}.mp4", 90)
+    shown = tab.drawn(run, [a_row()], plan.examples.first_prompt)
+    assert shown[tab.ui.clips].visible and shown[tab.ui.prompt].startswith("Prompt: horse ")
+
+
+def test_what_is_missing_in_grammar() -> None:
+    assert needs.wanting(0, True) == "" and needs.wanting(1, False) == "; 1 more is needed"
+    assert needs.wanting(1, True) == "; 1 more clip is needed"
+    assert needs.wanting(2, True) == "; 2 more clips are needed"
 
 
 def test_zero_gpu_s_cost_is_shown(pocket, store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +208,8 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
         resumed[tab.ui.timer].active and resumed[tab.ui.current] == run and "step 1" in resumed[tab.ui.meter]["text"]
     )
     (second,) = tab.on_slice(run)
-    assert "step 2" in second[tab.ui.meter]["text"] and len(second[tab.ui.plots[0]]) == 2
+    assert "step 2" in second[tab.ui.meter]["text"]
+    assert len(second[tab.ui.plots[0]].value["data"]) == 2 and second[tab.ui.plots[0]].x_lim == [0, 10]
     monkeypatch.setattr(runs, "read_run", ended_now(runs.read_run))
     texts = [[changes[tab.ui.meter]["text"] for changes in tab.on_slice(run)] for _ in range(2)]
     assert [len(each) for each in texts] == [1, 1] and all("measuring" in each[0] for each in texts), "a clip a slice"
@@ -179,7 +218,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert len(measuring) >= 14, "eight clips without what was learned, eight with it; two were there"
     assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
-    assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.ui.unfinished_row].visible is False
+    assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.unfinished.row].visible is False
     assert last[tab.ui.category] == "horse", "whatever action the visitor looked at meanwhile"
     assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "dpo-1"
     tab.learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")
@@ -191,11 +230,11 @@ def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> N
     """Gradio refuses a name that its list has lost since the browser sent it: a run discarded just after a pause."""
     with gr.Blocks() as page, gr.Tabs():
         tab = FinetuneTab(page, pocket, RatingStore(own_home), app.gpu_runner(pocket), {})
-    lists = {tab.ui.unfinished, tab.ui.start, tab.learned.ui.adapter}
+    lists = {tab.unfinished.runs, tab.ui.start, tab.learned.ui.adapter}
     following = [
         fn for fn in page.fns.values() if {trigger for _, trigger in fn.targets} & {"tick", "then", "failure"}
     ]
-    assert len(following) == 7 and not any(lists & {*fn.inputs} for fn in following)
+    assert len(following) == 8 and not any(lists & {*fn.inputs} for fn in following)
 
 
 def ended_now(read):
@@ -213,7 +252,7 @@ def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     tab.run = out_of_quota
     (paused,) = tab.on_slice(run)
     assert paused[tab.ui.timer].active is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
-    assert paused[tab.ui.unfinished].value == run
+    assert paused[tab.unfinished.runs].value == run
 
 
 def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFixture) -> None:
@@ -228,7 +267,7 @@ def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFi
     (paused,) = tab.on_slice(run)
     assert paused[tab.ui.timer].active is False and paused[tab.ui.current] == ""
     assert paused[tab.ui.meter]["text"].startswith("Paused by an error of this program (RuntimeError)")
-    assert paused[tab.ui.unfinished].value == run and "device-side assert" in capsys.readouterr().err
+    assert paused[tab.unfinished.runs].value == run and "device-side assert" in capsys.readouterr().err
 
 
 def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
@@ -242,19 +281,19 @@ def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
 
 def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, monkeypatch) -> None:
     run = begin()
+    tab.on_pause(run)
     asked = ("horse", "dpo", 5, "", "", None)
-    assert tab.on_open(*asked)[tab.ui.discard].visible is True
+    assert tab.on_open(*asked)[tab.unfinished.discard].visible is True
     monkeypatch.setenv("SPACE_ID", "someone/space")
     for visitor in (None, signed_in("anna")):
-        assert tab.on_open(*asked, gr.Request(), visitor)[tab.ui.discard].visible is False
+        assert tab.on_open(*asked, gr.Request(), visitor)[tab.unfinished.discard].visible is False
         with pytest.raises(gr.Error, match="Nothing is discarded here"):
             tab.on_discard(run, f"Really discard {run}?", request=gr.Request(), profile=visitor)
     assert runs.unfinished_runs(tab.backbone.preset) == [run]
     once = tab.on_discard(run, "Discard", gr.Request(), signed_in("someone"))
-    assert once[tab.ui.discard].value == f"Really discard {run}?" and runs.unfinished_runs(tab.backbone.preset) == [
-        run
-    ]
-    assert tab.on_open(*asked, gr.Request(), signed_in("someone"))[tab.ui.discard].visible is True
+    assert once[tab.unfinished.discard].value == f"Really discard {run}?"
+    assert runs.unfinished_runs(tab.backbone.preset) == [run]
+    assert tab.on_open(*asked, gr.Request(), signed_in("someone"))[tab.unfinished.discard].visible is True
     tab.on_discard(run, f"Really discard {run}?", request=gr.Request(), profile=signed_in("someone"))
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
@@ -270,6 +309,46 @@ def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.Mo
             tab.on_discard(run, f"Really discard {run}?")
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]
+
+
+def test_a_run_that_another_page_trains_is_named_and_left_to_it(tab, begin, store) -> None:
+    """From its start, through its slices and between them, until it pauses or its page is closed."""
+    run, asked = begin(), ("horse", "dpo", 5, "", "", None)
+
+    def others_are_told_so() -> None:
+        shown = [tab.on_open(*asked), tab.on_resume(run), tab.on_discard(run, f"Really discard {run}?")]
+        for each in shown:
+            assert each[tab.unfinished.note] == f"{run} is being trained now, by another visitor or in another tab."
+            assert each[tab.unfinished.watch].active and not each[tab.unfinished.row].visible
+            assert tab.ui.current not in each
+
+    others_are_told_so()
+    slice_ = tab.on_slice(run)
+    next(slice_)
+    others_are_told_so()
+    assert [*slice_] == []
+    others_are_told_so()  # the next slice may come
+    slice_ = tab.on_slice(run)
+    next(slice_)
+    slice_.close()  # as Gradio does when a page is gone
+    paused = tab.on_open(*asked)
+    assert paused[tab.unfinished.note] == f"{run} is paused. What it learned is kept, and it can go on."
+    assert paused[tab.unfinished.row].visible and paused[tab.unfinished.runs].value == run
+    assert tab.on_resume(run)[tab.ui.current] == run
+    others_are_told_so()
+    tab.on_pause(run)
+    assert tab.on_open(*asked)[tab.unfinished.row].visible
+
+
+def test_looking_again_changes_nothing_while_nothing_has_changed(tab, begin, store) -> None:
+    """What was chosen meanwhile would be lost."""
+    run = begin()
+    said = tab.on_open("horse", "dpo", 5, "", "", None)[tab.unfinished.note]
+    assert tab.unfinished.on_watch("", said) == {tab.unfinished.note: gr.skip()}
+    tab.on_pause(run)
+    again = tab.unfinished.on_watch("", said)
+    assert again[tab.unfinished.runs].value == run and again[tab.unfinished.watch].active is False
+    assert tab.unfinished.on_watch(run, said)[tab.unfinished.row].visible is False, "this page has begun it itself"
 
 
 def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:

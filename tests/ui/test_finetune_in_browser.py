@@ -91,6 +91,11 @@ def test_nothing_is_shown_that_is_not_there(tuner) -> None:
         assert not page.is_visible(absent), absent
     page.get_by_text("and real clips (IPO)").click()
     page.wait_for_selector("#tune-real", state="visible")
+    page.fill("#tune-minutes input", "")
+    visit.wait("#tune-readiness", "Train for 1 to 60 minutes.")
+    page.wait_for_selector("#tune-begin:disabled")
+    page.fill("#tune-minutes input", "5")
+    visit.wait("#tune-readiness", "Memory")
     page.click("#tune-category input")
     page.get_by_role("option", name="Rain").click()
     visit.wait("#tune-readiness", "8 more are needed")
@@ -102,6 +107,9 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     visit = tuner()
     page = visit.page
     page.click("#tune-begin")
+    other = tuner().page
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is being trained now')")
+    assert not other.is_visible("#tune-unfinished-row")
     visit.wait("#tune-meter", "step 2")
     page.wait_for_selector("#tune-plots canvas, #tune-plots svg")
     assert not page.is_visible("#tune-empty")
@@ -110,6 +118,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     page.click("#tune-pause")
     visit.wait("#tune-meter", "is paused")
     page.wait_for_selector("#tune-begin:enabled")
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is paused')")
 
     visit = tuner()  # a reload, or another visitor
     page = visit.page
@@ -118,7 +127,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     page.click("#tune-resume")
     visit.wait("#tune-meter", "horse/dense-1 is finished")
     visit.wait("#learned-about", "8 examples by 1 person (dense)")
-    assert not page.is_visible("#tune-unfinished-row")
+    assert not page.is_visible("#tune-unfinished-row") and not page.is_visible("#learned-packed")
 
     with page.expect_download() as download:
         page.click("#learned-zip")
@@ -146,7 +155,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     store = RatingStore(tune_home)
     made = [pair for pair in store.pairs("horse") if pair.b.adapter == "dense-1"]
     assert made and {pair.split for pair in made} == {"measure"} and {pair.a.adapter for pair in made} == {"gallop"}
-    visit.open("Rate")
+    page.click("#learned-rate")
     page.wait_for_selector(".booth[data-state=open]")
 
     vote(store, *(revision(tune_home, name) for name in ("dense-1", "gallop")), 12)
