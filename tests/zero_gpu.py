@@ -2,7 +2,7 @@
 
 Calls run in a forked process. Arguments, what is yielded and errors cross by pickling. A worker may be a used one: it
 keeps what earlier calls did to its memory, and this process sees none of that. Only `gr.Error` keeps its words.
-Not emulated: the patched CUDA of the parent and the packing of weights, which need a CUDA build of torch.
+Not emulated: the patched CUDA of the parent and the packing of weights (real_zero_gpu.py has the package itself).
 """
 
 import multiprocessing

@@ -1,6 +1,10 @@
 """The page's work under ZeroGPU's rules, with `sd14` of the real classes at tiny size: Create, Rate, Fine-tune."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +38,7 @@ from tests.zero_gpu import ZeroGPU
 
 pytestmark = pytest.mark.slow
 PROMPT = "a red horse runs on the beach"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +145,21 @@ def test_what_people_can_act_on_keeps_its_words(run: Callable, own_home: Path) -
     with pytest.raises(gr.Error, match="broken"):
         clip_of(run, "broken")
     assert clip_of(run, "none").shape == (8, 64, 64, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ZeroGPU forks, on Linux")
+def test_the_package_of_zero_gpu_itself_runs_the_function(own_home: Path, tmp_path: Path) -> None:
+    """A first frame, a clip, one that is cancelled, the same clip again; for what makes no sense none is asked."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ZEROGPU_OFFLOAD_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.real_zero_gpu", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (
+        said["shape"] == [4, 64, 64, 3] and said["same"] and "number of steps must be from 1 to 200" in said["refused"]
+    )
+    assert len(said["asked"]) == 4 and said["asked"][1] == said["asked"][3] and said["given_back"] == [True] * 4
+    assert said["active"] == 0
 
 
 def test_rate_gets_its_pair(run: Callable, sd14: LoadedBackbone, own_home: Path) -> None:
