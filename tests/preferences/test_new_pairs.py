@@ -111,6 +111,9 @@ def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
         clips_to_score(store, "horse")
     with pytest.raises(ValueError, match="8 to 16 clips at once, not 2"):
         uploads_to_score(store, [clip(tmp_path, 1), clip(tmp_path, 2)], "horse")
+    rain = write_mp4(drawn_clip(3), tmp_path / "rain.mp4", FPS, {"category": "rain"})
+    with pytest.raises(ValueError, match=r"rain\.mp4 was made for rain, not horse"):
+        uploads_to_score(store, [rain, *(clip(tmp_path, seed) for seed in range(7))], "horse")
     for number in range(3, 14):
         plant_pair(store, tmp_path, number)
     private = add_uploaded_pair(store, [clip(tmp_path, 41), clip(tmp_path, 42)], "a horse of mine", "horse")

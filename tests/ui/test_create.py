@@ -171,6 +171,36 @@ def test_only_names_that_were_given_out_open_a_take(name):
     assert open_take(name) is None
 
 
+def test_a_gif_that_is_dropped_plays_as_an_mp4_and_stays_a_gif(run, pocket, tmp_path):
+    """Its settings and its frames come back; a GIF of anyone's is refused before it is decoded."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, visitor_state(), pocket, run, {})
+    gif = tmp_path / "mine.gif"
+    moving = replace(CLIP, frames=np.arange(16, dtype=np.uint8)[:, None, None, None] * 15 + np.zeros_like(CLIP.frames))
+    shutil.copy(open_take(save_take(moving, PICTURE)).gif, gif)
+    shown = tab.on_file(str(gif))
+    assert shown[tab.ui.video].endswith("mine.mp4") and shown[tab.ui.gif].visible
+    assert shown[tab.ui.form["seed"]] == CLIP.metadata["seed"]
+    assert len(read_frames(shown[tab.ui.video])[0]) == len(CLIP.frames)
+    PICTURE.save(tmp_path / "other.gif")
+    with pytest.raises(gr.Error, match="holds no settings"):
+        tab.on_file(str(tmp_path / "other.gif"))
+
+
+def test_a_new_first_frame_takes_the_clip_before_it_off_the_stage(run, pocket, tmp_path):
+    """Its seed stands in the field that it came from; an uploaded picture brings what to know of it instead."""
+    with gr.Blocks() as page, gr.Tabs():
+        tab = CreateTab(page, visitor_state(), pocket, run, {})
+    *_, view = draw_first_frame(run, FORM)
+    shown = tab.show(view)
+    assert shown[tab.ui.video] is None and shown[tab.ui.mp4].visible is shown[tab.ui.gif].visible is False
+    assert shown[tab.ui.form["seed"]] == 7 and "exactly this picture" in shown[tab.ui.hint]
+    *_, view = draw_first_frame(run, replace(FORM, frame_seed=9))
+    assert tab.ui.form["seed"] not in tab.show(view), "it came from a field of its own"
+    assert "drawings only" in tab.on_upload(png(PICTURE, tmp_path))[tab.ui.hint]
+    assert "exactly this picture" in tab.on_clear()[tab.ui.hint]
+
+
 def test_clips_of_two_tabs_of_one_browser_stand_together(run, pocket):
     """Each tab knows only what it was told itself; the answer to either has what both made, the newest first."""
     with gr.Blocks() as page, gr.Tabs():
