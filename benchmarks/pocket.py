@@ -26,7 +26,8 @@ def measure_takes(repeats: int) -> dict[str, float]:
     import torch
 
     from huvidpo.backbones import load_backbone
-    from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
+    from huvidpo.requests import ClipRequest, FirstFrameRequest
+    from huvidpo.takes import make_clip, make_first_frame
 
     imported = time.perf_counter()
     backbone = load_backbone("pocket")

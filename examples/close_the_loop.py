@@ -43,7 +43,8 @@ from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import ClipRequest, FirstFrame, FirstFrameRequest, make_first_frame
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import FirstFrame, make_first_frame
 from huvidpo.training.critic_ratings import critic_rating
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.rounds import take

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from huvidpo.backbones import load_backbone
-from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, make_clip, make_first_frame, save_clip, starting_from
+from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
+from huvidpo.takes import Clip, make_clip, make_first_frame, save_clip
 from huvidpo.video import write_gif
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,8 @@ from huvidpo.backbones import load_backbone
 from huvidpo.categories import CATEGORIES
 from huvidpo.images import write_png
 from huvidpo.preferences.making import default_pairing, pair_requests
-from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame, save_clip, starting_from
+from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
+from huvidpo.takes import make_clip, make_first_frame, save_clip
 
 PAIRS = Path(__file__).parent / "pairs"
 SEED = 21  # of the first pair; the others count on, so that it is not always take a that has the higher guidance

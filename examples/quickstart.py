@@ -6,7 +6,8 @@ Writes quickstart.png (the first frame) and quickstart.mp4 (16 frames, 128x128, 
 from pathlib import Path
 
 from huvidpo.backbones import load_backbone
-from huvidpo.takes import ClipRequest, FirstFrameRequest, Progress, make_clip, make_first_frame, save_clip
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import Progress, make_clip, make_first_frame, save_clip
 
 
 def main(out: Path = Path(), steps: int | None = None) -> Path:

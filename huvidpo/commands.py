@@ -25,7 +25,8 @@ from huvidpo.images import read_image, write_png
 if TYPE_CHECKING:
     from huvidpo.backbones import LoadedBackbone
     from huvidpo.presets import Backbone
-    from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress
+    from huvidpo.requests import ClipRequest, FirstFrameRequest
+    from huvidpo.takes import Clip, FirstFrame, Progress
 
 APP = Path(__file__).parents[1] / "app.py"
 ADDRESS = re.compile(r"Running on .*?(https?://[^\s,]+)")  # Gradio's line once the page is up
@@ -70,10 +71,10 @@ def first_frame(arguments: Namespace) -> None:
     if arguments.category is not None:
         find_category(arguments.category)
     check_out(arguments.out, (".png",))
-    from huvidpo import takes
+    from huvidpo import requests, takes
 
     request = first_frame_request(arguments, arguments.model, arguments.seed, arguments.steps, arguments.guidance)
-    takes.check_request(request)
+    requests.check_request(request)
     backbone = load(arguments)
     warnings = warn(backbone, request)
     frame = follow(takes.make_first_frame(backbone, request), "First frame")
@@ -89,7 +90,7 @@ def video(arguments: Namespace) -> None:
     find_category(arguments.category)
     check_out(arguments.out, (".mp4", ".gif"))
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import takes
+    from huvidpo import requests, takes
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
@@ -98,7 +99,7 @@ def video(arguments: Namespace) -> None:
     warnings = warn(backbone, request)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, takes.starting_from(request, frame.request)
+        image, request = frame.image, requests.starting_from(request, frame.request)
     clip = follow(takes.make_clip(backbone, image, request, previews=False), "Clip")
     takes.save_clip(clip, arguments.out)
     result = {"out": str(arguments.out), "seed": request.seed, "settings": clip.metadata, "warnings": warnings}
@@ -165,7 +166,7 @@ def first_frame_request(
     arguments: Namespace, model: str, seed: int | None, steps: int | None = None, guidance: float | None = None
 ) -> "FirstFrameRequest":
     """The first frame that the arguments ask for; without a seed a random one is taken."""
-    from huvidpo.takes import FirstFrameRequest, draw_seed
+    from huvidpo.requests import FirstFrameRequest, draw_seed
 
     seed = draw_seed() if seed is None else seed
     return FirstFrameRequest(
@@ -175,15 +176,15 @@ def first_frame_request(
 
 def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest]":
     """The clip that the arguments ask for, and the first frame for where none is given; ValueError for nonsense."""
-    from huvidpo import takes
+    from huvidpo import requests
 
-    request = takes.ClipRequest(
+    request = requests.ClipRequest(
         prompt=arguments.prompt,
         category=arguments.category,
         style=arguments.style,
         negative_prompt=arguments.negative_prompt,
         adapter=arguments.adapter,
-        seed=takes.draw_seed() if arguments.seed is None else arguments.seed,
+        seed=requests.draw_seed() if arguments.seed is None else arguments.seed,
         recipe=arguments.recipe,
         steps=arguments.steps,
         guidance=arguments.guidance,
@@ -193,7 +194,7 @@ def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest
     seed = request.seed if arguments.first_frame_seed is None else arguments.first_frame_seed
     first = first_frame_request(arguments, arguments.first_frame_model, seed)
     for asked in (request, first):
-        takes.check_request(asked)
+        requests.check_request(asked)
     return request, first
 
 
@@ -231,7 +232,7 @@ def load(arguments: Namespace) -> "LoadedBackbone":
 def warn(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
     """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion."""
     from huvidpo.adapters import motion_notice
-    from huvidpo.takes import ClipRequest
+    from huvidpo.requests import ClipRequest
     from huvidpo.words import notices
 
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)

@@ -165,7 +165,7 @@ def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettin
 
     ValueError when one is out of range.
     """
-    from huvidpo.takes import check_seed
+    from huvidpo.requests import check_seed
     from huvidpo.training.motion import begun_with, usual_settings
 
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")

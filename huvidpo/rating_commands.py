@@ -36,7 +36,7 @@ def pair(arguments: Namespace) -> None:
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import takes
+    from huvidpo import requests, takes
     from huvidpo.adapters import find_adapter
     from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
 
@@ -54,7 +54,7 @@ def pair(arguments: Namespace) -> None:
     warnings = warn(backbone, request)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, takes.starting_from(request, frame.request)
+        image, request = frame.image, requests.starting_from(request, frame.request)
     image = image or first_image(source)
     asked = pair_requests(preset, request, pairing, source_sha256, arguments.against)
     clips = []
@@ -75,15 +75,15 @@ def pairs(arguments: Namespace) -> None:
         raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
     if arguments.first_frame or arguments.pairing == "aligned":
         raise ValueError("With --count every pair has a first frame of its own: leave --first-frame and --source out.")
-    from huvidpo import takes
     from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
     from huvidpo.preferences.making import check_pairing, default_pairing
+    from huvidpo.requests import MAX_SEED
     from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     request, first = take_requests(arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
-    if start + arguments.count - 1 > takes.MAX_SEED:
-        raise ValueError(f"The seeds would go beyond {takes.MAX_SEED}: choose a smaller --seed.")
+    if start + arguments.count - 1 > MAX_SEED:
+        raise ValueError(f"The seeds would go beyond {MAX_SEED}: choose a smaller --seed.")
     seeds = list(range(start, start + arguments.count))
     pairing = arguments.pairing or default_pairing(request, arguments.against)
     check_pairing(request, pairing, arguments.against)

@@ -36,7 +36,7 @@ import app  # noqa: E402
 from huvidpo.backbones import BACKBONES, LoadedBackbone, new_video_unet  # noqa: E402
 from huvidpo.models.motion import motion_state_dict  # noqa: E402
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
-from huvidpo.takes import ClipRequest, FirstFrameRequest  # noqa: E402
+from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
 from huvidpo.ui.pair_making import CountedRun  # noqa: E402
 from tests.tiny_models import tiny_sd14, tiny_sdxl  # noqa: E402
 

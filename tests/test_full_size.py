@@ -23,17 +23,8 @@ from huvidpo.hub_models import HubFiles, cached
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FirstFrameSettings
-from huvidpo.takes import (
-    ClipRequest,
-    FirstFrame,
-    FirstFrameRequest,
-    Progress,
-    first_frame_metadata,
-    make_clip,
-    make_first_frame,
-    request_from_metadata,
-    starting_from,
-)
+from huvidpo.requests import ClipRequest, FirstFrameRequest, request_from_metadata, starting_from
+from huvidpo.takes import FirstFrame, Progress, first_frame_metadata, make_clip, make_first_frame
 from huvidpo.ui.making import Form, estimate
 from huvidpo.video import read_frames
 from tests.preferences.hub_server import HubServer

@@ -24,6 +24,7 @@ LAYERS = {
     "__main__": 4,
     "deploy": 4,
     "takes": 3,
+    "requests": 3,
     "words": 3,
     "evaluation": 3,
     "training": 3,

@@ -13,7 +13,8 @@ from torch import nn
 from huvidpo.backbones import BACKBONES, LoadedBackbone, load_backbone
 from huvidpo.memory import MODES, choose_mode, chosen_mode, explained, hooked, lower_mode, settle
 from huvidpo.pipelines.first_frame import stream_first_frame
-from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import make_clip, make_first_frame
 from huvidpo.ui.create import changeable_modes
 from tests.tiny_models import tiny_sdxl
 

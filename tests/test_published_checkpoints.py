@@ -30,7 +30,8 @@ from huvidpo.models.motion import is_motion_parameter, load_motion_state_dict, m
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.preferences.bulk import IDENTITY, expected_identity
 from huvidpo.published_checkpoints import import_checkpoint
-from huvidpo.takes import ClipRequest, make_clip
+from huvidpo.requests import ClipRequest
+from huvidpo.takes import make_clip
 from tests.goldens import ATTENTION, load_golden_unet
 
 CARD = {"backbone": "sd14", "category": "horse"}

@@ -13,18 +13,8 @@ from PIL import Image
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.latents import decode_frames, encode_frames, fit_image, frames_to_tensor, tensor_to_frames
-from huvidpo.takes import (
-    MAX_SEED,
-    Clip,
-    ClipRequest,
-    FirstFrame,
-    FirstFrameRequest,
-    Progress,
-    make_clip,
-    make_first_frame,
-    request_from_metadata,
-    save_clip,
-)
+from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, request_from_metadata
+from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, save_clip
 from huvidpo.video import read_metadata
 from tests.waiting import until
 
@@ -194,7 +184,7 @@ def test_a_closed_clip_frees_the_backbone(small: LoadedBackbone, picture: Image.
 def test_a_closed_first_frame_has_stopped_before_the_backbone_is_free(small: LoadedBackbone) -> None:
     """The pass that is under way when the generator is closed must still be under the lock."""
     pipeline = small.first_frame_pipeline("base")
-    locked = []
+    begun, locked = [], []
 
     def hold(unet, inputs, output) -> None:
         if locked:
@@ -202,10 +192,13 @@ def test_a_closed_first_frame_has_stopped_before_the_backbone_is_free(small: Loa
         time.sleep(0.1)
         locked.append(small.lock.locked())
 
+    begins = pipeline.unet.register_forward_pre_hook(lambda unet, inputs: begun.append(True))
     holding = pipeline.unet.register_forward_hook(hold)
     events = make_first_frame(small, dataclasses.replace(FRAME_REQUEST, steps=8))
     next(events)
+    until(lambda: len(begun) == 2)
     events.close()
+    begins.remove()
     holding.remove()
     assert locked == [True, True] and not small.lock.locked()
 

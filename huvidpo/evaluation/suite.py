@@ -26,7 +26,8 @@ from huvidpo.evaluation.results import ClipResult, Plain, Results, System, clip_
 from huvidpo.evaluation.systems import Contestant, environment, image_digest, made_from, make_clips, system_settings
 from huvidpo.images import write_png
 from huvidpo.memory import explained
-from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
+from huvidpo.requests import FirstFrameRequest
+from huvidpo.takes import first_frame_metadata, make_first_frame, versions
 from huvidpo.training.processes import own_share, process_number, wait_for_all
 from huvidpo.video import read_frames, read_metadata, write_mp4
 
@@ -275,10 +276,9 @@ class Evaluation:
         problems += shape_sentences(shapes) + fps_sentences(rates)
         categories = list(dict.fromkeys(task.category for task in self.tasks))
         systems = tuple(self.system(contestant, categories) for contestant in self.contestants)
-        settings = {**self.settings, **environment(self.backbone), **programs(), "measures": MEASURES}
-        settings["tasks"] = len(self.tasks)
+        settings = {**self.settings, **environment(self.backbone), **programs()}
+        settings |= {"measures": MEASURES, "tasks": len(self.tasks), "judge.weights": self.vision.weights[:16]}
         settings |= {f"judge.{name}": model for name, model in self.vision.names.items()}
-        settings["judge.weights"] = self.vision.weights[:16]
         created = datetime.now(UTC).isoformat(timespec="seconds")
         return Results(self.backbone.preset.name, created, settings, systems, tuple(clips), tuple(problems))
 

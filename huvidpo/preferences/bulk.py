@@ -9,16 +9,8 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import (
-    ClipRequest,
-    FirstFrameRequest,
-    Progress,
-    chosen_attention,
-    chosen_recipe,
-    make_clip,
-    make_first_frame,
-    starting_from,
-)
+from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
+from huvidpo.takes import Progress, chosen_attention, chosen_recipe, make_clip, make_first_frame
 
 # What two takes share when one of them is the other made again: all that decides a clip.
 IDENTITY = ("prompt", "negative_prompt", "category", "style", "seed", "shared_noise_seed", "first_frame_model")

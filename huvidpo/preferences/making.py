@@ -14,7 +14,8 @@ from huvidpo.preferences.clips import record_of
 from huvidpo.preferences.records import PAIRINGS, Pair, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
-from huvidpo.takes import MAX_SEED, Clip, ClipRequest, save_clip
+from huvidpo.requests import MAX_SEED, ClipRequest
+from huvidpo.takes import Clip, save_clip
 
 ALIGNED_STRENGTH = 0.75  # share of the steps that aligned takes run anew: the source's motion stays, details differ
 

@@ -104,7 +104,7 @@ class TakeRecord:
         return from_fields(cls, {**settings, **measured, "sha256": sha256})
 
     def settings(self) -> dict[str, Any]:
-        """The settings that are known, under the names that `takes.request_from_metadata` reads."""
+        """The settings that are known, under the names that `requests.request_from_metadata` reads."""
         return {name: value for name, value in vars(self).items() if value not in ("", -1)}
 
 

@@ -28,7 +28,8 @@ from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, make_clip, make_first_frame, starting_from
+from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
+from huvidpo.takes import Clip, FirstFrame, make_clip, make_first_frame
 from huvidpo.training.critic_ratings import critic_rating
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.preference_settings import PreferenceSettings

@@ -11,7 +11,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
-from huvidpo.takes import ClipRequest, FirstFrameRequest, draw_seed
+from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.ui.history import open_take, save_take
 from huvidpo.ui.making import Run, read_upload
 from huvidpo.ui.toasts import toasts

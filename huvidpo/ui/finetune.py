@@ -18,7 +18,7 @@ from huvidpo.home import home
 from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.raters import rater_salt
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import draw_seed
+from huvidpo.requests import draw_seed
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.strength import Measuring

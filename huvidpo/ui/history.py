@@ -15,7 +15,8 @@ from huvidpo.categories import CATEGORIES, find_category
 from huvidpo.home import home
 from huvidpo.images import write_png
 from huvidpo.pipelines.latents import fit_image
-from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest, request_from_metadata, save_clip
+from huvidpo.requests import ClipRequest, FirstFrameRequest, request_from_metadata
+from huvidpo.takes import Clip, save_clip
 from huvidpo.ui.widgets import Card
 from huvidpo.video import read_frames, read_metadata, write_mp4
 

@@ -15,18 +15,8 @@ from huvidpo.images import read_image
 from huvidpo.memory import MODES
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
-from huvidpo.takes import (
-    Clip,
-    ClipRequest,
-    FirstFrame,
-    FirstFrameRequest,
-    Progress,
-    check_request,
-    check_seed,
-    downloading,
-    draw_seed,
-    starting_from,
-)
+from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, check_seed, draw_seed, starting_from
+from huvidpo.takes import Clip, FirstFrame, Progress, downloading
 from huvidpo.ui.history import save_take
 from huvidpo.ui.phrases import duration
 

@@ -17,7 +17,8 @@ from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
-from huvidpo.takes import Clip, ClipRequest, FirstFrame, FirstFrameRequest, Progress, draw_seed, starting_from
+from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed, starting_from
+from huvidpo.takes import Clip, FirstFrame, Progress
 from huvidpo.ui.making import WAITING, Run, View, progress_words
 
 

@@ -20,7 +20,8 @@ from huvidpo.evaluation.summary import figure
 from huvidpo.evaluation.systems import KNOWN, STILL, Contestant
 from huvidpo.evaluation.tables import won_by_stillness
 from huvidpo.images import read_image
-from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import make_clip, make_first_frame
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 from tests.launched import launch_two
 

@@ -18,7 +18,7 @@ from huvidpo.pipelines.latents import (
     tensor_to_frames,
     with_first_frame,
 )
-from huvidpo.takes import MAX_SEED
+from huvidpo.requests import MAX_SEED
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -32,7 +32,8 @@ from huvidpo.pocket.report.sections import SECTIONS, settings
 from huvidpo.pocket.report.sheet import grid
 from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant, shipped_adapter
 from huvidpo.pocket.report.tables import Table, by_action, held_out_scenes, scenes_of
-from huvidpo.takes import ClipRequest, FirstFrameRequest, make_clip, make_first_frame
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import make_clip, make_first_frame
 from huvidpo.training.motion import MotionSettings
 from huvidpo.video import read_frames
 

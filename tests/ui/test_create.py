@@ -13,7 +13,8 @@ from PIL import Image
 
 import app
 from huvidpo import adapters
-from huvidpo.takes import Clip, FirstFrameRequest
+from huvidpo.requests import FirstFrameRequest
+from huvidpo.takes import Clip
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
 from huvidpo.ui.making import Form, compare_models, draw_first_frame, estimate, make_take, read_upload

@@ -11,7 +11,7 @@ import app
 from huvidpo import adapters
 from huvidpo.backbones import BACKBONES
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import FirstFrameRequest
+from huvidpo.requests import FirstFrameRequest
 from huvidpo.ui.pair_making import CountedRun, Filler, make_pair
 from huvidpo.video import read_frames
 from tests.waiting import until

@@ -25,7 +25,8 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.preferences.own_clips import read_own_clips
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import Clip, ClipRequest, FirstFrameRequest
+from huvidpo.requests import ClipRequest, FirstFrameRequest
+from huvidpo.takes import Clip
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.history import open_take

@@ -22,7 +22,8 @@ from huvidpo.backbones import LoadedBackbone, pocket_digest
 from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
 from huvidpo.presets import BACKBONES
-from huvidpo.takes import FirstFrameRequest, first_frame_metadata, make_first_frame, versions
+from huvidpo.requests import FirstFrameRequest
+from huvidpo.takes import first_frame_metadata, make_first_frame, versions
 
 RECIPE = BACKBONES["pocket"].recipe("default")
 
