@@ -2,7 +2,10 @@
 
 import sys
 
-from huvidpo.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from huvidpo.cli import main  # inside, as it takes a moment in which somebody may press Ctrl-C
+
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -68,7 +68,7 @@ def how_to_use(adapter: Adapter) -> str:
     there = {one.folder.resolve(): one for one in list_adapters(adapter.backbone, adapter.category)}
     listed = there.get(adapter.folder.resolve())
     if listed is None:
-        return f"Clips move like it with --adapter {adapter.folder}."
+        return f"Clips move like it with --adapter {adapter.folder.resolve()}."
     if listed.status == "default":
         return f"It is the default of {adapter.category}: clips move like it."
     promoting = f"huvidpo promote {adapter.name} --category {adapter.category}"

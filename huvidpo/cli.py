@@ -5,19 +5,27 @@ import os
 import sys
 from collections.abc import Callable
 
-from huvidpo import commands, evaluation_commands, motion_commands, options
+from huvidpo import __version__, commands, evaluation_commands, motion_commands, options
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; gives the exit code: 2 with one sentence on stderr for bad input, 130 when interrupted."""
+    """Runs one command; gives the exit code: 2 with one sentence on stderr for bad input, 130 when interrupted.
+
+    141 is for an answer whose reader has gone, as a shell has it.
+    """
     for library in ("TRANSFORMERS", "DIFFUSERS"):  # their advice is for programmers; they read this when imported
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     try:
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
         commands.check_alone(arguments.run.__name__)
-        return arguments.run(arguments) or 0
+        code = arguments.run(arguments) or 0
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who read the answer has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ValueError as error:
         sentence = str(error)
     except OSError as error:
@@ -44,6 +52,7 @@ def new_parser() -> Parser:
         help="on a GPU: all, turns, offload or sequential (default: the fastest that fits)",
     )
     parser = Parser("huvidpo", description="From a prompt to a first frame to a moving clip.", parents=[everywhere])
+    parser.add_argument("--version", action="version", version=f"huvidpo {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], summary: str) -> argparse.ArgumentParser:

@@ -176,6 +176,8 @@ def first_frame_request(
 
 def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest]":
     """The clip that the arguments ask for, and the first frame for where none is given; ValueError for nonsense."""
+    if arguments.first_frame and (arguments.first_frame_model or arguments.first_frame_seed is not None):
+        raise ValueError("The first frame is given: leave --first-frame-model and --first-frame-seed out.")
     from huvidpo import requests
 
     request = requests.ClipRequest(

@@ -58,9 +58,9 @@ def evaluate(arguments: Namespace) -> None:
     results = follow(Evaluation(backbone, vision, chosen, tasks, out, settings))
     if results is None:
         return  # not the first process
-    written = write_report(results, out)
     if not results.clips:
-        raise ValueError(" ".join(["No clip could be made.", *results.problems[:1]]))
+        raise ValueError(" ".join(["There is no clip to measure.", *results.problems[:1]]))
+    written = write_report(results, out)
     lines = [*results.problems, *map(str, written)]
     found = {"out": str(out), "clips": len(results.clips), "problems": results.problems}
     answer(arguments, found | {"systems": summary(results)}, lines)

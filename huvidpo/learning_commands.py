@@ -158,12 +158,17 @@ def real_clips(arguments: Namespace, category: Category) -> tuple[tuple[Path, st
 def follow(records: "Iterator[PreferenceRecord | Measuring | Adapter]", quiet: bool) -> "Adapter | None":
     """The adapter at the end of a run, with a bar on stderr; None in all processes but the first."""
     from huvidpo.training.preference import PreferenceRecord
+    from huvidpo.training.strength import Measuring
 
     record = None
     with tqdm(desc="Training", unit="step", disable=True if quiet else None) as bar:
         for record in until_interrupted(records):
+            if isinstance(record, Measuring):
+                bar.set_description_str("Measuring motion", refresh=False)
+                bar.set_postfix_str("", refresh=False)
+                bar.total, bar.n = record.total, record.done
+                bar.refresh()
             if not isinstance(record, PreferenceRecord):
-                bar.set_description_str("Measuring motion", refresh=True)
                 continue
             bar.total = record.steps
             bar.set_postfix_str(step_line(record), refresh=False)
@@ -233,7 +238,7 @@ def promote(arguments: Namespace) -> None:
     # Motion from a few clips has nothing that votes could compare it with.
     verdict = verdict_on(adapter, adapter.parent()) if adapter.learned_taste else None
     if verdict and not verdict.passed and not arguments.force:
-        raise ValueError(f"{adapter.name} is not promoted: {verdict.reason} (--force does it all the same.)")
+        raise ValueError(f"{adapter.name} is not promoted. {verdict.reason} --force promotes it all the same.")
     candidates.promote(adapter, verdict)
     result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict and verdict.to_row()}
     answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])

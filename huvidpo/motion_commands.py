@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from huvidpo.training.motion import MotionSettings, Origin
 
 
+FEWEST, MOST = 8, 16  # clips of a motion, as in LAMP and HuViDPO
 # No memory mode helps: whatever can leave the GPU has left it by then.
 NO_ROOM = (
     "The GPU ran out of memory while learning: give fewer --clips-per-step, close other programs that use it, or "
@@ -62,7 +63,7 @@ def train_motion(arguments: Namespace) -> None:
     if arguments.clips_per_step is None:  # a clip for each process is the least
         settings = dataclasses.replace(settings, clips_per_step=max(settings.clips_per_step, processes))
     backbone = load(arguments)
-    warnings = [*caption_warnings(backbone, clips), *speed_warnings(clips, preset)]
+    warnings = [*count_warnings(clips), *caption_warnings(backbone, clips), *speed_warnings(clips, preset)]
     if rank == 0:
         warn_of(warnings)
     pipeline = backbone.video
@@ -91,6 +92,13 @@ def train_motion(arguments: Namespace) -> None:
     promote_first(saved)
     result = {"out": str(out), "seed": settings.seed, "card": saved.card, "warnings": warnings}
     answer(arguments, result, [str(out), how_to_use(saved)])
+
+
+def count_warnings(clips: "list[TrainingClip]") -> list[str]:
+    """What to know of fewer or more clips than a motion is usually learned from."""
+    if FEWEST <= len(clips) <= MOST:
+        return []
+    return [f"a motion is learned from {FEWEST} to {MOST} clips; here are {len(clips)}."]
 
 
 def caption_warnings(backbone: "LoadedBackbone", clips: "list[TrainingClip]") -> list[str]:

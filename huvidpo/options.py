@@ -226,7 +226,8 @@ def add_preference_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--every-pair", action="store_true", help="pair scored clips all with all, not each once")
     parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out, else the newest one")
+    resumed = "continue the run in --out, else the newest one, with the options that it was begun with"
+    parser.add_argument("--resume", action="store_true", help=resumed)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: a new candidate among the category's adapters"
     )

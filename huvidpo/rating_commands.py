@@ -73,8 +73,12 @@ def pairs(arguments: Namespace) -> None:
     find_category(arguments.category)
     if arguments.count < 1:
         raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
-    if arguments.first_frame or arguments.pairing == "aligned":
-        raise ValueError("With --count every pair has a first frame of its own: leave --first-frame and --source out.")
+    given = arguments.first_frame or arguments.source or arguments.first_frame_seed is not None
+    if given or arguments.pairing == "aligned":
+        raise ValueError(
+            "With --count every pair has a first frame of its own: leave --first-frame, --first-frame-seed and "
+            "--source out."
+        )
     from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
     from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.requests import MAX_SEED
@@ -165,7 +169,7 @@ def ratings(arguments: Namespace) -> None:
     }
     lines = [" ".join([one.rating_id, one.created_at[:19], one.preference, one.pair.prompt]) for one in found]
     lines += [
-        f"{summary.ratings} ratings by {summary.raters} raters on {summary.pairs} pairs",
+        f"ratings: {summary.ratings}, raters: {summary.raters}, pairs: {summary.pairs}",
         f"left side chosen: {summary.left}",
         f"same answer when sides were swapped: {summary.repeats}",
         f"agreement of raters (Krippendorff's alpha, 1 is full, nan is unknown): {summary.alpha:.2f}",
@@ -184,7 +188,7 @@ def import_ratings(arguments: Namespace) -> None:
     store = RatingStore(home())
     done = take_over(store, arguments.file, owner(), arguments.category, arguments.prompt, arguments.all_pairs)
     known = f" {done.known} were here already." if done.known else ""
-    lines = [f"Imported {done.ratings} ratings on {done.pairs} new pairs.{known}"]
+    lines = [f"Imported: {done.ratings} ratings, {done.pairs} new pairs.{known}"]
     answer(arguments, dataclasses.asdict(done) | counted(store), lines)
 
 

@@ -75,7 +75,7 @@ def listed(arguments: Namespace) -> None:
             continue
         people = len({one.participant for one in answers})
         rows.append({"study": name, "clips": len(study.clips), "participants": people, "answers": len(answers)})
-    lines = [f"{row['study']}: {row['answers']} answers by {row['participants']}" for row in rows]
+    lines = [f"{row['study']}: {row['answers']} answers by {row['participants']} people" for row in rows]
     answer(arguments, {"studies": rows, "problems": problems}, [*lines, *problems] or ["There is no study yet."])
 
 

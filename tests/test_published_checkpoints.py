@@ -162,11 +162,14 @@ def test_what_does_not_fit_or_holds_code_leaves_nothing_behind(tmp_path: Path) -
         "lora": ({**weights, **lora}, "does not fit the UNet, first in a"),
     }
     for name, (state, sentence) in cases.items():
-        with (tmp_path / name).open("wb") as file:
+        with (tmp_path / f"{name}.bin").open("wb") as file:
             torch.save(state, file) if name != "code" else pickle.dump(state, file, protocol=2)
         with pytest.raises(ValueError, match=sentence):
-            import_checkpoint(tmp_path / name, empty(unet), tmp_path / "new", CARD)
+            import_checkpoint(tmp_path / f"{name}.bin", empty(unet), tmp_path / "new", CARD)
         assert not (tmp_path / "new").exists() and not (tmp_path / "owned").exists()
+    (tmp_path / "picture.png").write_bytes(b"not weights")
+    with pytest.raises(ValueError, match=r"picture\.png is no weight file"):
+        import_checkpoint(tmp_path / "picture.png", empty(unet), tmp_path / "new", CARD)
 
 
 def test_the_command_makes_a_candidate_that_moves(

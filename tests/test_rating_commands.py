@@ -64,7 +64,7 @@ def test_pair_rate_change_withdraw(run, moving_adapter, store: RatingStore) -> N
     assert [row["rating_id"] for row in listed["ratings"]] == [second["rating_id"]]
     assert listed["preferences"] == {"a": 0, "b": 0, "tie_good": 0, "tie_bad": 1} and listed["alpha"] is None
     code, out, err = run("ratings")
-    assert (code, err) == (0, "") and "1 ratings by 1 raters on 1 pairs" in out and "no data yet" in out
+    assert (code, err) == (0, "") and "ratings: 1, raters: 1, pairs: 1" in out and "no data yet" in out
     assert run("withdraw", "--rating", second["rating_id"])[0] == 0
     assert as_json(run("ratings", "--json"))["ratings"] == [] and store.counts().waiting == 3
 
@@ -101,6 +101,8 @@ def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
         ((*PAIR, "--pairing", "aligned", "--source", "x.mp4"), "x.mp4"),
         ((*PAIR, "--pairing", "varied", "--guidance", "2"), "choose the pairing independent instead"),
         ((*PAIR, "--pairing", "varied", "--against", "none", "--count", "2"), "choose the pairing independent"),
+        ((*PAIR, "--count", "2", "--source", "x.mp4"), "leave --first-frame, --first-frame-seed and --source out"),
+        ((*PAIR, "--count", "2", "--first-frame-seed", "5"), "leave --first-frame, --first-frame-seed and"),
         ((*PAIR, "--against", "lost"), "There is no adapter 'lost' for horse"),
         ((*PAIR, "--first-frame-seed", "-1"), "The seed must be a whole number from 0"),
         ((*PAIR, "--negative-prompt", "x" * 1001), "The negative prompt is too long"),

@@ -29,6 +29,8 @@ def read_tasks(categories: list[str], source: Path, seeds: int) -> list[Task]:
     """
     if seeds < 1:
         raise ValueError(f"--seeds must be 1 or more, not {seeds}.")
+    if not source.exists():
+        raise ValueError(f"There are no prompts at {source}: name a file with one a line, or a folder of them.")
     if source.is_file() and len(categories) > 1:
         raise ValueError(f"{source} is one file: give a folder with a file for each category, or one --category.")
     tasks = []

@@ -95,6 +95,14 @@ def write_results(results: Results, folder: Path) -> Path:
     return folder / RESULTS_FILE
 
 
+def has_clips(folder: Path) -> bool:
+    """Whether an evaluation folder has results of clips that are still there."""
+    try:
+        return any((folder / clip.file).is_file() for clip in read_results(folder).clips)
+    except ValueError:
+        return False
+
+
 def read_results(folder: Path) -> Results:
     """The results in an evaluation folder, which may come from anyone; ValueError with one sentence when unfit."""
     path = folder / RESULTS_FILE

@@ -22,7 +22,7 @@ from huvidpo.evaluation.judges import Vision, measure_clip, programs
 from huvidpo.evaluation.places import ClipPlace, picture_at, settings_inside
 from huvidpo.evaluation.prompts import Task
 from huvidpo.evaluation.remarks import fps_sentences, missing_sentence, sentence_of, shape_sentences
-from huvidpo.evaluation.results import ClipResult, Plain, Results, System, clip_name, write_results
+from huvidpo.evaluation.results import ClipResult, Plain, Results, System, clip_name, has_clips, write_results
 from huvidpo.evaluation.systems import Contestant, environment, image_digest, made_from, make_clips, system_settings
 from huvidpo.images import write_png
 from huvidpo.memory import explained
@@ -68,7 +68,8 @@ class Evaluation:
         wait_for_all()
         if process_number()[0] == 0:
             results = self.collect()
-            write_results(results, self.folder)
+            if results.clips or not has_clips(self.folder):  # an older report is worth more than an empty one
+                write_results(results, self.folder)
             yield results
 
     # First frames
@@ -258,8 +259,7 @@ class Evaluation:
 
     def collect(self) -> Results:
         """All that was measured, with one sentence for everything that is missing or unlike the rest."""
-        clips, missing = [], defaultdict(list)
-        shapes, rates = defaultdict(Counter), defaultdict(Counter)
+        clips, missing, shapes, rates = [], defaultdict(list), defaultdict(Counter), defaultdict(Counter)
         for contestant in self.contestants:
             for task in self.tasks:
                 place = self.place(contestant, task)

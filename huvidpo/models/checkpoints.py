@@ -16,6 +16,7 @@ from torch import Tensor
 from huvidpo.atomic import replacing
 from huvidpo.models.motion import plain_name
 
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _LORA = re.compile(r"\.lora_([AB])\.(?:\w+\.)?weight$")  # peft puts the adapter's name in the middle
 
@@ -48,6 +49,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
 
 def weight_file(path: Path) -> Path:
     """The file itself, or the weight file in the folder. ValueError when there is none."""
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path} is no weight file: these end in {', '.join(SUFFIXES)}.")
     if path.is_file():
         return path
     candidates = [path / name for name in WEIGHT_FILES] + [path / "unet" / name for name in WEIGHT_FILES]

@@ -151,11 +151,15 @@ def compared(
     """Ratings of pairs as a table says them; of a chosen/rejected table the first is always preferred.
 
     Rows of several people are theirs: of whom a column names, else the first, second ... of each pair in that `file`.
-    A row of an export of this store is the rating that it has already.
+    A row of an export of this store is the rating that it has already; one that names the pair alone, any of it.
     """
+    there = {rating.pair.pair_id: rating for rating in clips.store.ratings()}
     times: Counter[str] = Counter()
     known = clips.store.known(str(row.get("rating_id")) for row in rows)
     for number, row in enumerate(rows, 1):
+        if "rating_id" not in row and (own := there.get(str(row.get("pair_id")))):
+            yield own
+            continue
         with naming(number):
             own_category = named(str(row.get("category") or category))
             own_prompt = str(column(row, "prompt") or prompt or find_category(own_category).motion_prompt)
@@ -192,10 +196,18 @@ def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -
     return Rating(rating_id, pair, preference, left_is, rater, "import", score_a=score_a, score_b=score_b)
 
 
+def label_of(value: object) -> float:
+    """A label in a row, a number. ValueError for anything else."""
+    try:
+        return float(str(value))
+    except ValueError as error:
+        raise ValueError(f"the label {str(value)[:80]!r} is not a number") from error
+
+
 def preference_of(row: Mapping) -> str:
     """The answer in a row. ValueError for one that nobody knows."""
     if "label_a" in row and "label_b" in row and not row.get("preference"):
-        first, second = float(row["label_a"]), float(row["label_b"])
+        first, second = (label_of(row[name]) for name in ("label_a", "label_b"))
         return "a" if first > second else "b" if second > first else "tie_good"
     said = column(row, "preference")
     if said in (None, "") and "chosen" in row and "rejected" in row:

@@ -28,7 +28,7 @@ def export_ratings(store: RatingStore, out: Path, layout: str = "flat", category
         raise ValueError(f"{out} must be a new or an empty folder.")
     ratings = store.ratings(category)
     if not ratings:
-        raise ValueError("There are no ratings to export yet.")
+        raise ValueError(f"There are no ratings{f' of {category}' if category else ''} to export yet.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         return write_flat(store, ratings, out) if layout == "flat" else write_chosen(store, ratings, out)

@@ -87,8 +87,10 @@ class Checkpoint:
             return
         changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
         if changed:
+            name, before = changed[0], state["identity"].get(changed[0])
+            other = f"{name} {before}" if isinstance(before, int | float) else f"other {name}"
             raise ValueError(
-                f"The run in {self.path.parent} was begun with other {changed[0].replace('_', ' ')}; "
+                f"The run in {self.path.parent} was begun with {other.replace('_', ' ')}; "
                 "choose another folder, or continue with what it was begun with."
             )
         load_lora(self.unet, state["weights"])

@@ -170,8 +170,8 @@ def test_the_command_writes_the_whole_report(
     (tmp_path / "empty").mkdir()
     assert main([*command, "--clips", f"theirs={tmp_path / 'empty'}"]) == 2
     said = capsys.readouterr().err
-    assert "No clip could be made. Theirs: no figures" in said.replace("theirs:", "Theirs:")
-    assert "will no longer have gallop" in said and not list((out / "plots").iterdir())
+    assert "There is no clip to measure. theirs: no figures" in said and "will no longer have gallop" in said
+    assert len(read_results(out).clips) == 4 and (out / "table.md").read_text() == table, "the report before stays"
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,9 @@ def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], 
     other = RatingStore(tmp_path / "other")
     assert import_ratings(other, tmp_path / "out" / "pairs.csv", RATER, "rain") == Imported(1, 1)
     assert (other.ratings()[0].preference, other.ratings()[0].pair.category) == ("a", "horse")
+    before = store.ratings()
+    found = import_ratings(store, tmp_path / "out" / "pairs.csv", RATER, "")
+    assert found == Imported(0, 0, 1) and store.ratings() == before, "its own export is no further person's votes"
 
 
 def test_export_writes_over_nothing(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:
