@@ -126,7 +126,7 @@ def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapte
     code, _, err = run(
         *TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--beta", "50", "--out", "learned", "--resume"
     )
-    assert code == 2 and "begun with other beta" in err
+    assert code == 2 and "begun with beta 500" in err
 
 
 @pytest.mark.slow
@@ -146,7 +146,7 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
     code, out, err = run(*train, "--steps", "1", "--json")
     assert code == 0 and json.loads(out)["name"] == "dpo-2", err
     code, _, err = run(*train, "--steps", "3", "--resume")
-    assert code == 2 and "begun with other steps" in err
+    assert code == 2 and "begun with steps" in err
     code, out, err = run(*train, "--steps", "2", "--resume", "--json")
     assert code == 0 and json.loads(out)["name"] == "dpo-1" and json.loads(out)["card"]["steps"] == 2, err
     code, _, err = run(*train, "--steps", "2", "--resume")
@@ -218,7 +218,7 @@ def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapt
 
     assert "more decided votes are needed" in run("winrate", "--category", "horse")[1]
     code, _, err = run("promote", "dpo-1")
-    assert code == 2 and "dpo-1 is not promoted: About" in err
+    assert code == 2 and "dpo-1 is not promoted. About" in err
 
     vote(store, candidate.revision(), moving_adapter.revision(), 14)
     code, out, _ = run("winrate", "--category", "horse", "--json")

@@ -97,7 +97,7 @@ def test_another_run_s_checkpoint_is_refused(pipeline, encoded, start_over, tmp_
     next(run := train_preference(pipeline, encoded, SETTINGS, tmp_path, FRAMES, "these examples"))
     run.close()
     start_over()
-    with pytest.raises(ValueError, match="begun with other beta"):
+    with pytest.raises(ValueError, match="begun with beta 500"):
         train(pipeline, encoded, replace(SETTINGS, beta=50), tmp_path)
     start_over()
     with pytest.raises(ValueError, match="begun with other examples and start"):
