@@ -135,6 +135,7 @@ def test_all_parts_of_a_model_must_have_room_before_the_first_is_downloaded(
     list(sd14.download_first_frames("dpo-small"))  # one part of two: Stable Diffusion 1.4 is here
 
 
+@pytest.mark.slow
 def test_zerogpus_workers_get_every_model_before_the_page_starts(
     hub: HubServer, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,6 +320,7 @@ def marked(page: StudyPage, name: str, known: object, position: int) -> None:
     page.on_mark(name, known, event)
 
 
+@pytest.mark.slow
 def test_nobody_stuffs_a_study_and_one_made_anew_is_another(own_home: Path, tmp_path: Path, monkeypatch) -> None:
     with gr.Blocks() as blocks:
         page = StudyPage(blocks)

@@ -45,6 +45,7 @@ def test_most_timesteps_of_first_frames_lie_where_shapes_are_decided() -> None:
     assert ((timesteps >= 231) & (timesteps < 690)).double().mean() == pytest.approx(0.616, abs=0.01)
 
 
+@pytest.mark.slow
 def test_an_adopted_autoencoder_keeps_the_scale_of_its_latents(tmp_path: Path, monkeypatch) -> None:
     """A scale that no measurement gives comes back; without one in the checkpoint it is measured."""
     monkeypatch.setattr(train_autoencoder, "FRAMES", 512)

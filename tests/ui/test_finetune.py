@@ -311,6 +311,7 @@ def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.Mo
     assert "step 1" in first[tab.ui.meter]["text"]
 
 
+@pytest.mark.slow
 def test_a_run_that_another_page_trains_is_named_and_left_to_it(tab, begin, store) -> None:
     """From its start, through its slices and between them, until it pauses or its page is closed."""
     run, asked = begin(), ("horse", "dpo", 5, "", "", None)

@@ -53,6 +53,7 @@ def prompt_on(tab: RateTab, profile: gr.OAuthProfile | None = None) -> str | Non
     return player["showing"] and player["showing"]["prompt"]
 
 
+@pytest.mark.slow
 def test_pairs_that_cannot_be_shown_are_passed_over_and_cost_nothing(tab, store, tmp_path: Path) -> None:
     """Forty answers a minute is the limit: fifty broken pairs and one of unequal clips leave all of them."""
     for number in range(50):
