@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -224,8 +224,7 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     from huvidpo.backbones import load_backbone
     from huvidpo.memory import unusable_gpu
 
-    if note := unusable_gpu():
-        print(f"Warning: {note}", file=sys.stderr)
+    warn_of(filter(None, [unusable_gpu()]))
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     return load_backbone(arguments.backbone, arguments.memory)
@@ -240,9 +239,14 @@ def warn(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest")
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
     if isinstance(request, ClipRequest):
         warnings += filter(None, [motion_notice(backbone.preset.name, request.category, request.adapter)])
+    warn_of(warnings)
+    return warnings
+
+
+def warn_of(warnings: Iterable[str]) -> None:
+    """Says on stderr what should be known, a line each."""
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
-    return warnings
 
 
 def follow(events: "Iterator[Progress | FirstFrame | Clip]", label: str) -> "FirstFrame | Clip":

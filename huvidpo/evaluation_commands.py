@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, chosen_preset, load
+from huvidpo.commands import answer, chosen_preset, load, warn_of
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -72,9 +72,8 @@ def warn_of_prompts(backbone: "LoadedBackbone", tasks: "list[Task]") -> None:
 
     prompts = list(dict.fromkeys(task.prompt for task in tasks))
     cut = {prompt: cut_notice(backbone, prompt, "any") for prompt in prompts}
-    for warning in [unknown_notice(backbone, *prompts), *(f"{p[:60]!r}: {cut[p]}" for p in prompts if cut[p])]:
-        if warning:
-            print(f"Warning: {warning}", file=sys.stderr)
+    unknown = unknown_notice(backbone, *prompts)
+    warn_of(filter(None, [unknown, *(f"{prompt[:60]!r}: {cut[prompt]}" for prompt in prompts if cut[prompt])]))
 
 
 def warn_of_replaced(out: Path, chosen: "list[Contestant]", categories: Sequence[str]) -> None:
@@ -91,7 +90,7 @@ def warn_of_replaced(out: Path, chosen: "list[Contestant]", categories: Sequence
     names = [contestant.name for contestant in chosen]
     gone += [system.name for system in before.systems if system.name not in names]
     if gone:
-        print(f"Warning: the report in {out} will no longer have {', '.join(gone)}; see --out.", file=sys.stderr)
+        warn_of([f"the report in {out} will no longer have {', '.join(gone)}; see --out."])
 
 
 def contestants(arguments: Namespace) -> "list[Contestant]":

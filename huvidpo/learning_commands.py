@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import CATEGORIES, Category, find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 
@@ -77,7 +77,7 @@ def fitted_to_processes(settings: "PreferenceSettings", given: bool) -> "Prefere
         return settings
     if rank == 0:
         idle = f"{processes - examples} of {processes} processes have nothing to do" if given else ""
-        print(f"Warning: {idle or f'a step has {processes} pairs'}; --pairs-per-step changes that.", file=sys.stderr)
+        warn_of([f"{idle or f'a step has {processes} pairs'}; --pairs-per-step changes that."])
     return settings if given else replace(settings, pairs_per_step=processes)
 
 

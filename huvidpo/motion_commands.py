@@ -5,7 +5,6 @@ As in commands.py, heavy modules are imported after what can be checked without 
 
 import dataclasses
 import itertools
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load
+from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import CHECKPOINT, home
 from huvidpo.interrupts import until_interrupted
 
@@ -120,12 +119,6 @@ def speed_warnings(clips: "list[TrainingClip]", preset: "Backbone") -> list[str]
         f"{frames / first.fps:.2f} s of motion, which the model shows in {frames / preset.fps:g} s; to keep the pace: "
         f"ffmpeg -i {first.name} -r {preset.fps} slower.mp4"
     ]
-
-
-def warn_of(warnings: list[str]) -> None:
-    """Says what should be known on stderr."""
-    for warning in warnings:
-        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def origin_of(backbone: "LoadedBackbone", start: "Adapter | None", before: dict[str, object], asked: bool) -> "Origin":

@@ -78,31 +78,32 @@ class EvaluateTab:
     def on_choice(self, category: str, evaluation: str, scope: str) -> Changes:
         """Everything that depends on the action; of another evaluation, where this one has no clips of it."""
         with toasts():
-            found, _ = read_evaluations(home())
+            found, problems = read_evaluations(home())
             fits = evaluation in found and category in found[evaluation].categories()
             chosen = evaluation if fits else first_with(found, self.backbone, category)
-        return self.on_evaluation(category, chosen, scope)
+            return self.shown(category, found, chosen, scope) | {self.ui.problems: " ".join(problems)}
 
-    def on_evaluation(self, category: str, name: str | None, scope: str) -> Changes:
-        """Everything that depends on the action and on which evaluation is looked at."""
-        ui = self.ui
+    def on_evaluation(self, category: str, evaluation: str, scope: str) -> Changes:
+        """The same of the evaluation that was asked for, also where it has no clips of the action."""
         with toasts():
-            find_category(category)
             found, problems = read_evaluations(home())
-            results = found.get(name)
-            adapters = list_adapters(self.backbone, category)
-            on_board = entries(category, adapters, self.store.blind_answers(category), results)
-            choices = [(f"{one} ({result.backbone}, {result.created_at[:10]})", one) for one, result in found.items()]
-            return {
-                ui.evaluation: gr.Dropdown(choices=choices, value=name, visible=len(found) > 1),
-                ui.problems: " ".join(problems),
-                ui.leaderboard: tables.leaderboard(on_board),
-                ui.versions: gr.Column(visible=len(on_board) > 1),
-                ui.history: tables.history(on_board),
-                ui.scope: gr.Radio(visible=results is not None and results.categories() != [category]),
-                ui.systems: self.systems(results, category, scope),
-                **self.pair_choices(name, results, category),
-            }
+            return self.shown(category, found, evaluation, scope) | {self.ui.problems: " ".join(problems)}
+
+    def shown(self, category: str, found: dict[str, Results], name: str | None, scope: str) -> Changes:
+        """An action in one of the evaluations there are; ValueError where there is no such action."""
+        ui, results = self.ui, found.get(name)
+        adapters = list_adapters(self.backbone, find_category(category).name)
+        on_board = entries(category, adapters, self.store.blind_answers(category), results)
+        choices = [(f"{one} ({result.backbone}, {result.created_at[:10]})", one) for one, result in found.items()]
+        return {
+            ui.evaluation: gr.Dropdown(choices=choices, value=name, visible=len(found) > 1),
+            ui.leaderboard: tables.leaderboard(on_board),
+            ui.versions: gr.Column(visible=len(on_board) > 1),
+            ui.history: tables.history(on_board),
+            ui.scope: gr.Radio(visible=results is not None and results.categories() != [category]),
+            ui.systems: self.systems(results, category, scope),
+            **self.pair_choices(name, results, category),
+        }
 
     def on_scope(self, category: str, evaluation: str, scope: str) -> Changes:
         with toasts():
