@@ -1,6 +1,6 @@
 """How strong an adapter may be: as strong as leaves its clips their motion. Knows weights and clips, not losses."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,27 +42,32 @@ def settle_strength(
 
     `start` is the LoRA file that learning went out from, if there was one. The weights go from there to the learned
     ones in a straight line (as in WiSE-FT, arXiv 2109.01903), and so, nearly, does motion: a second try mostly fits.
+    A few clips tell it to a few percent only, so motion must be kept by a standard error more.
     Clips that were measured before an interruption, after as many training steps, are not made again.
     """
     learned, origin, strength = lora_state(unet), load_file(start) if start else None, 1.0
     for tries_left in reversed(range(TRIES)):
         load_lora(unet, weakened(learned, origin, strength))
-        motion = copied_from_first((yield from measured(validation, step, strength)))  # or they would part here
-        if motion < 0 or motion >= KEPT_MOTION or strength == WEAKEST or not tries_left:
+        found = yield from measured(validation, step, strength)
+        motion, error = copied_from_first(found)  # or processes would part here
+        if motion < 0 or motion - error >= KEPT_MOTION or strength == WEAKEST or not tries_left:
             break
-        strength = next_strength(strength, motion)
+        strength = next_strength(strength, motion - error)
     yield Strength(strength, motion)
 
 
-def measured(validation: Validation, step: int, strength: float) -> Iterator[Measuring]:
-    """Makes the clips that are not there yet, those of the reference first; gives the share of motion that is left."""
+def measured(validation: Validation, step: int, strength: float) -> Generator[Measuring, None, tuple[float, float]]:
+    """Makes the clips that are not there yet, those of the reference first.
+
+    Gives the share of motion that is left, and its standard error.
+    """
     name = f"{step:05d}-strength-{strength:.2f}"
     clips = [(one, i) for one in (BEFORE, name) for i in range(validation.count)]
     for done, (one, i) in enumerate(clips, start=1):
         if not validation.is_known(one, i):
             validation.motion(one, i)
             yield Measuring(done, len(clips), strength)
-    return validation.share(name)
+    return validation.share(name), validation.share_error(name)
 
 
 def next_strength(strength: float, motion: float) -> float:

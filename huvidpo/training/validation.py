@@ -1,6 +1,7 @@
 """Clips before and during a run, from the same first frame and seed: what has changed, and does it still move?"""
 
 import json
+import math
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -59,6 +60,14 @@ class Validation:
         """The motion of the clips of that name as a share of that before training; -1 where nothing moved then."""
         before, now = (np.mean([self.motion(one, i) for i in range(self.count)]) for one in (BEFORE, name))
         return float(now / before) if before > 0 else -1.0
+
+    def share_error(self, name: str) -> float:
+        """The standard error of `share`, from how unlike the clips are in it: 0 where there is one, or no motion."""
+        before, now = (np.array([self.motion(one, i) for i in range(self.count)]) for one in (BEFORE, name))
+        if self.count < 2 or before.mean() == 0:
+            return 0.0
+        left_over = now - self.share(name) * before  # a ratio of means, linearised (Cochran, Sampling Techniques)
+        return float(np.std(left_over, ddof=1) / math.sqrt(self.count) / before.mean())
 
     def is_known(self, name: str, i: int) -> bool:
         """Whether clip `i` of that name was made and measured."""
