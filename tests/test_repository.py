@@ -88,17 +88,22 @@ def test_the_first_code_that_people_run_runs(own_home: Path, tmp_path: Path, mon
     assert read_metadata(clip)["category"] == "waterfall" and (tmp_path / "quickstart.png").is_file()
 
 
-def test_the_tree_names_what_is_there_and_nothing_else():
-    tree = re.search(r"```text\n(app\.py.*?)```", BODY, re.DOTALL)[1]
-    named = set(re.findall(r"[\w.-]+(?:\.py|/)", tree.replace("/ ", "/\n")))
+def test_the_trees_name_what_is_there_and_nothing_else():
+    """The README's shows the top level and the packages, that of docs/design.md every module."""
     present = {file.relative_to(ROOT).parts for file in repository_files()}
+    package = [parts for parts in present if parts[0] == "huvidpo"]
     top_level = {parts[0] + "/" * (len(parts) > 1) for parts in present if not parts[0].startswith(".")}
-    shown = {line.split()[0] for line in tree.splitlines() if line and not line.startswith(" ")}
-    assert top_level <= shown, "an entry of the top level has no line in the README's tree"
-    modules = {parts[-1] for parts in present if parts[0] == "huvidpo" and parts[-1].endswith(".py")} - {"__init__.py"}
-    assert modules <= named, "a module has no place in the README's tree"
-    stale = {name for name in named if name.endswith(".py")} - {parts[-1] for parts in present}
-    assert stale | (shown - top_level) == set(), "the README's tree names a file that is not there"
+    packages = {parts[1] + "/" for parts in package if len(parts) > 2}
+    modules = {parts[-1] for parts in package if parts[-1].endswith(".py")} - {"__init__.py"}
+    short = re.search(r"```text\n(app\.py.*?)```", BODY, re.DOTALL)[1]
+    whole = re.search(r"```text\n(huvidpo/.*?)```", (ROOT / "docs/design.md").read_text("utf-8"), re.DOTALL)[1]
+    shown = {line.split()[0] for line in short.splitlines()}
+    assert top_level | packages <= shown, "an entry has no line in the README's tree"
+    named = set(re.findall(r"[\w.-]+(?:\.py|/)", whole.replace("/ ", "/\n")))
+    assert modules <= named, "a module has no place in the tree of docs/design.md"
+    also = shown | set(re.findall(r"[\w.-]+\.py", short + whole))
+    there = {parts[-1] for parts in present} | top_level | packages
+    assert also <= there, "a tree names a file that is not there"
 
 
 def test_local_links_and_pictures_of_the_readme_exist():
