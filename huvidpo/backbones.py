@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import SafetensorError
 from torch import nn
 
@@ -16,6 +16,7 @@ from huvidpo import full_size, memory
 from huvidpo.adapters import digest_of
 from huvidpo.categories import STYLES, Category, find_category, styled_prompt
 from huvidpo.checks import check_choice
+from huvidpo.full_size import FirstFramePipeline
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
@@ -36,7 +37,7 @@ class LoadedBackbone:
     device: str
     video: ImageToVideoPipeline
     still_motion: dict[str, torch.Tensor]  # stage-1 parameters without any category's motion
-    first_frames: dict[str, StableDiffusionPipeline | StableDiffusionXLPipeline]  # by model, filled as needed
+    first_frames: dict[str, FirstFramePipeline]  # by model, filled as needed
     memory: str = "all"  # one of memory.MODES
     commits: dict[str, str] = field(default_factory=dict)  # of the first-frame models that are loaded, as below
     lock: Lock = field(default_factory=Lock)
@@ -118,12 +119,12 @@ class LoadedBackbone:
         """Downloads what a first-frame model still lacks and yields progress. ValueError with one sentence."""
         yield from fetch_all(*self.missing_files(model))
 
-    def first_frame_pipeline(self, model: str) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    def first_frame_pipeline(self, model: str) -> FirstFramePipeline:
         """The pipeline of a first-frame model, loaded at its first use. ValueError for other names."""
         self.check_first_frame_model(model)
         if self.preset.name == "sd14":
             if model not in self.first_frames:
-                self.first_frames[model] = full_size.load_first_frames(model, self.device)
+                self.first_frames[model] = full_size.load_first_frames(model, self.device, self.first_frames)
                 self.commits[model] = self.first_frame_commit(model)
                 memory.settle(self.first_frames[model], self.memory, self.device)
             return self.first_frames[model]

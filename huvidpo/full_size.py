@@ -5,11 +5,13 @@ the one that `main` is at the first download stays in the cache, and is written 
 Only safetensors are taken: the older pickles beside them may run code.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from torch import nn
 
 from huvidpo.hub_models import HubFiles, fetch_now
 
@@ -76,6 +78,7 @@ FIRST_FRAMES = {
     "base": (SDXL, SDXL_VAE, SDXL_UNET),
     "dpo-small": (SD14, SD15_DPO),
 }
+FirstFramePipeline = StableDiffusionPipeline | StableDiffusionXLPipeline
 
 
 def load_sd14(device: str) -> StableDiffusionPipeline:
@@ -84,9 +87,14 @@ def load_sd14(device: str) -> StableDiffusionPipeline:
     return assemble_sd14(folder, device, {}).to(device)
 
 
-def load_first_frames(model: str, device: str) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
-    """The pipeline of a name in FIRST_FRAMES on the CPU, in the precision of the device. ValueError as `fetch`."""
-    folders = fetch_now(*FIRST_FRAMES[model])
+def load_first_frames(model: str, device: str, loaded: Mapping[str, FirstFramePipeline]) -> FirstFramePipeline:
+    """The pipeline of a name in FIRST_FRAMES on the CPU, in the precision of the device. ValueError as `fetch`.
+
+    `loaded` are those that are in memory, by name: from one that differs in the UNet only it takes all other networks,
+    so that the second model costs one UNet.
+    """
+    files = FIRST_FRAMES[model]
+    folders = fetch_now(*files)
     unet = UNet2DConditionModel.from_pretrained(
         folders[-1],
         subfolder="unet",
@@ -96,11 +104,12 @@ def load_first_frames(model: str, device: str) -> StableDiffusionPipeline | Stab
     )
     if model == "dpo-small":
         return assemble_sd14(folders[0], device, {"unet": unet})
-    vae = AutoencoderKL.from_pretrained(folders[1], dtype=precision(device), use_safetensors=True, force_upcast=False)
+    alike = [pipeline for other, pipeline in loaded.items() if FIRST_FRAMES[other][:-1] == files[:-1]]
+    parts = networks_beside_unet(alike[0]) if alike else {"vae": load_sdxl_vae(folders[1], device)}
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         folders[0],
         unet=unet,
-        vae=vae,
+        **parts,
         dtype=precision(device),
         variant="fp16",
         use_safetensors=True,
@@ -108,6 +117,16 @@ def load_first_frames(model: str, device: str) -> StableDiffusionPipeline | Stab
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def load_sdxl_vae(folder: Path, device: str) -> AutoencoderKL:
+    """The autoencoder that half precision suits, which diffusers would run in single all the same."""
+    return AutoencoderKL.from_pretrained(folder, dtype=precision(device), use_safetensors=True, force_upcast=False)
+
+
+def networks_beside_unet(pipeline: FirstFramePipeline) -> dict[str, nn.Module]:
+    """What models that differ in the UNet have in common, by its name in the pipeline."""
+    return {name: part for name, part in pipeline.components.items() if name != "unet" and isinstance(part, nn.Module)}
 
 
 def assemble_sd14(folder: Path, device: str, parts: dict[str, UNet2DConditionModel]) -> StableDiffusionPipeline:

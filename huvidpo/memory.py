@@ -123,8 +123,14 @@ def hooked(pipeline: DiffusionPipeline) -> bool:
 
 
 def bring(pipeline: DiffusionPipeline, device: str) -> None:
-    """Puts a pipeline's networks on the device, unless hooks do that."""
-    if not hooked(pipeline):
+    """Puts a pipeline's networks on the device, unless hooks do that.
+
+    Hooks are made anew: networks that it shares with another pipeline have those of the one that came last, which
+    would leave this one's UNet on the GPU while a picture is decoded.
+    """
+    if hooked(pipeline):
+        pipeline.maybe_free_model_hooks()
+    else:
         pipeline.to(device)
 
 

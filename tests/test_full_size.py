@@ -12,7 +12,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 
 import app
 from huvidpo import backbones, full_size
@@ -20,6 +20,7 @@ from huvidpo.backbones import LoadedBackbone, empty_video_unet, load_backbone
 from huvidpo.cli import main
 from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
 from huvidpo.hub_models import HubFiles, cached
+from huvidpo.memory import hooked
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FirstFrameSettings
@@ -28,13 +29,10 @@ from huvidpo.takes import FirstFrame, Progress, first_frame_metadata, make_clip,
 from huvidpo.ui.making import Form, estimate
 from huvidpo.video import read_frames
 from tests.preferences.hub_server import HubServer
+from tests.published_layouts import published_sd14, published_sdxl, published_unet, published_vae
 from tests.tiny_models import tiny_sd14, tiny_sdxl
 
 PROMPT = "a red horse runs on the beach"
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def other_weights(unet: UNet2DConditionModel) -> UNet2DConditionModel:
@@ -42,55 +40,36 @@ def other_weights(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     return UNet2DConditionModel.from_config(unet.config)
 
 
-def as_published(folder: Path) -> None:
-    """What stands in Stable Diffusion 1.4's own list of parts: a safety checker too, which is not wanted here."""
-    file = folder / "model_index.json"
-    parts = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
-    parts["feature_extractor"] = ["transformers", "CLIPImageProcessor"]
-    file.write_text(json.dumps(json.loads(file.read_text()) | parts))
-
-
 @pytest.fixture(scope="module")
-def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[HubFiles, dict[str, bytes]]:
-    """What the real repositories hold, in their layout: whole pipelines, DPO UNets alone, and things never wanted."""
-    folder = tmp_path_factory.mktemp("repositories")
-    small, large = tiny_sd14(folder), tiny_sdxl(folder)
-    small.save_pretrained(folder / "sd14")
-    as_published(folder / "sd14")
-    large.save_pretrained(folder / "sdxl", variant="fp16")
-    large.vae.save_pretrained(folder / "vae")
-    other_weights(large.unet).save_pretrained(folder / "dpo-sdxl" / "unet")
-    other_weights(small.unet).save_pretrained(folder / "dpo-sd15" / "unet")
-    extra = {"README.md": b"# A card", "unet/diffusion_pytorch_model.bin": b"a pickle", "old.ckpt": b"another"}
-    names = {SD14: "sd14", SDXL: "sdxl", SDXL_VAE: "vae", SDXL_DPO: "dpo-sdxl", SD15_DPO: "dpo-sd15"}
-    return {files: contents(folder / name) | extra for files, name in names.items()}
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[StableDiffusionPipeline, StableDiffusionXLPipeline]:
+    """The models that the repositories are made of."""
+    folder = tmp_path_factory.mktemp("words")
+    return tiny_sd14(folder), tiny_sdxl(folder)
 
 
 @pytest.fixture
-def hub(
-    loopback_hub: HubServer, repositories: dict[HubFiles, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
-) -> HubServer:
-    """The Hub with the tiny repositories; only the files that tiny tokenizers and weights lack are not asked for."""
-    for files, held in repositories.items():
+def hub(loopback_hub: HubServer, published, monkeypatch: pytest.MonkeyPatch) -> HubServer:
+    """The Hub with tiny models in the layout of the real repositories; they need less room on the disk."""
+    small, large = published
+    for files, held in (
+        (SD14, published_sd14(small)),
+        (SDXL, published_sdxl(large)),
+        (SDXL_VAE, published_vae(large.vae)),
+        (SDXL_DPO, published_unet(other_weights(large.unet))),
+        (SD15_DPO, published_unet(other_weights(small.unet))),
+    ):
         loopback_hub.plant(files.repo, files.revision, held)
-    held = {files.repo: names for files, names in repositories.items()}
-    parts = dict(FIRST_FRAMES)
-    for model, several in FIRST_FRAMES.items():
-        parts[model] = tuple(there(files, held) for files in several)
+    parts = {model: tuple(map(little, several)) for model, several in FIRST_FRAMES.items()}
     monkeypatch.setattr(full_size, "FIRST_FRAMES", parts)
-    monkeypatch.setattr(full_size, "SD14", there(SD14, held))
-    small = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(backbones.BACKBONES["sd14"], **small, small_first_frames=FirstFrameSettings(64, 64, 7.5))
+    monkeypatch.setattr(full_size, "SD14", little(SD14))
+    size = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
+    preset = replace(backbones.BACKBONES["sd14"], **size, small_first_frames=FirstFrameSettings(64, 64, 7.5))
     monkeypatch.setitem(backbones.BACKBONES, "sd14", preset)
     return loopback_hub
 
 
-def there(files: HubFiles, held: dict[str, dict[str, bytes]]) -> HubFiles:
-    """The same without the vocabulary files of CLIP's tokenizer, which the tiny one keeps in one file of its own."""
-    words = [name for name in held[files.repo] if name.startswith("tokenizer")]
-    kept = [name for name in files.files if not name.startswith("tokenizer")]
-    wanted = any(name.startswith("tokenizer") for name in files.files)
-    return replace(files, gigabytes=0.001, files=(*kept, *(words if wanted else ())))
+def little(files: HubFiles) -> HubFiles:
+    return replace(files, gigabytes=0.001)
 
 
 @pytest.fixture
@@ -98,12 +77,31 @@ def sd14(hub: HubServer, own_home: Path) -> LoadedBackbone:
     return load_backbone("sd14")
 
 
-def test_no_file_outside_the_plan_is_downloaded(sd14: LoadedBackbone) -> None:
+def test_exactly_the_planned_files_are_downloaded(sd14: LoadedBackbone) -> None:
+    """Of repositories that hold several times as much: pickles, other precisions, other programs' forms."""
     *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, steps=1))
-    downloaded = {path.name for path in Path(huggingface_hub.constants.HF_HUB_CACHE).rglob("snapshots/*/**/*.*")}
-    assert "diffusion_pytorch_model.safetensors" in downloaded
-    assert not {name for name in downloaded if name.endswith((".bin", ".ckpt", ".md", ".py"))}
+    cache = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    for planned in (SD14, SDXL, SDXL_VAE, SDXL_DPO):
+        (snapshot,) = (cache / f"models--{planned.repo.replace('/', '--')}" / "snapshots").iterdir()
+        there = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if path.is_file()}
+        assert there == set(planned.files)
     assert cached(SDXL_UNET) is None, "SDXL's own UNet is not needed for dpo"
+
+
+def test_published_texts_and_weights_are_understood(sd14: LoadedBackbone, published) -> None:
+    """Vocabularies in two files, weights under the names of transformers 4, a second tokenizer that pads with "!"."""
+    small, large = published
+    frames = sd14.first_frame_pipeline("base")
+    assert isinstance(frames, StableDiffusionXLPipeline) and frames.config.force_zeros_for_empty_prompt
+    ids = frames.tokenizer_2(PROMPT, padding="max_length", max_length=77).input_ids
+    assert ids[-1] == 0 and ids[ids.index(0) - 1] == frames.tokenizer_2.eos_token_id
+    assert sd14.video.tokenizer(PROMPT, padding="max_length", max_length=77).input_ids[-1] == 524
+    assert frames.tokenizer.tokenize("a red horse!") == ["a</w>", "red</w>", "horse</w>", "!</w>"]
+    for name, value in small.text_encoder.state_dict().items():
+        assert torch.equal(sd14.video.text_encoder.state_dict()[name], value)
+    with torch.no_grad():
+        for got, meant in zip(frames.encode_prompt(PROMPT), large.encode_prompt(PROMPT), strict=True):
+            assert torch.allclose(got, meant, atol=1e-2), "but for the rounding to half precision"
 
 
 @pytest.mark.slow
@@ -167,6 +165,43 @@ def test_the_dpo_unet_goes_onto_the_base_pipeline(sd14: LoadedBackbone) -> None:
     assert isinstance(small, StableDiffusionPipeline) and small.safety_checker is None
     spatial = sd14.video.unet.state_dict()["conv_in.weight"]
     assert small.unet.conv_in.weight.shape == spatial.shape and not torch.equal(small.unet.conv_in.weight, spatial)
+
+
+def test_a_second_sdxl_costs_one_unet(sd14: LoadedBackbone) -> None:
+    """What both have in common is there once, and each draws what it draws alone."""
+    alone = {}
+    for model in ("dpo", "base"):
+        sd14.first_frames.clear()
+        *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=2, model=model))
+        alone[model] = np.asarray(frame.image)
+    base, dpo = sd14.first_frames["base"], sd14.first_frame_pipeline("dpo")
+    for part in ("text_encoder", "text_encoder_2", "vae"):
+        assert getattr(dpo, part) is getattr(base, part)
+    assert dpo.unet is not base.unet and dpo.scheduler is not base.scheduler
+    assert sd14.first_frame_pipeline("dpo-small").vae is not base.vae
+    for model in ("dpo", "base", "dpo"):
+        *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=2, model=model))
+        assert np.array_equal(frame.image, alone[model])
+
+
+def test_hooks_of_shared_networks_are_those_of_whose_turn_it_is(
+    sd14: LoadedBackbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a picture is decoded the autoencoder's hook sends a UNet away: it must be the one that has worked."""
+    monkeypatch.setattr(LoadedBackbone, "memory_modes", lambda self: self.preset.gigabytes)
+    dpo, base = sd14.first_frame_pipeline("dpo"), sd14.first_frame_pipeline("base")
+    for mode in ("offload", "sequential", "offload"):
+        sd14.set_memory(mode)
+        for pipeline in (dpo, base, dpo):
+            sd14.take_turn(pipeline)
+            assert hooked(pipeline)
+            if mode == "offload":
+                assert pipeline.vae._hf_hook.prev_module_hook.model is pipeline.unet
+    sd14.set_memory("all")
+    assert not hooked(dpo) and not hooked(base)
+    assert {weight.device.type for one in (dpo, base) for weight in one.unet.parameters()} == {"cpu"}
+    *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=1, model="dpo"))
+    assert np.asarray(frame.image).std() > 1
 
 
 @pytest.mark.parametrize("model", FIRST_FRAMES)

@@ -13,13 +13,13 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from huvidpo.pocket.components import new_tokenizer
+from tests.published_layouts import published_tokenizer
 
 
 def tiny_sdxl(folder: Path) -> StableDiffusionXLPipeline:
     """Stable Diffusion XL with pictures of an eighth of 128 pixels; `folder` takes its tokenizer's files."""
     torch.manual_seed(0)
-    tokenizer = new_tokenizer(folder / "words")
+    tokenizer = published_tokenizer(folder / "words")
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=16,
@@ -27,9 +27,9 @@ def tiny_sdxl(folder: Path) -> StableDiffusionXLPipeline:
         num_hidden_layers=2,
         num_attention_heads=2,
         projection_dim=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=0,  # of no use and wrong, as in the published configurations
+        eos_token_id=2,
+        pad_token_id=1,
     )
     unet = UNet2DConditionModel(
         sample_size=16,
@@ -58,7 +58,7 @@ def tiny_sdxl(folder: Path) -> StableDiffusionXLPipeline:
         text_encoder=CLIPTextModel(text).eval(),
         text_encoder_2=CLIPTextModelWithProjection(text).eval(),
         tokenizer=tokenizer,
-        tokenizer_2=tokenizer,
+        tokenizer_2=published_tokenizer(folder / "words_2", pad="!"),
         unet=unet.eval(),
         scheduler=EulerDiscreteScheduler(),
         add_watermarker=False,
