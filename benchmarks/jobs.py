@@ -9,6 +9,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.video_unet import VideoUNet
@@ -36,6 +37,10 @@ SDXL |= {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
 SDXL |= {"projection_class_embeddings_input_dim": 2816, "transformer_layers_per_block": (1, 2, 10)}
 VAE = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2}
 VAE |= {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+CLIP_L = {"vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12}
+CLIP_L |= {"num_attention_heads": 12, "projection_dim": 768}
+CLIP_G = {"vocab_size": 49408, "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32}
+CLIP_G |= {"num_attention_heads": 20, "projection_dim": 1280}
 LEVELS = {"": 0, "one level recomputed": 1, "two levels recomputed": 2, "all recomputed": None}
 
 
@@ -187,3 +192,17 @@ JOBS = {
     "a first frame's step": first_frame_sampling,
     "a first frame's decoding": first_frame_decoding,
 }
+
+
+def network_gigabytes() -> dict[str, float]:
+    """What the weights of the published networks take in half precision."""
+    with torch.device("meta"):
+        networks = {
+            "video UNet": VideoUNet(**SD14),
+            "UNet": UNet2DConditionModel(**SD14),
+            "text": CLIPTextModel(CLIPTextConfig(**CLIP_L)),
+            "autoencoder": AutoencoderKL(**VAE),
+            "SDXL's UNet": UNet2DConditionModel(**SDXL),
+            "SDXL's second text": CLIPTextModelWithProjection(CLIPTextConfig(**CLIP_G)),
+        }
+    return {name: 2 * sum(p.numel() for p in network.parameters()) / 1e9 for name, network in networks.items()}

@@ -19,7 +19,7 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from jobs import COLUMNS, FRAMES, JOBS, LEVELS, ROWS, SD14
+from jobs import COLUMNS, FRAMES, JOBS, LEVELS, ROWS, SD14, network_gigabytes
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,6 +27,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from huvidpo.models import attention
+from huvidpo.presets import BACKBONES
 
 CAP = 24e9
 NARROW = {"block_out_channels": (32, 64), "layers_per_block": 1, "norm_num_groups": 8, "sample_size": 16}
@@ -133,6 +134,35 @@ def print_table(names: list[str], on_gpu: bool) -> None:
             )
 
 
+def mode_gigabytes() -> dict[str, tuple[float, float]]:
+    """By memory mode of `sd14`: the most weights that are on the GPU at once, and the peak of what works there.
+
+    Mode `all` once every first-frame model was used: SDXL with two UNets, and SD 1.5's.
+    """
+    each, own = network_gigabytes(), {}
+    for name in ("a clip's step", "a first frame's step", "a first frame's decoding"):
+        row = count(JOBS[name], SD14, ROWS, COLUMNS, 0)
+        own[name] = row["peak"] - row["weights"]
+    clip, drawing, decoding = own.values()
+    shared = each["text"] + each["autoencoder"]
+    video, beside = each["video UNet"] + shared, shared + each["SDXL's second text"]
+    unet, small = each["SDXL's UNet"], each["UNet"] + shared
+    everything = video + beside + 2 * unet + small
+    return {
+        "all": (everything, everything + max(clip, drawing, decoding)),
+        "turns": (unet + beside, max(video + clip, unet + beside + max(drawing, decoding))),
+        "offload": (unet, max(video + clip, unet + drawing, each["autoencoder"] + decoding)),
+        "sequential": (video, video + clip),
+    }
+
+
+def print_modes() -> None:
+    print("\nthe memory modes of sd14; gigabytes on the GPU, and what has to be free there")
+    for mode, (weights, peak) in mode_gigabytes().items():
+        free = BACKBONES["sd14"].gigabytes[mode]
+        print(f"{mode:11} weights {weights:5.2f}  peak {peak:5.2f}  free {free:4.1f}", flush=True)
+
+
 CHECKED = ("stage 1, motion", "stage 2, pair at once", "stage 2, members apart", "a clip's step")
 
 
@@ -157,6 +187,8 @@ def main() -> None:
         check()
     else:
         print_table(arguments.jobs, arguments.measure)
+        if arguments.jobs == list(JOBS):
+            print_modes()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from huvidpo.presets import BACKBONES
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -60,6 +62,16 @@ def test_the_count_without_numbers_is_that_with_them(benchmark, capsys: pytest.C
     memory.check(["a clip's step"])
     rows = capsys.readouterr().out.splitlines()[1:]
     assert len(rows) == 3 and all(float(row.split()[-1]) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_what_a_memory_mode_asks_for_is_what_it_takes_and_what_cuda_does(benchmark) -> None:
+    """About 1 GB of CUDA's own, and less than 2.5 in all: more would keep a mode from a GPU that has room for it."""
+    needs = BACKBONES["sd14"].gigabytes
+    found = benchmark("memory").mode_gigabytes()
+    assert list(found) == list(needs)
+    for mode, (weights, peak) in found.items():
+        assert weights < peak and peak + 1 < needs[mode] < peak + 2.5
 
 
 @pytest.mark.slow
