@@ -18,7 +18,7 @@ from huvidpo.memory import on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, make_clip, make_first_frame
+from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, make_takes
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.runs import train_plan
 from huvidpo.ui.create import CreateTab
@@ -32,10 +32,9 @@ from huvidpo.ui.making import (
     Run,
     asked_seconds,
     before_computing,
-    clip_seconds,
-    first_frame_seconds,
     fixed_mode,
     pair_quota_words,
+    sampling_seconds,
 )
 from huvidpo.ui.pair_making import CountedRun, Filler
 from huvidpo.ui.rate import RateTab, shown_folder
@@ -69,16 +68,15 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
         """Asked of ZeroGPU for one call; the page says the same beforehand."""
         if operation == "train":
             return seconds_of_slice(backbone, *payload)
-        if operation == "first_frame":
-            return asked_seconds(first_frame_seconds(backbone, payload.model, payload.steps))
-        recipe = chosen_recipe(backbone.preset, payload[1])
-        return asked_seconds(clip_seconds(backbone, recipe.steps, recipe.guidance))
+        return asked_seconds(sampling_seconds(backbone, operation, payload))
 
     def compute(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
         """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
         with toasts():
             if operation == "first_frame":
                 yield from make_first_frame(backbone, payload)
+            elif operation == "takes":
+                yield from make_takes(backbone, *payload)
             elif operation == "train":
                 yield from train_plan(backbone, *payload)
             else:

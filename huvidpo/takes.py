@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.pipelines.image_to_video import Recipe, SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
-from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request
+from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, starting_from
 from huvidpo.video import write_gif, write_mp4
 
 
@@ -130,6 +130,20 @@ def make_clip(
             else:
                 metadata = clip_metadata(backbone, request, recipe, adapter, first_frame)
                 yield Clip(event.frames[0], preset.fps, metadata)
+
+
+def make_takes(
+    backbone: LoadedBackbone, first: FirstFrameRequest, requests: Sequence[ClipRequest], previews: bool = True
+) -> Iterator[Progress | FirstFrame | Clip]:
+    """`make_first_frame`, then `make_clip` for each request, all from that first frame: yields what both yield.
+
+    One call for all of it: where a GPU is lent by the call, each call waits in a queue and costs its own start.
+    """
+    with closing(make_first_frame(backbone, first)) as steps:
+        for frame in steps:
+            yield frame
+    for request in requests:
+        yield from make_clip(backbone, frame.image, starting_from(request, frame.request), previews=previews)
 
 
 def chosen_recipe(preset: Backbone, request: ClipRequest) -> Recipe:

@@ -10,7 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.presets import BACKBONES
+from huvidpo.ui.making import pair_quota_words
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -72,6 +74,21 @@ def test_what_a_memory_mode_asks_for_is_what_it_takes_and_what_cuda_does(benchma
     assert list(found) == list(needs)
     for mode, (weights, peak) in found.items():
         assert weights < peak and peak + 1 < needs[mode] < peak + 2.5
+
+
+def test_the_quota_that_is_written_down_is_what_the_page_asks_for(
+    benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """docs/deploy.md has the command's figures, and the command those of the page."""
+    benchmark("quota").main()
+    cost = {row.split(" asks for ")[0].strip(): int(row.split()[-5]) for row in capsys.readouterr().out.splitlines()}
+    frame, both, pair = cost["a first frame"], cost["a first frame and its clip"], cost["a pair"]
+    training = f"45 s of training {cost['45 s of training']} s, the first of them {cost['the first of them']} s"
+    words = f"a first frame costs {frame} s of quota, with its clip {both} s, a pair {pair} s and {training}"
+    assert words in (BENCHMARKS.parent / "docs" / "deploy.md").read_text()
+    there = LoadedBackbone(BACKBONES["sd14"], "cuda", None, {}, {})
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    assert pair_quota_words(there) == f"A pair asks for {pair} s of your quota."
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
+from huvidpo.takes import Progress
 from huvidpo.ui.history import open_take, save_take
 from huvidpo.ui.making import Run, read_upload
 from huvidpo.ui.toasts import toasts
@@ -62,7 +63,7 @@ class Endpoints:
     ) -> tuple[Image.Image, dict[str, Any]]:
         """Draws the first frame of a clip from a prompt; returns the picture and the settings that made it."""
         request = FirstFrameRequest(prompt, style, negative_prompt, model, _seed(seed), steps, guidance)
-        frame = self._last("first_frame", request)
+        (frame,) = self._made("first_frame", request)
         return frame.image, vars(frame.request) | self._strange(prompt, style, negative_prompt)
 
     def video(
@@ -89,14 +90,15 @@ class Endpoints:
             if adapter not in ("", "none", *(item["name"] for item in self.adapters(category))):
                 raise ValueError(f"There is no adapter of that name for {category}; /adapters lists them.")
             seed = _seed(seed)
-            if first_frame:
-                origin, picture = ("upload", -1), read_upload(first_frame)
-            else:
-                request = FirstFrameRequest(prompt, style, negative_prompt, first_frame_model, seed)
-                frame = self._last("first_frame", request)
-                origin, picture = (frame.request.model, seed), frame.image
             words = (prompt, category, style, negative_prompt, adapter, seed, recipe, steps, guidance, attention, fit)
-            clip = self._last("clip", (picture, ClipRequest(*words, *origin)))
+            request = ClipRequest(*words)
+            if first_frame:
+                picture = read_upload(first_frame)
+                (clip,) = self._made("clip", (picture, request))
+            else:
+                first = FirstFrameRequest(prompt, style, negative_prompt, first_frame_model, seed)
+                frame, clip = self._made("takes", (first, [request]))
+                picture = frame.image
             note = motion_notice(self.backbone.preset.name, category, adapter)
             settings = clip.metadata | self._strange(prompt, style, negative_prompt, note)
             return str(open_take(save_take(clip, picture)).clip), settings
@@ -115,11 +117,9 @@ class Endpoints:
         warnings = [*notices(self.backbone, prompt, style, negative_prompt), *filter(None, [note])]
         return ({"unknown_words": words} if words else {}) | ({"warnings": warnings} if warnings else {})
 
-    def _last(self, operation: str, payload: Any) -> Any:
+    def _made(self, operation: str, payload: Any) -> list[Any]:
         with closing(self.run(operation, payload)) as steps:
-            for item in steps:  # noqa: B007
-                pass
-        return item
+            return [item for item in steps if not isinstance(item, Progress)]
 
 
 def _seed(seed: int) -> int:

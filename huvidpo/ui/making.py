@@ -1,7 +1,7 @@
 """From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +16,12 @@ from huvidpo.memory import MODES
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, check_seed, draw_seed, starting_from
-from huvidpo.takes import Clip, FirstFrame, Progress, downloading
+from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, downloading
 from huvidpo.ui.history import save_take
 from huvidpo.ui.phrases import duration
 
-# Runs ("first_frame", FirstFrameRequest) or ("clip", (image, ClipRequest)) on the accelerator, step by step.
+# Runs ("first_frame", FirstFrameRequest), ("clip", (image, ClipRequest)) or, for a first frame and clips that continue
+# it, ("takes", (FirstFrameRequest, ClipRequests)) on the accelerator, step by step.
 Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
 UNREADABLE = "This picture cannot be read: use another one, as PNG, JPEG or WebP, of at most 64 million pixels."
 WAITING = "Waiting for the model …"
@@ -123,22 +124,24 @@ def draw_first_frame(run: Run, form: Form, fresh: bool = False) -> Iterator[View
 def make_take(run: Run, form: Form) -> Iterator[View]:
     """Makes a clip from the first frame on the page, or from a new one where that does not fit what is asked."""
     seed = form.next_seed()
-    check_request(form.clip_request(seed, None))  # before a first frame is drawn for it
-    frame = None
+    check_request(form.clip_request(seed, None))  # not even shown: the page could not take such a number
+    frame, picture = None, None
     if form.keeps_picture():
-        picture, made = read_upload(form.picture), form.made
+        picture = read_upload(form.picture)
+        operation, payload = "clip", (picture, form.clip_request(seed, form.made))
     else:
-        yield View(WAITING, seed=seed)
         frame_seed = seed if form.frame_seed is None else int(form.frame_seed)
-        frame = yield from _first_frame(run, form.first_frame_request(frame_seed), "First frame")
-        yield View("The first frame is there; the clip follows …", first_frame=frame, seed=seed)
-        picture, made = frame.image, frame.request
-    request = form.clip_request(seed, made)
-    yield View(WAITING, preview=ImageOps.contain(picture, PREVIEW), seed=seed)
-    with closing(run("clip", (picture, request))) as steps:
+        operation, payload = "takes", (form.first_frame_request(frame_seed), [form.clip_request(seed, None)])
+    yield View(WAITING, preview=picture and ImageOps.contain(picture, PREVIEW), seed=seed)
+    with closing(run(operation, payload)) as steps:
         for item in steps:
             if isinstance(item, Progress):
-                yield View(progress_words("Clip", item), item.step, item.total, preview=item.preview)
+                name = "Clip" if picture else "First frame"
+                yield View(progress_words(name, item), item.step, item.total, preview=item.preview)
+            elif isinstance(item, FirstFrame):
+                frame, picture = item, item.image
+                shown = ImageOps.contain(picture, PREVIEW)
+                yield View("The first frame is there; the clip follows …", first_frame=frame, preview=shown, seed=seed)
     # The frame once more: a slow browser may have lost it among the updates that came after it.
     yield View(busy=False, take=save_take(item, picture), seed=seed, first_frame=frame)
 
@@ -148,17 +151,33 @@ def before_computing(backbone: LoadedBackbone, operation: str, payload: Any) -> 
 
     ValueError with one sentence.
     """
-    if operation == "first_frame":
-        check_request(payload)
-        yield from downloading(backbone.download_first_frames(payload.model or backbone.preset.first_frame_models[0]))
-        return
-    if operation == "clip":
-        request = payload[1]
-        check_request(request)
-        adapter = find_adapter(backbone.preset.name, find_category(request.category).name, request.adapter)
+    preset = backbone.preset
+    if operation == "train":
+        adapters = [payload[0].start]
     else:
-        adapter = payload[0].start
-    yield from downloading(adapter.download() if adapter else ())
+        frames, clips = asked_for(operation, payload)
+        for request in (*frames, *clips):
+            check_request(request)
+        adapters = [find_adapter(preset.name, find_category(clip.category).name, clip.adapter) for clip in clips]
+        for request in frames:
+            yield from downloading(backbone.download_first_frames(request.model or preset.first_frame_models[0]))
+    for adapter in filter(None, adapters):
+        yield from downloading(adapter.download())
+
+
+def asked_for(operation: str, payload: Any) -> tuple[Sequence[FirstFrameRequest], Sequence[ClipRequest]]:
+    """The first frames and the clips that a run makes, unless it trains."""
+    if operation == "takes":
+        return payload[:1], payload[1]
+    return ([payload], []) if operation == "first_frame" else ([], [payload[1]])
+
+
+def sampling_seconds(backbone: LoadedBackbone, operation: str, payload: Any) -> float:
+    """A rough time for the first frames and the clips of a run on this device."""
+    frames, clips = asked_for(operation, payload)
+    recipes = [chosen_recipe(backbone.preset, request) for request in clips]
+    drawing = sum(first_frame_seconds(backbone, request.model, request.steps) for request in frames)
+    return drawing + sum(clip_seconds(backbone, recipe.steps, recipe.guidance) for recipe in recipes)
 
 
 def read_upload(path: str) -> Image.Image:
@@ -208,7 +227,7 @@ def estimate(backbone: LoadedBackbone, form: Form) -> str:
         quota = quota_words(backbone, "That asks", clip)
         whose = f" (seed {form.made.seed})" if form.made else ""
         return f"Starts from the first frame shown{whose}: about {duration(clip)} on this {place}.{quota}{alone}"
-    quota = quota_words(backbone, "Both ask", frame, clip)
+    quota = quota_words(backbone, "Both ask", frame + clip)
     words = f"A first frame, then the clip: about {duration(frame + clip)} on this {place}.{quota}{alone}"
     missing = backbone.missing_files(model)
     if missing:
@@ -221,20 +240,27 @@ def asked_seconds(estimate: float) -> int:
     return round(10 + MARGIN * estimate)
 
 
-def quota_words(backbone: LoadedBackbone, what: str, *estimates: float) -> str:
-    """On ZeroGPU, what calls of so many seconds cost the visitor's quota, which counts what is asked for; else ""."""
-    if not backbone.gpu_is_lent:
-        return ""
-    return f" {what} for {round(QUOTA_FACTOR * sum(map(asked_seconds, estimates)))} s of your quota."
+def quota_seconds(estimate: float) -> int:
+    """What a call of so many seconds costs a visitor of ZeroGPU, which counts what is asked for."""
+    return round(QUOTA_FACTOR * asked_seconds(estimate))
+
+
+def quota_words(backbone: LoadedBackbone, what: str, estimate: float) -> str:
+    """On ZeroGPU, what a call of so many seconds costs the visitor's quota; else ""."""
+    return f" {what} for {quota_seconds(estimate)} s of your quota." if backbone.gpu_is_lent else ""
 
 
 def pair_quota_words(backbone: LoadedBackbone, pairs: int = 1) -> str:
-    """The same of pairs: a first frame each, and two takes with guidance."""
+    """The same of pairs."""
+    what = "A pair asks" if pairs == 1 else f"Each of up to {pairs} pairs asks"
+    return quota_words(backbone, what, pair_seconds(backbone)).strip()
+
+
+def pair_seconds(backbone: LoadedBackbone) -> float:
+    """A rough time for a first frame and two takes with guidance."""
     recipe = backbone.preset.recipe("default")
     frame = first_frame_seconds(backbone, backbone.preset.first_frame_models[0], None)
-    clips = 2 * [clip_seconds(backbone, recipe.steps, max(backbone.preset.pair_guidances))]
-    what = "A pair asks" if pairs == 1 else f"Each of up to {pairs} pairs asks"
-    return quota_words(backbone, what, frame, *clips).strip()
+    return frame + 2 * clip_seconds(backbone, recipe.steps, max(backbone.preset.pair_guidances))
 
 
 def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None) -> float:

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -17,9 +17,11 @@ from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
-from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed, starting_from
+from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Clip, FirstFrame, Progress
 from huvidpo.ui.making import WAITING, Run, View, progress_words
+
+MADE_OF = ("First frame", "Clip 1 of 2", "Clip 2 of 2")
 
 
 def make_pair(
@@ -39,23 +41,20 @@ def make_pair(
     `against` they have both in common, and the second one is of that adapter.
     """
     prompt, name = check_prompt(prompt), find_category(category).name
+    request = ClipRequest(prompt, name, adapter=adapter, seed=draw_seed())
+    pairing = default_pairing(request, against)
+    requests = pair_requests(preset, request, pairing, against=against)
     yield View(WAITING)
-    frame = yield from _follow(run, "first_frame", FirstFrameRequest(prompt, seed=draw_seed()), "First frame")
-    request = starting_from(ClipRequest(prompt, name, adapter=adapter, seed=draw_seed()), frame.request)
-    clips, pairing = [], default_pairing(request, against)
-    for number, asked in enumerate(pair_requests(preset, request, pairing, against=against), start=1):
-        clips.append((yield from _follow(run, "clip", (frame.image, asked, None, False), f"Clip {number} of 2")))
-    yield keep_pair(store, *clips, frame.image, prompt, name, origin, pairing, split)
-
-
-def _follow(run: Run, operation: str, payload: Any, name: str) -> Generator[View, None, FirstFrame | Clip]:
-    """The result of one run, without its previews: a picture of one side before the other would take sides."""
-    item: Progress | FirstFrame | Clip | None = None
-    with closing(run(operation, payload)) as steps:
+    made: list[FirstFrame | Clip] = []
+    # Without previews: a picture of one side before the other would take sides.
+    with closing(run("takes", (FirstFrameRequest(prompt, seed=draw_seed()), requests, False))) as steps:
         for item in steps:
             if isinstance(item, Progress):
-                yield View(progress_words(name, item), item.step, item.total)
-    return item
+                yield View(progress_words(MADE_OF[len(made)], item), item.step, item.total)
+            else:
+                made.append(item)
+    frame, a, b = made
+    yield keep_pair(store, a, b, frame.image, prompt, name, origin, pairing, split)
 
 
 def rival(backbone: str, category: str) -> str | None:

@@ -36,9 +36,9 @@ def learned(pocket, own_home) -> Learned:
     run = app.gpu_runner(pocket)
 
     def short(operation: str, payload: Any):
-        if operation == "clip":
-            return run(operation, (payload[0], replace(payload[1], steps=2)))
-        return run(operation, replace(payload, steps=2))
+        first, requests, *rest = payload
+        short = [replace(request, steps=2) for request in requests]
+        return run(operation, (replace(first, steps=2), short, *rest))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         return Learned(gr.Dropdown(["horse", "rain"], value="horse"), pocket, RatingStore(own_home), short, {})

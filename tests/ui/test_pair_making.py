@@ -69,7 +69,7 @@ def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, sto
     until(lambda: not filler._needed.is_set())
     time.sleep(0.3)  # one too many would have begun
     (pair,) = store.pairs()
-    assert pair.origin == "queue" and runs == ["first_frame", "clip", "clip"]
+    assert pair.origin == "queue" and runs == ["takes"]
 
 
 def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):

@@ -30,7 +30,7 @@ from huvidpo.takes import Clip
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.history import open_take
-from huvidpo.ui.making import estimate, make_take, pair_quota_words
+from huvidpo.ui.making import draw_first_frame, estimate, make_take, pair_quota_words
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.video import read_frames, write_mp4
 from tests.tiny_models import tiny_sd14, tiny_sdxl
@@ -110,16 +110,19 @@ def test_create_on_a_used_worker_is_create_on_a_fresh_one(run: Callable, zero_gp
 def test_the_page_says_what_is_asked_for(
     run: Callable, zero_gpu: ZeroGPU, sd14: LoadedBackbone, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first frame and a clip are two calls; quota counts what they ask for, 1.5 times on the cards of today."""
+    """A first frame with its clip, and with both takes of a pair, is one call, which is asked for and started once.
+
+    Quota counts what is asked for, 1.5 times on the cards of today.
+    """
     form = replace(FORM, frame_model="dpo", frame_steps=3, steps=2)
     said = estimate(sd14, form)
     *_, view = make_take(run, form)
-    frame, clip = zero_gpu.asked_seconds
-    assert f" Both ask for {round(1.5 * (frame + clip))} s of your quota." in said
-    assert said.endswith(f" Another first frame asks for {round(1.5 * frame)} s of your quota.")
-    zero_gpu.asked_seconds.clear()
+    *_, _frame = draw_first_frame(run, form)
     *_, _pair = make_pair(run, sd14.preset, RatingStore(own_home), PROMPT, "horse", "queue")
-    assert pair_quota_words(sd14) == f"A pair asks for {round(1.5 * sum(zero_gpu.asked_seconds))} s of your quota."
+    both, frame, pair = zero_gpu.asked_seconds
+    assert f" Both ask for {round(1.5 * both)} s of your quota." in said
+    assert said.endswith(f" Another first frame asks for {round(1.5 * frame)} s of your quota.")
+    assert pair_quota_words(sd14) == f"A pair asks for {round(1.5 * pair)} s of your quota."
     monkeypatch.setattr(LoadedBackbone, "gpu_is_lent", False)
     assert "quota" not in estimate(sd14, form) + pair_quota_words(sd14)
 
@@ -132,6 +135,7 @@ def test_what_makes_no_sense_is_refused_before_a_gpu_is_asked_for(run: Callable,
         ("first_frame", FirstFrameRequest(PROMPT, model="base-xl"), "first-frame model must be"),
         ("clip", (picture, ClipRequest(PROMPT, "horse", adapter="trot")), "no adapter"),
         ("clip", (picture, ClipRequest(PROMPT, "horse", guidance=900.0)), "guidance must be"),
+        ("takes", (FirstFrameRequest(PROMPT), [ClipRequest(PROMPT, "horse", adapter="trot")]), "no adapter"),
     ):
         with pytest.raises(gr.Error, match=words):
             list(run(operation, payload))
