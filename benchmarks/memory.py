@@ -5,12 +5,14 @@ every tensor's storage is followed from its birth to its end: nothing is estimat
 Two things are as a GPU has them and not a CPU: attention is fused, and under autocast norms are in single precision.
 What is not counted: the CUDA context and the libraries' work space, about 1 GB, and fragmentation.
 `--check` counts a small network twice, without numbers and with them, which must agree. `--measure` runs what fits on
-a GPU whose memory is capped at 24 GB, and prints torch's own peak beside the count. Steps of training are counted
-without gradient checkpointing, with that of the outer one or two levels, and of all (training/recompute.py).
+a GPU whose memory is capped at 24 GB, and prints torch's own peak and the time of a step beside the count. Steps of
+training are counted without gradient checkpointing, with that of the outer one or two levels, and of all
+(training/recompute.py).
 """
 
 import argparse
 import gc
+import statistics
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +21,7 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
+from bounds import now
 from jobs import COLUMNS, FRAMES, JOBS, LEVELS, ROWS, SD14, network_gigabytes
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -105,18 +108,30 @@ def count(job: Callable, config: dict, rows: int, columns: int, levels: int | No
     return {kind: size / 1e9 for kind, size in found.items()}
 
 
-def measure(job: Callable, levels: int | None) -> float:
-    """torch's own peak of two steps on the GPU, in gigabytes, under the cap."""
+def measure(job: Callable, levels: int | None) -> str:
+    """torch's own peak on the GPU, under the cap, and the time of a step, the middle one of those after the second."""
     total = torch.cuda.get_device_properties("cuda").total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, CAP / total))
-    step, lasting = job(SD14, ROWS, COLUMNS, "cuda", levels)
     torch.cuda.reset_peak_memory_stats()
-    step()
-    step()
-    peak = torch.cuda.max_memory_allocated() / 1e9
-    del step, lasting
-    torch.cuda.empty_cache()
-    return peak
+    try:
+        seconds = step_seconds(job, levels)
+    except torch.OutOfMemoryError:  # the other rows still have something to say
+        return "  measured: out of memory"
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+    return f"  measured {torch.cuda.max_memory_allocated() / 1e9:.2f}, {seconds:.3f} s a step"
+
+
+def step_seconds(job: Callable, levels: int | None) -> float:
+    """The median of five steps on the GPU; two before them create the optimizer's states and choose kernels."""
+    step, _lasting = job(SD14, ROWS, COLUMNS, "cuda", levels)
+    took = []
+    for _ in range(7):
+        start = now("cuda")
+        step()
+        took.append(now("cuda") - start)
+    return statistics.median(took[2:])
 
 
 def print_table(names: list[str], on_gpu: bool) -> None:
@@ -127,7 +142,7 @@ def print_table(names: list[str], on_gpu: bool) -> None:
             title = f"{name}, {words}" if words else name
             parts = "  ".join(f"{kind} {size:.2f}" for kind, size in row.items() if size >= 0.005)
             fits = row["peak"] < CAP / 1e9 - 1
-            measured = f"  measured {measure(JOBS[name], levels):.2f}" if on_gpu and fits else ""
+            measured = measure(JOBS[name], levels) if on_gpu and fits else ""
             print(
                 f"{title:45} {parts}  -> {'fits' if fits else 'does not fit'} into 24 with 1 for CUDA{measured}",
                 flush=True,

@@ -74,6 +74,16 @@ def text_weights(encoder: nn.Module, half: bool = False) -> bytes:
     return save(held | {"text_model.embeddings.position_ids": torch.arange(77)[None]})
 
 
+def old_vae_weights(vae: nn.Module) -> bytes:
+    """Under the names that the layers of its attention had in 2022."""
+    old = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+    held = vae.state_dict()
+    for new, name in old.items():
+        held = {key.replace(new, name): value for key, value in held.items()}
+    assert held.keys() != vae.state_dict().keys()
+    return save(held)
+
+
 def published_unet(unet: nn.Module) -> dict[str, bytes]:
     """A DPO UNet's repository: nothing else is there."""
     return {
@@ -102,7 +112,7 @@ def published_sd14(pipeline: StableDiffusionPipeline) -> dict[str, bytes]:
     classes = {"scheduler": "PNDMScheduler", "unet": "UNet2DConditionModel", "vae": "AutoencoderKL"}
     parts = {name: ["diffusers", kind] for name, kind in classes.items()}
     parts |= {"text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}
-    parts |= {"feature_extractor": ["transformers", "CLIPImageProcessor"]}
+    parts |= {"feature_extractor": ["transformers", "CLIPFeatureExtractor"]}
     parts |= {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
     index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.8.0.dev0"} | parts
     files = dict.fromkeys((".gitattributes", "README.md", "feature_extractor/preprocessor_config.json"), UNWANTED)
@@ -119,7 +129,7 @@ def published_sd14(pipeline: StableDiffusionPipeline) -> dict[str, bytes]:
         "text_encoder/config.json": pipeline.text_encoder.config.to_json_string(use_diff=False).encode(),
         "text_encoder/model.safetensors": text_weights(pipeline.text_encoder),
         "vae/config.json": pipeline.vae.to_json_string().encode(),
-        "vae/diffusion_pytorch_model.safetensors": weights(pipeline.vae),
+        "vae/diffusion_pytorch_model.safetensors": old_vae_weights(pipeline.vae),
         "unet/config.json": pipeline.unet.to_json_string().encode(),
         "unet/diffusion_pytorch_model.safetensors": weights(pipeline.unet),
     }

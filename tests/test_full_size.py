@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -97,8 +98,9 @@ def test_published_texts_and_weights_are_understood(sd14: LoadedBackbone, publis
     assert ids[-1] == 0 and ids[ids.index(0) - 1] == frames.tokenizer_2.eos_token_id
     assert sd14.video.tokenizer(PROMPT, padding="max_length", max_length=77).input_ids[-1] == 524
     assert frames.tokenizer.tokenize("a red horse!") == ["a</w>", "red</w>", "horse</w>", "!</w>"]
-    for name, value in small.text_encoder.state_dict().items():
-        assert torch.equal(sd14.video.text_encoder.state_dict()[name], value)
+    for part in ("text_encoder", "vae"):
+        found = getattr(sd14.video, part).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in getattr(small, part).state_dict().items())
     with torch.no_grad():
         for got, meant in zip(frames.encode_prompt(PROMPT), large.encode_prompt(PROMPT), strict=True):
             assert torch.allclose(got, meant, atol=1e-2), "but for the rounding to half precision"
@@ -202,6 +204,29 @@ def test_hooks_of_shared_networks_are_those_of_whose_turn_it_is(
     assert {weight.device.type for one in (dpo, base) for weight in one.unet.parameters()} == {"cpu"}
     *_, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=1, model="dpo"))
     assert np.asarray(frame.image).std() > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["all", "turns", "offload"])
+def test_two_visitors_at_once_get_what_each_gets_alone(
+    sd14: LoadedBackbone, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Their models share networks, hooks and the solver's class; the memory mode changes while both wait."""
+    monkeypatch.setattr(LoadedBackbone, "memory_modes", lambda self: self.preset.gigabytes)
+    requests = [
+        FirstFrameRequest(PROMPT, seed=seed, steps=3, model=model) for seed in (1, 2) for model in ("dpo", "base")
+    ]
+
+    def draw(request: FirstFrameRequest) -> np.ndarray:
+        *_, frame = make_first_frame(sd14, request)
+        return np.asarray(frame.image)
+
+    alone = [draw(request) for request in requests]
+    with ThreadPoolExecutor(len(requests)) as visitors:
+        drawn = [visitors.submit(draw, request) for request in requests]
+        sd14.set_memory(mode)
+        for picture, found in zip(alone, drawn, strict=True):
+            assert np.array_equal(picture, found.result(60))
 
 
 @pytest.mark.parametrize("model", FIRST_FRAMES)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.records import Pair
@@ -70,8 +71,8 @@ def test_pair_rate_change_withdraw(run, moving_adapter, store: RatingStore) -> N
 
 
 @pytest.mark.slow
-def test_many_pairs_go_on_where_they_stopped(run, moving_adapter, store: RatingStore) -> None:
-    """A second run with a larger number keeps what is there; another adapter is another order."""
+def test_many_pairs_go_on_where_they_stopped(run, moving_adapter, store: RatingStore, monkeypatch) -> None:
+    """A second run with a larger number keeps what is there; another adapter, or other weights, is another order."""
     bulk = (*PAIR, "--adapter", "gallop", "--json", "--count")
     first = as_json(run(*bulk, "1"))["pairs"]
     made_at = [pair.paired_at for pair in store.pairs()]
@@ -81,6 +82,8 @@ def test_many_pairs_go_on_where_they_stopped(run, moving_adapter, store: RatingS
     assert {pair.a.seed for pair in store.pairs()} == {0, 1}
     against = as_json(run(*bulk, "1", "--against", "none"))["pairs"]
     assert against not in ([more["pairs"][0]], first) and len(store.pairs()) == 3
+    monkeypatch.setattr(LoadedBackbone, "revision", lambda self: "trained anew")
+    assert as_json(run(*bulk, "1"))["pairs"] != first and len(store.pairs()) == 4
 
 
 @pytest.mark.slow

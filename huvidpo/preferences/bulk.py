@@ -15,7 +15,7 @@ from huvidpo.takes import Progress, chosen_attention, chosen_recipe, make_clip, 
 # What two takes share when one of them is the other made again: all that decides a clip.
 IDENTITY = ("prompt", "negative_prompt", "category", "style", "seed", "shared_noise_seed", "first_frame_model")
 IDENTITY += ("first_frame_seed", "first_frame_steps", "first_frame_guidance", "adapter_revision", "recipe", "steps")
-IDENTITY += ("guidance", "attention", "fit", "backbone")
+IDENTITY += ("guidance", "attention", "fit", "backbone", "backbone_revision")
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,6 @@ def expected_identity(backbone: LoadedBackbone, request: ClipRequest) -> tuple[o
     preset = backbone.preset
     adapter, recipe = find_adapter(preset.name, request.category, request.adapter), chosen_recipe(preset, request)
     settled = {"adapter_revision": adapter.revision() if adapter else "", "backbone": preset.name}
+    settled |= {"backbone_revision": backbone.revision()}
     settled |= {"steps": recipe.steps, "guidance": recipe.guidance, "attention": chosen_attention(request, adapter)}
     return tuple((vars(request) | settled)[name] for name in IDENTITY)
