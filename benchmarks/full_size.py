@@ -12,6 +12,7 @@ import copy
 import os
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,10 +103,21 @@ def new_networks(size: Size, device: str, compiled: bool) -> dict[str, nn.Module
     first.set_attention("first")
     motion = UNetMotionModel(**size.motion_unet()).to(device, size.dtype).eval()
     networks = {BASE: unet, "attention to frame 0": first, "plain form": plain_form(unet), "UNetMotionModel": motion}
-    if compiled:
-        networks["compiled blocks"] = copy.deepcopy(unet)
-        networks["compiled blocks"].compile_repeated_blocks()
-    return networks
+    return networks | (compiled_form(unet, size, device) if compiled else {})
+
+
+def compiled_form(unet: VideoUNet, size: Size, device: str) -> dict[str, nn.Module]:
+    """A copy whose repeated blocks are compiled. None where that fails: the rest is worth its time without it."""
+    form, start = copy.deepcopy(unet), time.perf_counter()
+    try:
+        form.compile_repeated_blocks()
+        with torch.inference_mode():
+            form(*new_inputs(form, size, device))
+    except Exception as error:  # whatever is missing: a compiler, headers, Triton
+        print(f"compiled blocks: left out, {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        return {}
+    print(f"compiled blocks: {time.perf_counter() - start:.0f} s until the first output")
+    return {"compiled blocks": form}
 
 
 def new_inputs(network: nn.Module, size: Size, device: str) -> tuple[Tensor, int, Tensor]:

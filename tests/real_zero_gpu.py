@@ -37,6 +37,7 @@ from huvidpo.backbones import BACKBONES, LoadedBackbone, new_video_unet  # noqa:
 from huvidpo.models.motion import motion_state_dict  # noqa: E402
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
+from huvidpo.takes import Progress  # noqa: E402
 from huvidpo.ui.pair_making import CountedRun  # noqa: E402
 from tests.tiny_models import tiny_sd14, tiny_sdxl  # noqa: E402
 
@@ -77,9 +78,9 @@ def main(folder: Path) -> None:
     lend_without_a_service(asked, given_back)
     LoadedBackbone.gpu_is_lent = True
     run = CountedRun(app.gpu_runner(tiny_backbone(folder)))
-    *_, frame = run("first_frame", FirstFrameRequest(PROMPT, seed=1, steps=2))
     request = ClipRequest(PROMPT, "horse", adapter="none", seed=1, steps=2)
-    *_, clip = run("clip", (frame.image, request))
+    steps = run("takes", (FirstFrameRequest(PROMPT, seed=1, steps=2), [request]))
+    frame, clip = (item for item in steps if not isinstance(item, Progress))
     cancelled = run("clip", (frame.image, replace(request, steps=150)))
     next(cancelled)
     cancelled.close()

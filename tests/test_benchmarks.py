@@ -98,9 +98,17 @@ def test_one_round_is_enough_to_print_everything(
     full_size = benchmark("full_size")
     tiny = full_size.Size((16, 32), 1, 8, 64, (8, 8, 8, 8), 4, 8, 8, 1, torch.float32)
     monkeypatch.setitem(full_size.SIZES, "reduced", tiny)
-    monkeypatch.setattr(sys, "argv", ["full_size.py", "--size", "reduced", "--rounds", "1"])
+
+    def without_a_compiler(unet: torch.nn.Module) -> None:
+        raise RuntimeError("Failed to find a C++ compiler.\nMore of it.")
+
+    monkeypatch.setattr(full_size.VideoUNet, "compile_repeated_blocks", without_a_compiler)
+    monkeypatch.setattr(sys, "argv", ["full_size.py", "--size", "reduced", "--rounds", "1", "--compile"])
     full_size.main()
-    assert capsys.readouterr().out.count("prompt to clip takes") == 3
+    said = capsys.readouterr().out
+    assert "compiled blocks: left out, RuntimeError: Failed to find a C++ compiler.\n" in said
+    assert said.count("VideoUNet takes") == 4 and said.count("prompt to clip takes") == 3
+    assert "of a large product of matrices here" in said and "Bound by " in said
     monkeypatch.setattr(sys, "argv", ["full_size.py", "--rounds", "0"])
     with pytest.raises(SystemExit):
         full_size.main()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from huvidpo.cli import main
@@ -16,7 +18,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.processes import join_processes
 from huvidpo.video import write_mp4
-from tests.launched import launch_two
+from tests.launched import ROOT, launch_two
 
 TRAIN = (
     "train-motion",
@@ -65,6 +67,13 @@ def test_two_processes_share_the_pairs_to_make(own_home: Path) -> None:
     with closing(RatingStore(own_home)) as store:
         assert [store.pair(name).a.seed for name in made["pairs"]] == [0, 1, 2]
         assert len(store.pairs()) == 3
+
+
+@pytest.mark.parametrize("name, processes", [("1_gpu", 1), ("2_gpus", 2), ("8_gpus", 8)])
+def test_the_example_for_a_number_of_gpus_starts_as_many_processes(name: str, processes: int) -> None:
+    config = load_config_from_file(str(ROOT / "examples" / "accelerate" / f"{name}.yaml"))
+    kind = DistributedType.MULTI_GPU if processes > 1 else DistributedType.NO
+    assert (config.num_processes, config.distributed_type, config.use_cpu) == (processes, kind, False)
 
 
 def test_a_job_that_is_not_shared_is_refused(own_home: Path, monkeypatch, capsys) -> None:

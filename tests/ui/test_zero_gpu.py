@@ -154,7 +154,7 @@ def test_what_people_can_act_on_keeps_its_words(run: Callable, own_home: Path) -
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ZeroGPU forks, on Linux")
 def test_the_package_of_zero_gpu_itself_runs_the_function(own_home: Path, tmp_path: Path) -> None:
-    """A first frame, a clip, one that is cancelled, the same clip again; for what makes no sense none is asked."""
+    """A first frame with its clip, a clip that is cancelled, the same one again; what makes no sense asks for none."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ZEROGPU_OFFLOAD_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "tests.real_zero_gpu", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -163,7 +163,8 @@ def test_the_package_of_zero_gpu_itself_runs_the_function(own_home: Path, tmp_pa
     assert (
         said["shape"] == [4, 64, 64, 3] and said["same"] and "number of steps must be from 1 to 200" in said["refused"]
     )
-    assert len(said["asked"]) == 4 and said["asked"][1] == said["asked"][3] and said["given_back"] == [True] * 4
+    both, _, clip = said["asked"]
+    assert both > clip and said["given_back"] == [True] * 3
     assert said["active"] == 0
 
 
