@@ -13,8 +13,8 @@ from PIL import Image
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.latents import decode_frames, encode_frames, fit_image, frames_to_tensor, tensor_to_frames
-from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, request_from_metadata
-from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, save_clip
+from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, request_from_metadata, starting_from
+from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, make_takes, save_clip
 from huvidpo.video import read_metadata
 from tests.waiting import until
 
@@ -169,6 +169,20 @@ def test_first_frames_have_the_size_of_clips(small: LoadedBackbone) -> None:
     *steps, frame = make_first_frame(dataclasses.replace(small, preset=preset), FRAME_REQUEST)
     assert steps == [Progress(1, 2), Progress(2, 2)]
     assert isinstance(frame, FirstFrame) and frame.image.size == (96, 32) and frame.request == FRAME_REQUEST
+
+
+def test_all_of_one_call_is_what_single_calls_make(small: LoadedBackbone) -> None:
+    """A first frame and two clips from it, each of which says where its first frame came from."""
+    other = dataclasses.replace(REQUEST, seed=8)
+    events = list(make_takes(small, FRAME_REQUEST, [REQUEST, other], previews=False))
+    frame, *clips = [event for event in events if not isinstance(event, Progress)]
+    assert [event.step for event in events if isinstance(event, Progress)] == [1, 2] * 3
+    *_, alone = make_first_frame(small, FRAME_REQUEST)
+    assert np.array_equal(frame.image, alone.image) and frame.request == alone.request
+    for clip, request in zip(clips, (REQUEST, other), strict=True):
+        expected = clip_of(small, frame.image, starting_from(request, FRAME_REQUEST))
+        assert np.array_equal(clip.frames, expected.frames) and clip.metadata == expected.metadata
+    assert clips[0].metadata["first_frame_model"] == "base" and clips[0].metadata["first_frame_seed"] == 7
 
 
 def test_a_closed_clip_frees_the_backbone(small: LoadedBackbone, picture: Image.Image) -> None:

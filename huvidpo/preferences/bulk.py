@@ -10,7 +10,7 @@ from huvidpo.preferences.making import keep_pair, pair_requests
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.preferences.store import RatingStore
 from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
-from huvidpo.takes import Progress, chosen_attention, chosen_recipe, make_clip, make_first_frame
+from huvidpo.takes import Progress, chosen_attention, chosen_recipe, make_takes
 
 # What two takes share when one of them is the other made again: all that decides a clip.
 IDENTITY = ("prompt", "negative_prompt", "category", "style", "seed", "shared_noise_seed", "first_frame_model")
@@ -61,21 +61,14 @@ def make_one(
     requests: tuple[ClipRequest, ...],
 ) -> Iterator[Progress]:
     """Yields progress; returns the new pair."""
-    frame = yield from last(make_first_frame(backbone, first))
-    clips = []
-    for request in requests:
-        clips.append((yield from last(make_clip(backbone, frame.image, request, previews=False))))
-    asked = requests[0]
-    return keep_pair(store, *clips, frame.image, asked.prompt, asked.category, "queue", order.pairing)
-
-
-def last(events: Iterator) -> Iterator[Progress]:
-    """Yields the progress among the events; returns what they end with."""
-    event = None
-    for event in events:
+    made, asked = [], requests[0]
+    for event in make_takes(backbone, first, requests, previews=False):
         if isinstance(event, Progress):
             yield event
-    return event
+        else:
+            made.append(event)
+    frame, a, b = made
+    return keep_pair(store, a, b, frame.image, asked.prompt, asked.category, "queue", order.pairing)
 
 
 def identity(take: TakeRecord) -> tuple[object, ...]:
