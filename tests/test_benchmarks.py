@@ -72,8 +72,10 @@ def test_what_a_memory_mode_asks_for_is_what_it_takes_and_what_cuda_does(benchma
     needs = BACKBONES["sd14"].gigabytes
     found = benchmark("memory").mode_gigabytes()
     assert list(found) == list(needs)
+    written = (BENCHMARKS.parent / "docs" / "deploy.md").read_text()
     for mode, (weights, peak) in found.items():
         assert weights < peak and peak + 1 < needs[mode] < peak + 2.5
+        assert f"`{mode}` {weights:.1f} and {peak:.1f}" in written
 
 
 def test_the_quota_that_is_written_down_is_what_the_page_asks_for(
