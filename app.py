@@ -11,9 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, choice_that_cannot_be, default_backbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
+from huvidpo.machine import choice_that_cannot_be, default_backbone
 from huvidpo.memory import on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher

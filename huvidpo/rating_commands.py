@@ -36,16 +36,18 @@ def pair(arguments: Namespace) -> None:
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests, takes
+    from huvidpo import requests
     from huvidpo.adapters import find_adapter
-    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
 
     request, first = take_requests(arguments)
     preset = chosen_preset(arguments)
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
+    from huvidpo import takes
+    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
+
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
     store, source, source_sha256 = RatingStore(home()), None, ""
     if arguments.source:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
@@ -79,15 +81,16 @@ def pairs(arguments: Namespace) -> None:
             "With --count every pair has a first frame of its own: leave --first-frame, --first-frame-seed and "
             "--source out."
         )
-    from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
-    from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.requests import MAX_SEED
-    from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     request, first = take_requests(arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
     if start + arguments.count - 1 > MAX_SEED:
         raise ValueError(f"The seeds would go beyond {MAX_SEED}: choose a smaller --seed.")
+    from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
+    from huvidpo.preferences.making import check_pairing, default_pairing
+    from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
+
     seeds = list(range(start, start + arguments.count))
     pairing = arguments.pairing or default_pairing(request, arguments.against)
     check_pairing(request, pairing, arguments.against)

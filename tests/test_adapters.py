@@ -8,18 +8,16 @@ import torch
 from peft import LoraConfig
 from torch import Tensor
 
-from huvidpo import adapters
+from huvidpo import adapter_weights, adapters
+from huvidpo.adapter_weights import PREFERENCE, apply_adapter, save_motion_adapter
 from huvidpo.adapters import (
     MAX_CARD_BYTES,
     MOTION_FILE,
-    PREFERENCE,
     PREFERENCE_FILE,
     Adapter,
-    apply_adapter,
     find_adapter,
     list_adapters,
     read_adapter,
-    save_motion_adapter,
 )
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_state_dict
@@ -55,7 +53,7 @@ def preferred(backbone: LoadedBackbone, moving_adapter: Adapter, horses: Path) -
     config = LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     unet.add_adapter(config, adapter_name=PREFERENCE)
     unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
-    adapters.take_adapter_off(unet, backbone.still_motion)
+    adapter_weights.take_adapter_off(unet, backbone.still_motion)
     return read_adapter(folder)
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from huvidpo.backbones import choice_that_cannot_be, default_backbone
 from huvidpo.cli import main
+from huvidpo.machine import choice_that_cannot_be, default_backbone
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.video import write_mp4
