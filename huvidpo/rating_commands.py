@@ -53,7 +53,7 @@ def pair(arguments: Namespace) -> None:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
         source_sha256 = hashlib.sha256(arguments.source.read_bytes()).hexdigest()
     backbone = load(arguments)
-    warnings = warn(backbone, request)
+    warnings = warn(backbone, request, arguments.against)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, requests.starting_from(request, frame.request)
@@ -98,7 +98,7 @@ def pairs(arguments: Namespace) -> None:
     join_processes()
     rank, _ = process_number()
     store, backbone = RatingStore(home()), load(arguments)
-    warnings = warn(backbone, request) if rank == 0 else []
+    warnings = warn(backbone, request, arguments.against) if rank == 0 else []
     own = own_share(seeds)
     with closing(make_pairs(backbone, store, order, own)) as events, tqdm(total=len(own), disable=None) as bar:
         for event in events:
@@ -158,6 +158,7 @@ def ratings(arguments: Namespace) -> None:
     summary = summarise(found)
     shares = {name: getattr(summary, name) for name in ("left", "repeats", "stiller")}
     warning = stillness_warning(summary.stiller)
+    alpha = "not known yet" if math.isnan(summary.alpha) else f"{summary.alpha:.2f}"
     result = {
         "ratings": [rating.to_row() for rating in found],
         "raters": summary.raters,
@@ -175,11 +176,11 @@ def ratings(arguments: Namespace) -> None:
         f"ratings: {summary.ratings}, raters: {summary.raters}, pairs: {summary.pairs}",
         f"left side chosen: {summary.left}",
         f"same answer when sides were swapped: {summary.repeats}",
-        f"agreement of raters (Krippendorff's alpha, 1 is full, nan is unknown): {summary.alpha:.2f}",
+        f"agreement of raters (Krippendorff's alpha, 1 is full): {alpha}",
         f"stiller side chosen: {summary.stiller}",
         *result["warnings"],
     ]
-    answer(arguments, result | counted(store), lines)
+    answer(arguments, result | counted(store), lines if found else ["There are no ratings yet."])
 
 
 def import_ratings(arguments: Namespace) -> None:
@@ -211,7 +212,10 @@ def push(arguments: Namespace) -> None:
     from huvidpo.preferences import hub
 
     store = RatingStore(home())
-    rows = hub.push(store, repo, hub.new_api())
+    try:
+        rows = hub.push(store, repo, hub.new_api())
+    except ValueError as error:
+        raise ValueError(f"{error} What is not uploaded waits here.") from error
     answer(arguments, {"dataset": repo, "pushed": rows, **counted(store)}, [f"{rows} rows uploaded to {repo}."])
 
 
