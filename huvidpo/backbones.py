@@ -22,6 +22,7 @@ from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
 from huvidpo.presets import Backbone, find_backbone
+from huvidpo.quiet import without_bars
 
 # Its vocabulary has other forms of some words of categories.
 POCKET_FORMS = {"turn": "turns", "firework": "fireworks", "play": "plays", "run": "runs"}
@@ -123,7 +124,8 @@ class LoadedBackbone:
         self.check_first_frame_model(model)
         if self.preset.name == "sd14":
             if model not in self.first_frames:
-                self.first_frames[model] = full_size.load_first_frames(model, self.device)
+                with without_bars():
+                    self.first_frames[model] = full_size.load_first_frames(model, self.device)
                 self.commits[model] = self.first_frame_commit(model)
                 memory.settle(self.first_frames[model], self.memory, self.device)
             return self.first_frames[model]
@@ -157,7 +159,7 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
         # Every model is loaded before the page starts, onto a disk and into a memory that have no room for three.
         preset = replace(preset, first_frame_models=("dpo",))
     preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
-    with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
+    with without_bars(), memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
         mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
         return put_together(preset, device, mode)
 
