@@ -1,11 +1,13 @@
 """The commands of `python -m huvidpo`, and how they end; their options lie in options.py. Knows no work of theirs."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
 
 from huvidpo import __version__, commands, evaluation_commands, motion_commands, options
+from huvidpo.home import check_home
 from huvidpo.presets import BACKBONES
 
 
@@ -16,9 +18,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     for library in ("TRANSFORMERS", "DIFFUSERS"):  # their advice is for programmers; they read this when imported
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    for stream in (sys.stdout, sys.stderr):  # on Windows a pipe may lack the letters of somebody's prompt
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
         commands.check_alone(arguments.run.__name__)
+        check_home()
         code = arguments.run(arguments) or 0
         sys.stdout.flush()
         return code

@@ -20,6 +20,7 @@ from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main, new_parser
+from huvidpo.evaluation.critics import NAMES
 from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
@@ -163,6 +164,26 @@ for wrong in (
     assert done.stdout.startswith("usage: huvidpo video") and done.stderr.count("\n") == 14
 
 
+def test_a_home_that_cannot_be_is_told_as_that(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in ("file", "file/below"):
+        monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / wrong))
+        code, out, err = run("ratings")
+        assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith(f"HUVIDPO_HOME is '{tmp_path / wrong}'")
+        assert f"{tmp_path / 'file'} is a file. Set it to another folder." in err
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs tests as root may write everywhere
+    monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "new"))
+    assert f"{tmp_path} may not be written to." in run("ratings")[2] and not (tmp_path / "new").exists()
+
+
+def test_what_the_terminal_cannot_write_is_written_otherwise(own_home: Path) -> None:
+    """Windows gives pipes the letters of one country."""
+    command = [sys.executable, "-m", "huvidpo", "rate", "--pair", "馬", "--preference", "a"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "There is no pair '\\u99ac'.\n")
+
+
 @pytest.mark.slow
 def test_a_process_of_its_own_prints_its_answer_and_nothing_else(own_home: Path, tmp_path: Path) -> None:
     """Nothing is imported or configured by the tests here: what a user sees."""
@@ -235,6 +256,10 @@ def test_a_first_frame_is_made_when_none_is_given(run, moving_adapter) -> None:
     assert settings.items() >= expected.items()
     code, out, _ = run(*VIDEO, *own, str(moving_adapter.folder), "--out", "y.mp4", "--json")
     assert code == 0 and json.loads(out)["settings"] == settings
+    other = ("--category", "rain", "--adapter", str(moving_adapter.folder), "--json", "--out", "z.mp4")
+    code, out, err = run(*VIDEO, *other)
+    warning = "The adapter 'gallop' is of horse, not of rain: clips will move like that."
+    assert code == 0 and warning in err and warning in " ".join(json.loads(out)["warnings"])
 
 
 def test_unknown_words_are_named(run) -> None:
@@ -423,6 +448,7 @@ def test_the_choices_that_are_written_down_for_speed_are_the_true_ones() -> None
     """Else a new model could not be asked for on the command line, though everything else knows it."""
     _, options_of_all = parsers_of(new_parser())[0]
     assert next(one.choices for one in options_of_all if one.dest == "memory") == [*MODES]
+    assert [*NAMES] == options.CRITICS
     named = options.SYSTEMS.removeprefix("what is compared: ").partition(" (")[0].split(", ")
     assert named == [*KNOWN] and options.SYSTEMS.endswith(f"(default: {','.join(USUAL)})")
 
