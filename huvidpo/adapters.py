@@ -189,12 +189,15 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
 
 
 def motion_notice(backbone: str, category: str, name: str) -> str:
-    """What to know of a clip with the adapter of that name when no motion was learned for its action; else "".
+    """What to know of a clip with the adapter of that name when none, or another action, moves it; else "".
 
     Raises ValueError where `find_adapter` does.
     """
-    if name == "none" or find_adapter(backbone, category, name):
+    adapter = find_adapter(backbone, category, name)
+    if name == "none" or (adapter and adapter.category == category):
         return ""
+    if adapter:
+        return f"The adapter {adapter.name!r} is of {adapter.category}, not of {category}: clips will move like that."
     return (
         f"Nothing has taught {backbone} how {category} moves, so the frames of a clip hardly belong together: the "
         "command train-motion learns it from 8 to 16 clips."

@@ -240,15 +240,22 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     return load_backbone(arguments.backbone, arguments.memory)
 
 
-def warn(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
-    """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion."""
+def warn(
+    backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest", against: str | None = None
+) -> list[str]:
+    """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion.
+
+    `against` is the adapter of a second take, where that is another one.
+    """
     from huvidpo.adapters import motion_notice
     from huvidpo.requests import ClipRequest
     from huvidpo.words import notices
 
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
     if isinstance(request, ClipRequest):
-        warnings += filter(None, [motion_notice(backbone.preset.name, request.category, request.adapter)])
+        names = [request.adapter] if against is None else [request.adapter, against]
+        notices_of_motion = [motion_notice(backbone.preset.name, request.category, name) for name in names]
+        warnings += dict.fromkeys(filter(None, notices_of_motion))
     warn_of(warnings)
     return warnings
 

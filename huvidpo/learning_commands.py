@@ -46,7 +46,7 @@ def train_preference(arguments: Namespace) -> None:
     category = find_category(arguments.category)
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
-    from huvidpo.adapters import find_adapter
+    from huvidpo.adapters import find_adapter, motion_notice
     from huvidpo.training.run_folders import run_to_resume
 
     preset, work = chosen_preset(arguments), arguments.out
@@ -70,6 +70,7 @@ def train_preference(arguments: Namespace) -> None:
     work = work or new_work_folder(preset.name, category.name, settings.objective)
     out = arguments.out or candidate_folder(preset.name, category.name, work.name)
     if not quiet:
+        warn_of(filter(None, [motion_notice(preset.name, category.name, begun.start)]) if start else [])
         write_begun(work, replace(begun, settings=settings))
         print(f"Learning in {work}.", file=sys.stderr)
     plan = RunPlan(category.name, begun.preset, settings, examples, start, work, out, real)
@@ -192,7 +193,7 @@ def check_examples(examples: "TrainingSet", few: bool) -> None:
     if missing_examples(examples) and not few:
         what = "scored clips" if examples.scored else "examples"
         raise ValueError(
-            f"{examples.judged} usable {what} are too few to learn a taste and not the clips: "
+            f"There are {examples.judged} usable {what}, too few to learn a taste and not the clips: "
             f"{MIN_EXAMPLES} are the least that makes sense (--few trains all the same).{left_out}"
         )
 

@@ -27,6 +27,8 @@ ALL_PAIRS = "pair scored clips all with all, not each once"
 SAME_SEED = "the same seed trains the same adapter (default: 33)"
 RESUMED = "go on with the run in --out, else with the newest one; what it was begun with need not be said again"
 NEW_ADAPTER = "where the adapter is written (default: a new one among the category's)"
+# As in evaluation/critics.py and systems.py, which take seconds to import.
+CRITICS = ["judge", "taste:warmer", "taste:livelier", "taste:steadier"]
 SYSTEMS = (
     "what is compared: "
     "default, first-only, no-adapter, no-dpo, base-first-frame, own-noise, huvidpo-recipe, animatediff, modelscope "
@@ -219,9 +221,10 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
         command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
     )
     rounds = command("rounds", learning_commands.rounds, "Make clips, let a critic choose, learn, check; again.")
-    critics = "judge (default; pocket only), or taste:warmer, taste:livelier, taste:steadier"
-    rounds.add_argument("--critic", default="judge", help=f"who chooses: {critics}")
-    rounds.add_argument("--held-out", default="", metavar="CRITIC", help="who accepts rounds (default: --critic)")
+    who = "who chooses; judge knows pocket only (default: judge)"
+    rounds.add_argument("--critic", choices=CRITICS, default="judge", help=who)
+    accepts = "which critic accepts rounds (default: --critic)"
+    rounds.add_argument("--held-out", choices=CRITICS, default="", metavar="CRITIC", help=accepts)
     rounds.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
     rounds.add_argument("--pairs", type=int, default=24, help="pairs made and labelled in each round (default: 24)")
     unseen = "comparisons with the adapter before, on other prompts (default: 40)"

@@ -82,13 +82,13 @@ def own_clips(run) -> Path:
         ((*TRAIN, "--steps", "0"), "The steps must be from 1"),
         ((*TRAIN, "--members", "alone"), "invalid choice: 'alone'"),
         ((*TRAIN,), "There is nothing to learn from: rate pairs of this category first."),
-        ((*TRAIN, "--data", "lost"), "There is no folder of clips at lost"),
-        ((*TRAIN, "--data", "own"), "2 usable examples are too few"),
+        ((*TRAIN, "--data", "lost"), "There is no folder of clips at "),
+        ((*TRAIN, "--data", "own"), "There are 2 usable examples, too few"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "ipo"), "needs real clips"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "kto"), "needs clips in good/ and in bad/"),
         ((*TRAIN, "--resume"), "There is no unfinished run of horse to continue"),
         ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
-        (("rounds", "--category", "horse", "--critic", "me"), "There is no critic 'me'; choose one of: judge, taste:"),
+        (("rounds", "--category", "horse", "--critic", "me"), "invalid choice: 'me' (choose from"),
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
         (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
@@ -210,7 +210,7 @@ def test_eight_scored_clips_are_enough(run, scored_clips: Path, monkeypatch: pyt
     assert "weights are missing" in run(*TRAIN, "--data", "scored")[2]
     rows = json.loads((scored_clips / "scores.json").read_text())
     (scored_clips / "scores.json").write_text(json.dumps(rows[:7]))
-    assert "6 usable scored clips are too few" in run(*TRAIN, "--data", "scored")[2]
+    assert "There are 6 usable scored clips, too few" in run(*TRAIN, "--data", "scored")[2]
 
 
 @pytest.mark.slow
