@@ -114,7 +114,8 @@ def test_a_program_that_uses_the_library_reads_nothing_of_its_insides(pocket_wei
     program = """
 from diffusers.utils import logging
 from huvidpo.backbones import load_backbone
-load_backbone("pocket")
+from huvidpo.pocket.judge import load_judge
+load_backbone("pocket"), load_judge()
 assert logging.is_progress_bar_enabled()
 """
     environment = os.environ | {"HUVIDPO_POCKET_WEIGHTS": str(pocket_weights)}
