@@ -17,6 +17,7 @@ from huvidpo.adapters import (
     Adapter,
     find_adapter,
     list_adapters,
+    motion_notice,
     read_adapter,
 )
 from huvidpo.backbones import LoadedBackbone
@@ -210,3 +211,12 @@ def test_new_weights_of_one_name_have_another_revision(moving_adapter: Adapter) 
     content[-1] ^= 1
     file.write_bytes(content)
     assert moving_adapter.revision() not in ("", before)
+
+
+def test_an_adapter_of_another_action_is_said(moving_adapter: Adapter) -> None:
+    """It can be named by its folder only; its clips move, and not as they were asked to."""
+    folder = str(moving_adapter.folder)
+    said = motion_notice("pocket", "rain", folder)
+    assert said == "The adapter 'gallop' is of horse, not of rain: clips will move like that."
+    assert motion_notice("pocket", "horse", folder) == motion_notice("pocket", "rain", "none") == ""
+    assert motion_notice("pocket", "rain", "").startswith("Nothing has taught pocket how rain moves")
