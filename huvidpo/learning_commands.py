@@ -266,12 +266,12 @@ def rounds(arguments: Namespace) -> None:
         for event in events:
             if isinstance(event, Round):
                 found.append(event)
-                bar.write(round_line(event), file=sys.stderr)
+                bar.write(round_line(event), file=sys.stderr if arguments.json else sys.stdout)
             else:
                 bar.set_description_str(f"Round {event.round}: {event.what}", refresh=False)
                 bar.total = event.total
                 bar.update(event.done - bar.n)
-    answer(arguments, {"rounds": [asdict(row) for row in found], "out": str(work)}, [*map(round_line, found)])
+    answer(arguments, {"rounds": [asdict(row) for row in found], "out": str(work)}, [str(work)])
 
 
 def round_line(row: "Round") -> str:

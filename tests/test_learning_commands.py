@@ -278,3 +278,14 @@ def vote(
         pair = replace(new_pair(*takes, f"vote {i}", "horse", "live", "shared-noise"), split="measure")
         store.add_pair(pair)
         store.append(Rating(new_id(), pair, "a", "b", raters[i % len(raters)], **more))
+
+
+@pytest.mark.slow
+def test_a_round_is_said_once(run, moving_adapter: Adapter) -> None:
+    """As soon as it is over: on stdout in words, on stderr beside JSON."""
+    rounds = ("rounds", "--category", "horse", "--critic", "taste:warmer", "--start", "gallop", "--rounds", "1")
+    rounds += ("--pairs", "8", "--unseen", "10", "--steps", "1", "--rank", "2", "--out", "rounds")
+    code, out, err = run(*rounds)
+    assert code == 0 and out.startswith("round 1: ") and out.endswith("\nrounds\n") and "round 1: " not in err
+    code, out, err = run(*rounds, "--json")
+    assert code == 0 and len(json.loads(out)["rounds"]) == 1 and err.count("round 1: ") == 1
