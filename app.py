@@ -11,9 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.backbones import LoadedBackbone, choice_that_cannot_be, default_backbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
-from huvidpo.home import home
+from huvidpo.home import check_home, home
+from huvidpo.machine import choice_that_cannot_be, default_backbone
 from huvidpo.memory import on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
@@ -126,6 +127,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
     for note in filter(None, (unusable_gpu(), choice_that_cannot_be())):
         print(f"Warning: {note}", file=sys.stderr)
     pairs_ahead()  # a mistake is told before the weights are loaded
+    check_home()
     store, name = RatingStore(home()), default_backbone()  # in this order: a disk that is full is told at once
     if not ZERO_GPU:  # its patched launch takes the weights that are loaded by then
         name, port = choose_backbone(name, host, port)

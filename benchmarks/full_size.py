@@ -34,8 +34,9 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.video_unet import VideoUNet
-from huvidpo.pipelines.image_to_video import ImageToVideoPipeline, Recipe
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.components import new_tokenizer
+from huvidpo.recipes import Recipe
 
 BASE = "VideoUNet"
 PROMPT = "a red horse runs on the beach"

@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from huvidpo.presets import BACKBONES
-from huvidpo.training.motion import MotionSettings
+from huvidpo.training.motion_settings import MotionSettings
 from huvidpo.training.preference_settings import preset_settings, total_steps
 from huvidpo.training.strength import CLIPS
 

@@ -4,7 +4,8 @@ ZeroGPU counts the seconds that a call asks for, 1.5 times on its cards of today
 presets.py, which nobody has measured there yet. Nothing is loaded and nothing runs.
 """
 
-from huvidpo.backbones import BACKBONES, LoadedBackbone
+from huvidpo.backbones import LoadedBackbone
+from huvidpo.presets import BACKBONES
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.finetune_needs import SLICE_SECONDS, requested_seconds
 from huvidpo.ui.making import QUOTA_FACTOR, asked_seconds, clip_seconds, first_frame_seconds, pair_seconds

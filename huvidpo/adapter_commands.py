@@ -1,12 +1,19 @@
-"""The commands about adapters made elsewhere or kept elsewhere: imported, pushed. Knows nothing of argparse.
+"""The commands about adapters that are there: imported, pushed, promoted, rolled back. Knows nothing of argparse.
 
 As in `commands`, heavy modules are imported inside, after what can be checked without them.
 """
 
 from argparse import Namespace
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-from huvidpo.categories import find_category
+from huvidpo.categories import CATEGORIES, find_category
 from huvidpo.commands import answer, chosen_preset
+from huvidpo.home import home
+
+if TYPE_CHECKING:
+    from huvidpo.adapters import Adapter
+    from huvidpo.preferences.gate import Verdict
 
 
 def import_checkpoint(arguments: Namespace) -> None:
@@ -45,3 +52,57 @@ def push_adapter(arguments: Namespace) -> None:
     repo = arguments.repo or adapters_repo()
     commit = push(adapter, repo)
     answer(arguments, {"repo": repo, "commit": commit, "name": adapter.name}, [f"{adapter.name} is in {repo} now."])
+
+
+def promote(arguments: Namespace) -> None:
+    """`promote`"""
+    adapter = named_adapter(arguments)
+    from huvidpo import candidates
+
+    # Motion from a few clips has nothing that votes could compare it with.
+    verdict = verdict_on(adapter, adapter.parent()) if adapter.learned_taste else None
+    if verdict and not verdict.passed and not arguments.force:
+        raise ValueError(f"{adapter.name} is not promoted. {verdict.reason} --force promotes it all the same.")
+    candidates.promote(adapter, verdict)
+    result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict and verdict.to_row()}
+    answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])
+
+
+def rollback(arguments: Namespace) -> None:
+    """`rollback`"""
+    find_category(arguments.category)
+    from huvidpo import candidates
+
+    backbone = chosen_preset(arguments).name
+    adapter = candidates.rollback(backbone, arguments.category)
+    result = {"default": adapter.name, "category": adapter.category}
+    answer(arguments, result, [f"{adapter.name} is the default of {adapter.category} again."])
+
+
+def named_adapter(arguments: Namespace) -> "Adapter":
+    """The adapter of that name; ValueError when no category has one, or several have."""
+    if arguments.category is not None:
+        find_category(arguments.category)
+    from huvidpo.adapters import list_adapters
+
+    backbone = chosen_preset(arguments).name
+    categories = [arguments.category] if arguments.category else list(CATEGORIES)
+    found = [a for name in categories for a in list_adapters(backbone, name) if a.name == arguments.name]
+    if len(found) > 1:
+        where = ", ".join(adapter.category for adapter in found)
+        raise ValueError(
+            f"Several categories have an adapter {arguments.name!r}: say which with --category ({where})."
+        )
+    if not found:
+        raise ValueError(f"There is no adapter {arguments.name!r} of the backbone {backbone}.")
+    return found[0]
+
+
+def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":
+    """What the votes in this deployment say."""
+    from huvidpo.preferences.gate import judge
+    from huvidpo.preferences.store import RatingStore
+
+    with closing(RatingStore(home())) as store:
+        answers, taken_back = (find(adapter.category) for find in (store.blind_answers, store.taken_back_answers))
+        return judge(answers, adapter.revision(), against.revision() if against else "", taken_back)

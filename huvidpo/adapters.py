@@ -1,4 +1,4 @@
-"""The folders of adapters: listing, putting one onto the video UNet, saving. Knows no prompts, no training."""
+"""The folders of adapters and their cards: listing, finding, writing cards. Knows no networks, no prompts."""
 
 import hashlib
 import json
@@ -9,24 +9,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-
 from huvidpo import __version__
 from huvidpo.atomic import write_whole
 from huvidpo.home import home
 from huvidpo.hub_models import Downloaded
-from huvidpo.models.attention import ATTENTION_VARIANTS
-from huvidpo.models.checkpoints import save_lora
-from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
-from huvidpo.models.video_unet import VideoUNet
+from huvidpo.recipes import ATTENTION_VARIANTS
 from huvidpo.shared_adapters import fetch_weights, shared_root
 
 SHIPPED = Path(__file__).parents[1] / "lora_weights"
 MOTION_FILE = "motion.safetensors"
 PREFERENCE_FILE = "preference_lora.safetensors"
-PREFERENCE = "preference"  # the name of the preference adapter inside the UNet
 MAX_CARD_BYTES = 1_000_000
 
 
@@ -197,72 +189,19 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
 
 
 def motion_notice(backbone: str, category: str, name: str) -> str:
-    """What to know of a clip with the adapter of that name when no motion was learned for its action; else "".
+    """What to know of a clip with the adapter of that name when none, or another action, moves it; else "".
 
     Raises ValueError where `find_adapter` does.
     """
-    if name == "none" or find_adapter(backbone, category, name):
+    adapter = find_adapter(backbone, category, name)
+    if name == "none" or (adapter and adapter.category == category):
         return ""
+    if adapter:
+        return f"The adapter {adapter.name!r} is of {adapter.category}, not of {category}: clips will move like that."
     return (
         f"Nothing has taught {backbone} how {category} moves, so the frames of a clip hardly belong together: the "
         "command train-motion learns it from 8 to 16 clips."
     )
-
-
-def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[str, torch.Tensor]) -> None:
-    """Puts exactly this adapter onto the UNet, whatever was on it; None leaves `still_motion`, which does not move.
-
-    Its attention comes with it; another one can be set afterwards. Raises ValueError when its files do not fit the
-    UNet; the UNet is then without any adapter.
-    """
-    take_adapter_off(unet, still_motion)
-    if adapter is None:
-        return
-    for _ in adapter.download():
-        pass
-    try:
-        if motion_file := adapter.motion_file():
-            load_motion_state_dict(unet, load_file(motion_file))
-        if (adapter.folder / PREFERENCE_FILE).is_file():
-            unet.load_lora_adapter(adapter.folder, weight_name=PREFERENCE_FILE, adapter_name=PREFERENCE, prefix=None)
-            unet.eval()  # peft's new layers come with their dropout on
-        unet.set_attention(adapter.attention())
-    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
-        take_adapter_off(unet, still_motion)
-        raise ValueError(f"The adapter {adapter.name!r} could not be loaded: {error}") from error
-
-
-def take_adapter_off(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
-    """The UNet as it was before any adapter."""
-    unet.unload_lora()  # layers and all, so that names are Stable Diffusion's again: `delete_adapters` leaves wrappers
-    unet.set_attention(ATTENTION_VARIANTS[0])
-    load_motion_state_dict(unet, still_motion)
-
-
-def save_motion_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
-    """Writes the UNet's motion weights (half precision) with their card and a model card for the Hub.
-
-    `card` needs `backbone` and `category`; what made the weights (clips, steps, seed ...) goes along unchanged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_motion_weights(motion_state_dict(unet), folder)
-    return write_card(folder, {"kind": "motion", "attention": unet.config.attention, **card})
-
-
-def save_motion_weights(state: dict[str, torch.Tensor], folder: Path) -> None:
-    """Writes motion weights by plain name in half precision."""
-    halves = {name: value.half().contiguous().cpu() for name, value in state.items()}
-    write_whole(folder / MOTION_FILE, save(halves, {"format": "pt"}))  # with a second key bytes are not repeatable
-
-
-def save_preference_adapter(unet: VideoUNet, folder: Path, card: dict[str, object]) -> Adapter:
-    """Writes the UNet's preference adapter with its card and a model card; its motion stays the `parent`'s.
-
-    `card` needs `backbone`, `category` and `parent`; what made the weights goes along unchanged.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_lora(unet, PREFERENCE, folder / PREFERENCE_FILE)
-    return write_card(folder, {"kind": "preference", "attention": unet.config.attention, **card})
 
 
 def write_card(folder: Path, card: dict[str, object]) -> Adapter:

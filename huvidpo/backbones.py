@@ -15,14 +15,15 @@ import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of our
 from huvidpo import full_size, memory
 from huvidpo.adapters import digest_of
 from huvidpo.categories import STYLES, Category, find_category, styled_prompt
-from huvidpo.checks import check_choice
 from huvidpo.full_size import FirstFramePipeline
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
+from huvidpo.machine import default_backbone, default_device
 from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
-from huvidpo.presets import BACKBONES, Backbone
+from huvidpo.presets import Backbone, find_backbone
+from huvidpo.quiet import without_bars
 
 # Its vocabulary has other forms of some words of categories.
 POCKET_FORMS = {"turn": "turns", "firework": "fireworks", "play": "plays", "run": "runs"}
@@ -124,7 +125,8 @@ class LoadedBackbone:
         self.check_first_frame_model(model)
         if self.preset.name == "sd14":
             if model not in self.first_frames:
-                self.first_frames[model] = full_size.load_first_frames(model, self.device, self.first_frames)
+                with without_bars():
+                    self.first_frames[model] = full_size.load_first_frames(model, self.device, self.first_frames)
                 self.commits[model] = self.first_frame_commit(model)
                 memory.settle(self.first_frames[model], self.memory, self.device)
             return self.first_frames[model]
@@ -139,50 +141,10 @@ def networks_of(pipeline: DiffusionPipeline) -> list[nn.Module]:
     return [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
 
 
-def default_device(backbone: str = "sd14") -> str:
-    """The device that everything runs on here.
-
-    Without a GPU of its own `pocket` takes ZeroGPU's CPU: its clips are there before a card would be lent.
-    """
-    lent = backbone == "pocket" and memory.on_zero_gpu()
-    return "cuda" if torch.cuda.is_available() and not lent else "cpu"
-
-
-def default_backbone() -> str:
-    """HUVIDPO_BACKBONE, else `sd14` with a GPU of 16 GB or more, else `pocket`.
-
-    ZeroGPU counts as none: its card is lent for single calls, and about 25 GB would be downloaded unasked. On a Space
-    with a CPU it is always `pocket` (see `choice_that_cannot_be`).
-    """
-    if (name := os.environ.get("HUVIDPO_BACKBONE")) and not choice_that_cannot_be():
-        return find_backbone(name).name
-    if memory.on_zero_gpu():
-        return "pocket"
-    big_gpu = torch.cuda.is_available() and torch.cuda.get_device_properties("cuda").total_memory >= 15e9
-    return "sd14" if big_gpu else "pocket"
-
-
-def choice_that_cannot_be() -> str:
-    """Why HUVIDPO_BACKBONE is not obeyed, in one sentence; "" when it is.
-
-    A duplicated Space has the variables of the original and not its hardware: `sd14` would run out of memory there.
-    """
-    wanted, on_a_space = os.environ.get("HUVIDPO_BACKBONE"), os.environ.get("SPACE_ID")
-    if wanted != "sd14" or not on_a_space or torch.cuda.is_available() or memory.on_zero_gpu():
-        return ""
-    return "HUVIDPO_BACKBONE asks for sd14, which this Space's CPU cannot run: choose a GPU in its settings."
-
-
 def missing_weights(name: str) -> list[HubFiles]:
     """What would be downloaded before a backbone can be loaded, without its first-frame models."""
     files = [full_size.SD14] if name == "sd14" else []
     return [wanted for wanted in files if not cached(wanted)]
-
-
-def find_backbone(name: str) -> Backbone:
-    """The preset of a name; ValueError that lists the names."""
-    check_choice("backbone", name, BACKBONES)
-    return BACKBONES[name]
 
 
 def load_backbone(name: str | None = None, memory_mode: str | None = None) -> LoadedBackbone:
@@ -198,7 +160,7 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
         # Every model is loaded before the page starts, onto a disk and into a memory that have no room for three.
         preset = replace(preset, first_frame_models=("dpo",))
     preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
-    with memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
+    with without_bars(), memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
         mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
         return put_together(preset, device, mode)
 

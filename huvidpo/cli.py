@@ -1,11 +1,14 @@
 """The commands of `python -m huvidpo`, and how they end; their options lie in options.py. Knows no work of theirs."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
 
 from huvidpo import __version__, commands, evaluation_commands, motion_commands, options
+from huvidpo.home import check_home
+from huvidpo.presets import BACKBONES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,9 +18,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     for library in ("TRANSFORMERS", "DIFFUSERS"):  # their advice is for programmers; they read this when imported
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    for stream in (sys.stdout, sys.stderr):  # on Windows a pipe may lack the letters of somebody's prompt
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
         commands.check_alone(arguments.run.__name__)
+        check_home()
         code = arguments.run(arguments) or 0
         sys.stdout.flush()
         return code
@@ -45,11 +52,13 @@ def new_parser() -> Parser:
     """All commands with their options; each has its function in `run`."""
     everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument("--json", action="store_true", help="print one JSON object, and nothing else, on stdout")
-    everywhere.add_argument("--backbone", metavar="NAME", help="pocket or sd14; by default what suits this machine")
+    everywhere.add_argument(
+        "--backbone", choices=list(BACKBONES), help="which models (default: what suits this machine)"
+    )
     everywhere.add_argument(
         "--memory",
-        metavar="MODE",
-        help="on a GPU: all, turns, offload or sequential (default: the fastest that fits)",
+        choices=["all", "turns", "offload", "sequential"],  # as in memory.py, which takes a second to import
+        help="on a GPU: how much of the models is on it at a time (default: the fastest that fits)",
     )
     parser = Parser("huvidpo", description="From a prompt to a first frame to a moving clip.", parents=[everywhere])
     parser.add_argument("--version", action="version", version=f"huvidpo {__version__}")
@@ -63,7 +72,7 @@ def new_parser() -> Parser:
     command("backbones", commands.backbones, "List the backbones.")
     command("categories", commands.categories, "List the eight actions.")
     adapters = command("adapters", commands.adapters, "List the adapters of a backbone.")
-    adapters.add_argument("--category", help="only those of this category")
+    adapters.add_argument("--category", help="list only those of this category")
     options.add_adapter_commands(command)
     options.add_first_frame_options(command("first-frame", commands.first_frame, "Draw a first frame from a prompt."))
     options.add_video_options(command("video", commands.video, "Make a clip from a prompt and a first frame."))
@@ -82,5 +91,5 @@ def new_parser() -> Parser:
         help="address to listen on; 0.0.0.0 for the whole network, where everybody may use the page and rate, and "
         "nobody but you at this machine delete or push (default: this machine only)",
     )
-    serve.add_argument("--port", type=int, help="default: the first free one from 7860")
+    serve.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
     return parser

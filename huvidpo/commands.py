@@ -35,7 +35,8 @@ SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what severa
 
 def backbones(arguments: Namespace) -> None:
     """`backbones`"""
-    from huvidpo.backbones import BACKBONES, default_backbone
+    from huvidpo.machine import default_backbone
+    from huvidpo.presets import BACKBONES
 
     default = default_backbone()
     rows = [dataclasses.asdict(backbone) | {"default": backbone.name == default} for backbone in BACKBONES.values()]
@@ -71,10 +72,13 @@ def first_frame(arguments: Namespace) -> None:
     if arguments.category is not None:
         find_category(arguments.category)
     check_out(arguments.out, (".png",))
-    from huvidpo import requests, takes
+    from huvidpo import requests
 
-    request = first_frame_request(arguments, arguments.model, arguments.seed, arguments.steps, arguments.guidance)
+    model, seed = arguments.model, arguments.seed
+    request = first_frame_request(arguments, model, seed, arguments.steps, arguments.guidance)
     requests.check_request(request)
+    from huvidpo import takes
+
     backbone = load(arguments)
     warnings = warn(backbone, request)
     frame = follow(takes.make_first_frame(backbone, request), "First frame")
@@ -90,11 +94,13 @@ def video(arguments: Namespace) -> None:
     find_category(arguments.category)
     check_out(arguments.out, (".mp4", ".gif"))
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests, takes
+    from huvidpo import requests
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
     find_adapter(chosen_preset(arguments).name, request.category, request.adapter)
+    from huvidpo import takes
+
     backbone = load(arguments)
     warnings = warn(backbone, request)
     if image is None:
@@ -176,8 +182,8 @@ def first_frame_request(
 
 def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest]":
     """The clip that the arguments ask for, and the first frame for where none is given; ValueError for nonsense."""
-    if arguments.first_frame and (arguments.first_frame_model or arguments.first_frame_seed is not None):
-        raise ValueError("The first frame is given: leave --first-frame-model and --first-frame-seed out.")
+    if arguments.first_frame and (arguments.model or arguments.first_frame_seed is not None):
+        raise ValueError("The first frame is given: leave --model and --first-frame-seed out.")
     from huvidpo import requests
 
     request = requests.ClipRequest(
@@ -194,7 +200,7 @@ def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest
         fit=arguments.fit,
     )
     seed = request.seed if arguments.first_frame_seed is None else arguments.first_frame_seed
-    first = first_frame_request(arguments, arguments.first_frame_model, seed)
+    first = first_frame_request(arguments, arguments.model, seed)
     for asked in (request, first):
         requests.check_request(asked)
     return request, first
@@ -211,9 +217,13 @@ def check_alone(command: str) -> None:
 
 def chosen_preset(arguments: Namespace) -> "Backbone":
     """The backbone that was named, else what suits this machine; ValueError for a name that is none."""
-    from huvidpo.backbones import default_backbone, find_backbone
+    from huvidpo.presets import find_backbone
 
-    return find_backbone(arguments.backbone or default_backbone())
+    if arguments.backbone:
+        return find_backbone(arguments.backbone)
+    from huvidpo.machine import default_backbone  # asks torch for a GPU
+
+    return find_backbone(default_backbone())
 
 
 def load(arguments: Namespace) -> "LoadedBackbone":
@@ -230,15 +240,22 @@ def load(arguments: Namespace) -> "LoadedBackbone":
     return load_backbone(arguments.backbone, arguments.memory)
 
 
-def warn(backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest") -> list[str]:
-    """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion."""
+def warn(
+    backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest", against: str | None = None
+) -> list[str]:
+    """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion.
+
+    `against` is the adapter of a second take, where that is another one.
+    """
     from huvidpo.adapters import motion_notice
     from huvidpo.requests import ClipRequest
     from huvidpo.words import notices
 
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
     if isinstance(request, ClipRequest):
-        warnings += filter(None, [motion_notice(backbone.preset.name, request.category, request.adapter)])
+        names = [request.adapter] if against is None else [request.adapter, against]
+        notices_of_motion = [motion_notice(backbone.preset.name, request.category, name) for name in names]
+        warnings += dict.fromkeys(filter(None, notices_of_motion))
     warn_of(warnings)
     return warnings
 

@@ -187,6 +187,8 @@ def summary(results: "Results") -> dict[str, dict[str, dict[str, float | None]]]
 def winrate(arguments: Namespace) -> None:
     """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
     find_category(arguments.category)
+    backbone = chosen_preset(arguments).name
+    adapter, against = the_two(arguments, backbone)
     from huvidpo.adapters import list_adapters
     from huvidpo.evaluation.board import names_by_revision
     from huvidpo.evaluation.ranking import ranking_of
@@ -196,8 +198,6 @@ def winrate(arguments: Namespace) -> None:
     from huvidpo.preferences.statistics import rater_agreement
     from huvidpo.preferences.store import RatingStore
 
-    backbone = chosen_preset(arguments).name
-    adapter, against = the_two(arguments, backbone)
     own, other = adapter.revision(), against.revision() if against else ""
     with closing(RatingStore(home())) as store:
         ratings, taken_back = (find(adapter.category) for find in (store.blind_answers, store.taken_back_answers))

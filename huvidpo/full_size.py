@@ -14,10 +14,9 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLP
 from torch import nn
 
 from huvidpo.hub_models import HubFiles, fetch_now
+from huvidpo.presets import RAIL_M, RAIL_PP
 
 UNET = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors")
-RAIL_M = ("CreativeML Open RAIL-M", "https://hf.co/spaces/CompVis/stable-diffusion-license")
-RAIL_PP = ("CreativeML Open RAIL++-M", "https://hf.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md")
 DPO_REVISION = "main"  # put the commit here once it is known
 
 SD14 = HubFiles(

@@ -1,4 +1,4 @@
-"""The commands around preference training: train, promote, roll back. Knows nothing of argparse.
+"""The commands that learn from preferences: `train-preference`, `rounds`. Knows nothing of argparse.
 
 As in commands.py, heavy modules are imported after what can be checked without them.
 """
@@ -14,21 +14,31 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import CATEGORIES, Category, find_category
+from huvidpo.categories import Category, find_category
 from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
+from huvidpo.preferences.store import RatingStore
+from huvidpo.training.begun_runs import BegunWith, going_on, read_begun, write_begun
+from huvidpo.training.preference_settings import (
+    PAIRS_ALL,
+    PreferenceSettings,
+    check_settings,
+    examples_per_step,
+    preset_settings,
+)
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
-    from huvidpo.preferences.gate import Verdict
     from huvidpo.preferences.pairs import TrainingSet
+    from huvidpo.presets import Backbone
     from huvidpo.training.preference import PreferenceRecord
-    from huvidpo.training.preference_settings import PreferenceSettings
     from huvidpo.training.rounds import Round
     from huvidpo.training.strength import Measuring
 
-CHANGEABLE = ("steps", "minutes", "beta", "rank", "pairs_per_step", "members", "seed")  # settings with an option
+OBJECTIVE, PRESET = "dpo", "recommended"  # where no option says another
+# Settings with an option.
+CHANGEABLE = ("steps", "minutes", "beta", "learning_rate", "rank", "pairs_per_step", "members", "seed")
 
 
 def train_preference(arguments: Namespace) -> None:
@@ -36,29 +46,34 @@ def train_preference(arguments: Namespace) -> None:
     category = find_category(arguments.category)
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
-    from huvidpo.adapters import find_adapter
+    from huvidpo.adapters import find_adapter, motion_notice
+    from huvidpo.training.run_folders import run_to_resume
+
+    preset, work = chosen_preset(arguments), arguments.out
+    if arguments.resume:
+        work = work or run_to_resume(preset.name, category.name, arguments.objective)
+        begun = going_on(read_begun(work), given_options(arguments, preset.name))
+    else:
+        begun = newly_begun(arguments, preset)
+    start = find_adapter(preset.name, category.name, begun.start)
+    examples = find_examples(begun, category, preset.name)
+    check_examples(examples, arguments.few or arguments.resume)
+    real = real_clips(begun.settings.objective, begun.real, category)
     from huvidpo.candidates import candidate_folder
     from huvidpo.training.processes import join_processes, process_number
-    from huvidpo.training.run_folders import run_to_resume
     from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
 
-    preset = chosen_preset(arguments)
-    start = find_adapter(preset.name, category.name, arguments.start)
-    settings = fitted_to_start(chosen_settings(arguments, preset.preference_learning_rate), start)
-    work = arguments.out
-    if arguments.resume and work is None:
-        work = run_to_resume(preset.name, category.name, settings.objective)
-    examples = find_examples(arguments, category, preset.name)
-    check_examples(examples, arguments.few)
-    real = real_clips(arguments, category)
     join_processes()
-    settings = fitted_to_processes(settings, arguments.pairs_per_step is not None)
+    settings = fitted_to_start(begun.settings, start)
+    settings = fitted_to_processes(settings, arguments.pairs_per_step is not None or arguments.resume)
     backbone, quiet = load(arguments), process_number()[0] > 0
     work = work or new_work_folder(preset.name, category.name, settings.objective)
     out = arguments.out or candidate_folder(preset.name, category.name, work.name)
     if not quiet:
+        warn_of(filter(None, [motion_notice(preset.name, category.name, begun.start)]) if start else [])
+        write_begun(work, replace(begun, settings=settings))
         print(f"Learning in {work}.", file=sys.stderr)
-    plan = RunPlan(category.name, arguments.preset, settings, examples, start, work, out, real)
+    plan = RunPlan(category.name, begun.preset, settings, examples, start, work, out, real)
     saved = follow(train_plan(backbone, plan), quiet)
     if saved is None:
         return
@@ -67,9 +82,46 @@ def train_preference(arguments: Namespace) -> None:
     answer(arguments, result, [*filter(None, [stopped, weakened_line(saved)]), str(out)])
 
 
-def fitted_to_processes(settings: "PreferenceSettings", given: bool) -> "PreferenceSettings":
+def newly_begun(arguments: Namespace, preset: "Backbone") -> BegunWith:
+    """What a new run begins with. ValueError for a setting out of range, and a start that there is not."""
+    from huvidpo.adapters import find_adapter
+
+    settings = chosen_settings(arguments, preset.preference_learning_rate)
+    start = find_adapter(preset.name, arguments.category, arguments.start)
+    rating_ids = ()
+    if not arguments.data:
+        with closing(RatingStore(home())) as store:
+            ratings = store.ratings(arguments.category)
+        rating_ids = tuple(rating.rating_id for rating in ratings if rating.pair.split == "train")
+    return BegunWith(
+        preset=arguments.preset or PRESET,
+        settings=settings,
+        start=str(start.folder) if start else "none",
+        data=whole_path(arguments.data),
+        all_pairs=arguments.all_pairs or (arguments.preset or PRESET) in PAIRS_ALL,
+        real=whole_path(arguments.real),
+        rating_ids=rating_ids,
+    )
+
+
+def given_options(arguments: Namespace, backbone: str) -> dict[str, object]:
+    """The options that were given, by name, as `BegunWith` has them. ValueError for a start that there is not."""
+    from huvidpo.adapters import find_adapter
+
+    start = find_adapter(backbone, arguments.category, arguments.start) if arguments.start else None
+    given = {name: getattr(arguments, name) for name in ("objective", "preset", *CHANGEABLE)}
+    given |= {"data": whole_path(arguments.data), "real": whole_path(arguments.real), "all_pairs": arguments.all_pairs}
+    given["start"] = str(start.folder) if start else arguments.start
+    return {name: value for name, value in given.items() if value not in ("", None, False)}
+
+
+def whole_path(path: Path | None) -> str:
+    """The path as it is from any other folder too; "" for none."""
+    return str(path.resolve()) if path else ""
+
+
+def fitted_to_processes(settings: PreferenceSettings, given: bool) -> PreferenceSettings:
     """The settings with an example for each process in every step, unless their number was given; says so."""
-    from huvidpo.training.preference_settings import examples_per_step
     from huvidpo.training.processes import process_number
 
     (rank, processes), examples = process_number(), examples_per_step(settings)
@@ -97,14 +149,10 @@ def weakened_line(adapter: "Adapter") -> str:
     return f"Weakened to {strength:.0%} of what was learned: {kept}." if strength < 1 else ""
 
 
-def chosen_settings(arguments: Namespace, learning_rate: float) -> "PreferenceSettings":
+def chosen_settings(arguments: Namespace, learning_rate: float) -> PreferenceSettings:
     """The preset with those settings that were given; ValueError when one is out of range."""
-    from huvidpo.training.preference_settings import check_settings, preset_settings
-
-    settings = preset_settings(arguments.preset, arguments.objective, learning_rate)
+    settings = preset_settings(arguments.preset or PRESET, arguments.objective or OBJECTIVE, learning_rate)
     given = {name: value for name in CHANGEABLE if (value := getattr(arguments, name)) is not None}
-    if arguments.learning_rate is not None:
-        given["learning_rate"] = arguments.learning_rate
     if arguments.rank is not None:
         given["alpha"] = settings.alpha * arguments.rank / settings.rank  # the strength of the LoRA stays
     settings = replace(settings, **given)
@@ -112,20 +160,26 @@ def chosen_settings(arguments: Namespace, learning_rate: float) -> "PreferenceSe
     return settings
 
 
-def find_examples(arguments: Namespace, category: Category, backbone: str) -> "TrainingSet":
-    """What to learn from: a folder of own clips, or the ratings of the category."""
-    if arguments.data:
-        from huvidpo.preferences.own_clips import read_own_clips
-        from huvidpo.training.preference_settings import PAIRS_ALL
+def find_examples(begun: BegunWith, category: Category, backbone: str) -> "TrainingSet":
+    """What to learn from: a folder of own clips, or those ratings of the category that were there at the beginning.
 
-        prompt, seed = category.motion_prompt, arguments.seed or 0
-        every_pair = arguments.every_pair or arguments.preset in PAIRS_ALL
-        return read_own_clips(arguments.data, arguments.objective, prompt, every_pair, seed)
+    ValueError when some of these are no longer there.
+    """
+    settings = begun.settings
+    if begun.data:
+        from huvidpo.preferences.own_clips import read_own_clips
+
+        prompt = category.motion_prompt
+        return read_own_clips(Path(begun.data), settings.objective, prompt, begun.all_pairs, settings.seed)
     from huvidpo.preferences.pairs import training_set
-    from huvidpo.preferences.store import RatingStore
 
     with closing(RatingStore(home())) as store:
-        return training_set(store.ratings(category.name), arguments.objective, backbone, store.video_path)
+        ratings = store.ratings(category.name)
+        begun_with = {*begun.rating_ids}
+        if not begun_with <= {rating.rating_id for rating in ratings}:
+            raise ValueError("Ratings that this run began with were changed or taken back: begin another run.")
+        there = [one for one in ratings if one.rating_id in begun_with or one.pair.split != "train"]
+        return training_set(there, settings.objective, backbone, store.video_path)
 
 
 def check_examples(examples: "TrainingSet", few: bool) -> None:
@@ -139,20 +193,20 @@ def check_examples(examples: "TrainingSet", few: bool) -> None:
     if missing_examples(examples) and not few:
         what = "scored clips" if examples.scored else "examples"
         raise ValueError(
-            f"{examples.judged} usable {what} are too few to learn a taste and not the clips: "
+            f"There are {examples.judged} usable {what}, too few to learn a taste and not the clips: "
             f"{MIN_EXAMPLES} are the least that makes sense (--few trains all the same).{left_out}"
         )
 
 
-def real_clips(arguments: Namespace, category: Category) -> tuple[tuple[Path, str], ...]:
+def real_clips(objective: str, folder: str, category: Category) -> tuple[tuple[Path, str], ...]:
     """The clips of the real-clip term; ValueError when the objective needs some and there are none."""
-    if arguments.objective != "ipo":
+    if objective != "ipo":
         return ()
-    if not arguments.real:
+    if not folder:
         raise ValueError("The objective ipo needs real clips of the category: give their folder with --real.")
     from huvidpo.preferences.own_clips import real_clips as read
 
-    return read(arguments.real, category.motion_prompt)
+    return read(Path(folder), category.motion_prompt)
 
 
 def follow(records: "Iterator[PreferenceRecord | Measuring | Adapter]", quiet: bool) -> "Adapter | None":
@@ -187,8 +241,6 @@ def rounds(arguments: Namespace) -> None:
     """`rounds`: a line for each, as soon as it is over."""
     category = find_category(arguments.category)
     from huvidpo.adapters import find_adapter
-    from huvidpo.evaluation.critics import find_critic
-    from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
 
     preset = chosen_preset(arguments)
     for name, lowest in (("rounds", 1), ("pairs", 8), ("unseen", 10)):
@@ -197,7 +249,10 @@ def rounds(arguments: Namespace) -> None:
     held_out = arguments.held_out or arguments.critic
     settings = chosen_settings(arguments, preset.preference_learning_rate)
     start = find_adapter(preset.name, category.name, arguments.start)
-    real = real_clips(arguments, category)
+    real = real_clips(settings.objective, whole_path(arguments.real), category)
+    from huvidpo.evaluation.critics import find_critic
+    from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
+
     for name in (arguments.critic, held_out):
         find_critic(name, category.name, preset.name)
     work = arguments.out or home() / "rounds" / preset.name / category.name / arguments.critic.replace(":", "-")
@@ -211,12 +266,12 @@ def rounds(arguments: Namespace) -> None:
         for event in events:
             if isinstance(event, Round):
                 found.append(event)
-                bar.write(round_line(event), file=sys.stderr)
+                bar.write(round_line(event), file=sys.stderr if arguments.json else sys.stdout)
             else:
                 bar.set_description_str(f"Round {event.round}: {event.what}", refresh=False)
                 bar.total = event.total
                 bar.update(event.done - bar.n)
-    answer(arguments, {"rounds": [asdict(row) for row in found], "out": str(work)}, [*map(round_line, found)])
+    answer(arguments, {"rounds": [asdict(row) for row in found], "out": str(work)}, [str(work)])
 
 
 def round_line(row: "Round") -> str:
@@ -228,57 +283,3 @@ def round_line(row: "Round") -> str:
         f"{row.minutes:.1f} min; win rate {rate}, motion {motion}; {'accepted' if row.accepted else 'rejected'}: "
         f"{row.reason}"
     )
-
-
-def promote(arguments: Namespace) -> None:
-    """`promote`"""
-    adapter = named_adapter(arguments)
-    from huvidpo import candidates
-
-    # Motion from a few clips has nothing that votes could compare it with.
-    verdict = verdict_on(adapter, adapter.parent()) if adapter.learned_taste else None
-    if verdict and not verdict.passed and not arguments.force:
-        raise ValueError(f"{adapter.name} is not promoted. {verdict.reason} --force promotes it all the same.")
-    candidates.promote(adapter, verdict)
-    result = {"promoted": adapter.name, "category": adapter.category, "verdict": verdict and verdict.to_row()}
-    answer(arguments, result, [f"{adapter.name} is now the default of {adapter.category}."])
-
-
-def rollback(arguments: Namespace) -> None:
-    """`rollback`"""
-    find_category(arguments.category)
-    from huvidpo import candidates
-
-    backbone = chosen_preset(arguments).name
-    adapter = candidates.rollback(backbone, arguments.category)
-    result = {"default": adapter.name, "category": adapter.category}
-    answer(arguments, result, [f"{adapter.name} is the default of {adapter.category} again."])
-
-
-def named_adapter(arguments: Namespace) -> "Adapter":
-    """The adapter of that name; ValueError when no category has one, or several have."""
-    if arguments.category is not None:
-        find_category(arguments.category)
-    from huvidpo.adapters import list_adapters
-
-    backbone = chosen_preset(arguments).name
-    categories = [arguments.category] if arguments.category else list(CATEGORIES)
-    found = [a for name in categories for a in list_adapters(backbone, name) if a.name == arguments.name]
-    if len(found) > 1:
-        where = ", ".join(adapter.category for adapter in found)
-        raise ValueError(
-            f"Several categories have an adapter {arguments.name!r}: say which with --category ({where})."
-        )
-    if not found:
-        raise ValueError(f"There is no adapter {arguments.name!r} of the backbone {backbone}.")
-    return found[0]
-
-
-def verdict_on(adapter: "Adapter", against: "Adapter | None") -> "Verdict":
-    """What the votes in this deployment say."""
-    from huvidpo.preferences.gate import judge
-    from huvidpo.preferences.store import RatingStore
-
-    with closing(RatingStore(home())) as store:
-        answers, taken_back = (find(adapter.category) for find in (store.blind_answers, store.taken_back_answers))
-        return judge(answers, adapter.revision(), against.revision() if against else "", taken_back)

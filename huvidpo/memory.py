@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from diffusers import DiffusionPipeline
 from torch import nn
 
 from huvidpo.checks import check_choice
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
 # From the fastest to the smallest; the words go behind "so that".
 MODES = {
@@ -99,7 +102,7 @@ def gigabytes_there(networks: Iterable[nn.Module]) -> float:
     return sum(weight.nbytes for weight in weights.values() if weight.device.type not in ("cpu", "meta")) / GIGABYTE
 
 
-def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
+def settle(pipeline: "DiffusionPipeline", mode: str, device: str) -> None:
     """Readies a first-frame pipeline for a mode: on the CPU, and in the two smallest modes with diffusers' hooks."""
     pipeline.remove_all_hooks()
     pipeline.vae.enable_slicing()
@@ -117,12 +120,12 @@ def settle(pipeline: DiffusionPipeline, mode: str, device: str) -> None:
         pipeline.enable_sequential_cpu_offload(device=place)
 
 
-def hooked(pipeline: DiffusionPipeline) -> bool:
+def hooked(pipeline: "DiffusionPipeline") -> bool:
     """Whether diffusers brings the pipeline's networks to the GPU by itself."""
     return any(hasattr(network, "_hf_hook") for network in pipeline.components.values())
 
 
-def bring(pipeline: DiffusionPipeline, device: str) -> None:
+def bring(pipeline: "DiffusionPipeline", device: str) -> None:
     """Puts a pipeline's networks on the device, unless hooks do that.
 
     Hooks are made anew: networks that it shares with another pipeline have those of the one that came last, which
@@ -134,7 +137,7 @@ def bring(pipeline: DiffusionPipeline, device: str) -> None:
         pipeline.to(device)
 
 
-def send_away(pipeline: DiffusionPipeline) -> None:
+def send_away(pipeline: "DiffusionPipeline") -> None:
     """Takes a pipeline's networks off the GPU, also those that a run which broke off left there."""
     if hooked(pipeline):
         pipeline.maybe_free_model_hooks()

@@ -16,6 +16,7 @@ from huvidpo.categories import find_category
 from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import CHECKPOINT, home
 from huvidpo.interrupts import until_interrupted
+from huvidpo.video import clips_in
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from huvidpo.presets import Backbone
     from huvidpo.training.clips import TrainingClip
     from huvidpo.training.loop import StepRecord
-    from huvidpo.training.motion import MotionSettings, Origin
+    from huvidpo.training.motion_settings import MotionSettings, Origin
 
 
 FEWEST, MOST = 8, 16  # clips of a motion, as in LAMP and HuViDPO
@@ -37,16 +38,12 @@ NO_ROOM = (
 def train_motion(arguments: Namespace) -> None:
     """`train-motion`; under `accelerate launch` every process does this, and the first one speaks and saves."""
     category = find_category(arguments.category)
+    if not (arguments.clips or arguments.resume):
+        raise ValueError("Name the folder of clips to learn from with --clips.")
     if arguments.out:
         check_run_folder(arguments.out, arguments.resume)
-    from huvidpo.adapters import apply_adapter, find_adapter, save_motion_adapter
-    from huvidpo.backbones import motion_words
-    from huvidpo.candidates import how_to_use, promote_first
-    from huvidpo.memory import explained
-    from huvidpo.training.clips import read_clips
-    from huvidpo.training.motion import begun_with, steps_done
-    from huvidpo.training.motion import train_motion as train
-    from huvidpo.training.processes import join_processes, process_number
+    from huvidpo.adapters import find_adapter
+    from huvidpo.training.motion_settings import begun_with
 
     preset = chosen_preset(arguments)
     if arguments.out is None and arguments.resume:
@@ -55,8 +52,19 @@ def train_motion(arguments: Namespace) -> None:
     before = begun_with(arguments.out) if arguments.resume else {}
     own_start = "start" in before and not arguments.start  # lies in the run's checkpoint already
     start = None if own_start else find_adapter(preset.name, category.name, arguments.start)
+    folder = arguments.clips or Path(before.get("clips_folder") or "")
+    clips_in(folder)
+    from huvidpo.adapter_weights import apply_adapter, save_motion_adapter
+    from huvidpo.backbones import motion_words
+    from huvidpo.candidates import how_to_use, promote_first
+    from huvidpo.memory import explained
+    from huvidpo.training.clips import read_clips
+    from huvidpo.training.motion import steps_done
+    from huvidpo.training.motion import train_motion as train
+    from huvidpo.training.processes import join_processes, process_number
+
     caption = motion_words(preset.name, category)
-    clips = read_clips(arguments.clips, caption, preset.num_frames, preset.width, preset.height)
+    clips = read_clips(folder, caption, preset.num_frames, preset.width, preset.height)
     join_processes()
     rank, processes = process_number()
     if arguments.clips_per_step is None:  # a clip for each process is the least
@@ -72,6 +80,7 @@ def train_motion(arguments: Namespace) -> None:
         apply_adapter(pipeline.unet, start, backbone.still_motion)
         pipeline.unet.unload_lora()  # only motion is trained, and only motion is saved
         origin = origin_of(backbone, start, before, asked=bool(arguments.start))
+        origin = dataclasses.replace(origin, clips_folder=str(folder.resolve()))
         pipeline.unet.set_attention(origin.attention)
         out.mkdir(parents=True, exist_ok=True)
         last = follow_training(train(pipeline, clips, settings, out, origin), quiet=rank > 0)
@@ -80,6 +89,7 @@ def train_motion(arguments: Namespace) -> None:
     if last is None:
         warn_of(["the run was over already, so nothing was learned: more --steps or --minutes go on with it."])
     card = dataclasses.asdict(settings) | dataclasses.asdict(origin)
+    card.pop("clips_folder")  # a path of this machine
     card |= {
         "backbone": preset.name,
         "category": category.name,
@@ -123,7 +133,7 @@ def speed_warnings(clips: "list[TrainingClip]", preset: "Backbone") -> list[str]
 
 def origin_of(backbone: "LoadedBackbone", start: "Adapter | None", before: dict[str, object], asked: bool) -> "Origin":
     """What a run begins with, or began with, as `before` has it. ValueError when another start is `asked` for then."""
-    from huvidpo.training.motion import Origin
+    from huvidpo.training.motion_settings import Origin
 
     now = Origin(
         start=start.name if start else "none",
@@ -167,7 +177,7 @@ def training_settings(arguments: Namespace, preset: "Backbone") -> "MotionSettin
     ValueError when one is out of range.
     """
     from huvidpo.requests import check_seed
-    from huvidpo.training.motion import begun_with, usual_settings
+    from huvidpo.training.motion_settings import begun_with, usual_settings
 
     names = ("steps", "minutes", "learning_rate", "clips_per_step", "inverted_latents", "seed")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}

@@ -11,13 +11,26 @@ from huvidpo import (
     rating_commands,
     study_commands,
 )
-from huvidpo.categories import STYLES
+from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.preferences.export import LAYOUTS
 from huvidpo.preferences.records import PAIRINGS, PREFERENCES
+from huvidpo.presets import FIRST_FRAME_MODELS
+from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
+from huvidpo.training.preference_settings import MEMBERS, OBJECTIVES, PRESETS
 
-FIRST_FRAMES = ["dpo", "base", "dpo-small"]  # as in presets.py, which takes seconds to import
-ATTENTIONS = ["first-previous", "first"]  # as in models/attention.py, likewise
-WHICH_MODEL = "dpo-small is of sd14 only: 3.5 GB in the place of 12.4 (default: dpo, where there is one)"
+ONE_OF_EIGHT = f"the action, one of: {', '.join(CATEGORIES)}"
+WHICH_MODEL = (
+    "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
+    "there is one)"
+)
+ALL_PAIRS = "pair scored clips all with all, not each once"
+SAME_SEED = "the same seed trains the same adapter (default: 33)"
+RESUMED = "go on with the run in --out, else with the newest one; what it was begun with need not be said again"
+NEW_ADAPTER = "where the adapter is written (default: a new one among the category's)"
+# As in evaluation/critics.py and systems.py, which take seconds to import.
+CRITICS = ["judge", "taste:warmer", "taste:livelier", "taste:steadier"]
 SYSTEMS = (
+    "what is compared: "
     "default, first-only, no-adapter, no-dpo, base-first-frame, own-noise, huvidpo-recipe, animatediff, modelscope "
     "(default: default,first-only,no-adapter,own-noise)"
 )
@@ -28,27 +41,30 @@ def add_adapter_commands(command: Callable[..., argparse.ArgumentParser]) -> Non
         "import-checkpoint", adapter_commands.import_checkpoint, "Make an adapter of LAMP's or HuViDPO's weights."
     )
     taken.add_argument("file", type=Path, metavar="FILE", help=".bin, .pth or .safetensors, or the folder with unet/")
-    taken.add_argument("--category", required=True)
-    taken.add_argument("--name", default="imported", help="of the new adapter")
+    taken.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    taken.add_argument("--name", default="imported", help="what the new adapter is called (default: imported)")
     taken.add_argument("--source", default="", metavar="ADDRESS", help="where the file comes from, for the card")
-    taken.add_argument("--lora-alpha", type=float, help="default: twice the rank, as HuViDPO trains")
-    wanted = "LAMP's weights want first; HuViDPO's want first-previous (default)"
-    taken.add_argument("--attention", choices=ATTENTIONS, default=ATTENTIONS[0], help=wanted)
+    taken.add_argument("--lora-alpha", type=float, help="how strong its LoRA is (default: twice the rank)")
+    wanted = "what frames look at: LAMP's weights want first, HuViDPO's first-previous (default)"
+    taken.add_argument("--attention", choices=ATTENTION_VARIANTS, default=ATTENTION_VARIANTS[0], help=wanted)
     pushed = command(
         "push-adapter", adapter_commands.push_adapter, "Share an adapter in a model repository of the Hub."
     )
-    pushed.add_argument("name")
-    pushed.add_argument("--category", required=True)
-    pushed.add_argument("--repo", default="", metavar="OWNER/NAME", help="default: HUVIDPO_ADAPTERS")
+    pushed.add_argument("name", help="the adapter, as `adapters` lists it")
+    pushed.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    pushed.add_argument(
+        "--repo", default="", metavar="OWNER/NAME", help="the model repository (default: HUVIDPO_ADAPTERS)"
+    )
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prompt", required=True)
-    parser.add_argument("--style", choices=list(STYLES), default="any")
+    parser.add_argument("--prompt", required=True, help="what the picture shows, in English words")
+    parser.add_argument("--style", choices=list(STYLES), default="any", help="how it is drawn (default: any)")
     parser.add_argument(
         "--negative-prompt", default="", help="what should not be in the picture; heeded where the guidance is above 1"
     )
     parser.add_argument("--seed", type=int, help="the same seed makes the same result (default: a random one)")
+    parser.add_argument("--model", choices=FIRST_FRAME_MODELS, default="", help=WHICH_MODEL)
     parser.add_argument("--steps", type=int, help="denoising steps (default: the backbone's)")
     parser.add_argument("--guidance", type=float, help="how closely to follow the prompt (default: the backbone's)")
 
@@ -56,7 +72,6 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
 def add_first_frame_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
     parser.add_argument("--category", help="noted in the settings of the picture")
-    parser.add_argument("--model", choices=FIRST_FRAMES, default="", help=WHICH_MODEL)
     parser.add_argument("--out", type=Path, required=True, metavar="X.png", help="the picture, its settings inside")
 
 
@@ -67,14 +82,18 @@ def add_video_options(parser: argparse.ArgumentParser) -> None:
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
-    parser.add_argument("--category", required=True)
-    parser.add_argument("--first-frame", type=Path, metavar="IMAGE", help="default: one is made from the prompt")
+    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    parser.add_argument(
+        "--first-frame", type=Path, metavar="IMAGE", help="a picture to begin with (default: made from the prompt)"
+    )
     parser.add_argument("--fit", choices=["crop", "pad"], default="crop", help="how an image of another shape fits")
-    parser.add_argument("--first-frame-model", choices=FIRST_FRAMES, default="", help=WHICH_MODEL)
-    parser.add_argument("--first-frame-seed", type=int, help="default: the clip's seed")
-    parser.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help="default: the category's own")
-    parser.add_argument("--attention", default="", help="first-previous, or first (LAMP); default: the adapter's own")
-    parser.add_argument("--recipe", default="default", help="default, or huvidpo for the published sampler")
+    parser.add_argument("--first-frame-seed", type=int, help="of the first frame alone (default: the clip's seed)")
+    moves = "which adapter moves it (default: the category's own)"
+    parser.add_argument("--adapter", default="", metavar="NAME|FOLDER|none", help=moves)
+    looks = "what frames look at; first is LAMP's (default: as the adapter was trained)"
+    parser.add_argument("--attention", choices=ATTENTION_VARIANTS, default="", help=looks)
+    sampler = "how it is sampled; huvidpo is the published sampler (default: default)"
+    parser.add_argument("--recipe", choices=list(RECIPES), default="default", help=sampler)
 
 
 def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -91,8 +110,9 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
     )
     pair.add_argument("--source", type=Path, metavar="CLIP", help="the clip that aligned takes start from")
     rate = command("rate", rating_commands.rate, "Say which take of a pair is better.")
-    rate.add_argument("--pair", required=True, metavar="ID")
-    rate.add_argument("--preference", required=True, choices=PREFERENCES)
+    rate.add_argument("--pair", required=True, metavar="ID", help="the name that `pair` printed")
+    better = "the better take; tie_good where both are good, tie_bad where neither is"
+    rate.add_argument("--preference", required=True, choices=PREFERENCES, help=better)
     rate.add_argument("--segments", default="", metavar="a,b,tie,-", help="who is better in each quarter; - is unsaid")
     rate.add_argument(
         "--supersedes",
@@ -101,31 +121,34 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         help="the own rating that this one replaces (default: that on this pair)",
     )
     withdraw = command("withdraw", rating_commands.withdraw, "Take an own rating back.")
-    withdraw.add_argument("--rating", required=True, metavar="ID")
+    withdraw.add_argument("--rating", required=True, metavar="ID", help="the name that `rate` printed")
     ratings = command("ratings", rating_commands.ratings, "List the ratings that count, and what they say.")
     ratings.add_argument("--category", help="only those of this category")
     taken = command("import-ratings", rating_commands.import_ratings, "Take over ratings from files.")
-    taken.add_argument("file", type=Path, metavar="FILE.csv|.json|.jsonl|FOLDER")
-    taken.add_argument("--category", default="", help="where the file names none")
+    taken.add_argument("file", type=Path, metavar="FILE.csv|.json|.jsonl|FOLDER", help="the table")
+    taken.add_argument("--category", default="", help="the action, where the file names none")
     taken.add_argument(
-        "--prompt", default="", help="where the file names none (default: the category's motion prompt)"
+        "--prompt", default="", help="the prompt, where the file names none (default: the category's motion prompt)"
     )
-    taken.add_argument("--all-pairs", action="store_true", help="pair scored clips all with all, not each once")
+    taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     export = command("export-ratings", rating_commands.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
-    export.add_argument("--layout", choices=["flat", "chosen-rejected"], default="flat")
+    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
+    export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
     export.add_argument("--category", help="only those of this category")
     for name, run, summary in (
         ("push", rating_commands.push, "Upload what waits to the dataset on the Hub."),
         ("pull", rating_commands.pull, "Take over others' ratings from the dataset on the Hub."),
     ):
-        command(name, run, summary).add_argument("--dataset", default="", metavar="OWNER/NAME")
+        where = "the dataset on the Hub (default: HUVIDPO_DATASET)"
+        command(name, run, summary).add_argument("--dataset", default="", metavar="OWNER/NAME", help=where)
 
 
 def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--category", required=True, help="one of the eight, or all")
     parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
-    parser.add_argument("--adapters", default="", metavar="A,B", help="names or folders; each is a system")
+    named = "adapters to compare, by name or folder"
+    parser.add_argument("--adapters", default="", metavar="A,B", help=named)
     parser.add_argument(
         "--clips",
         action="append",
@@ -139,9 +162,12 @@ def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge",
         choices=["pocket", "hub"],
-        help="default: pocket's for pocket (it knows drawn clips only), else the Hub's",
+        help="whose models look: pocket's know drawn clips only (default: pocket's for pocket, else the Hub's)",
     )
-    shown = "goes on where it stopped (default: evaluations/CATEGORY in HUVIDPO_HOME, which the tab Evaluate shows)"
+    shown = (
+        "where it is written, and goes on where it stopped (default: evaluations/CATEGORY in HUVIDPO_HOME, which the "
+        "tab Evaluate shows)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help=shown)
 
 
@@ -158,37 +184,36 @@ def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     create = part("create", study_commands.create, "Make a study from an evaluation folder.")
     create.add_argument("name", help="small letters, digits and -; the link is /?study=NAME")
     create.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="what `evaluate` wrote")
-    create.add_argument("--systems", default="", metavar="A,B", help="default: all that were evaluated")
-    create.add_argument("--prompts", type=int, default=14, help="how many (default: 14, as in the paper)")
+    create.add_argument(
+        "--systems", default="", metavar="A,B", help="what is shown (default: all that were evaluated)"
+    )
+    create.add_argument("--prompts", type=int, default=14, help="how many prompts (default: 14, as in the paper)")
     part("list", study_commands.listed, "List the studies.")
-    part("results", study_commands.results, "What people said, with intervals.").add_argument("name")
+    which = "the study, as `study list` has it"
+    part("results", study_commands.results, "What people said, with intervals.").add_argument("name", help=which)
     export = part("export", study_commands.export, "Write the answers that count as a CSV file.")
-    export.add_argument("name")
-    export.add_argument("--out", type=Path, required=True, metavar="X.csv")
+    export.add_argument("name", help=which)
+    export.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the file to write")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--category", required=True)
-    parser.add_argument(
-        "--clips",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="8 to 16 clips of 16 frames or more; x.txt is the caption of x.mp4",
+    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    shown = (
+        "8 to 16 clips of 16 frames or more; x.txt is the caption of x.mp4 (with --resume: those it was begun with)"
     )
+    parser.add_argument("--clips", type=Path, metavar="DIR", help=shown)
     parser.add_argument(
         "--start", default="", metavar="NAME|FOLDER|none", help="adapter to start from (default: the category's own)"
     )
-    parser.add_argument("--steps", type=int, help="default: the backbone's")
+    parser.add_argument("--steps", type=int, help="how many steps to train (default: the backbone's)")
     parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
-    parser.add_argument("--learning-rate", type=float, help="default: the backbone's")
-    parser.add_argument("--clips-per-step", type=int, metavar="N", help="over all processes (default: one for each)")
+    parser.add_argument("--learning-rate", type=float, help="how far a step goes (default: the backbone's)")
+    batch = "clips of one step over all processes (default: one for each)"
+    parser.add_argument("--clips-per-step", type=int, metavar="N", help=batch)
     parser.add_argument("--inverted-latents", action="store_true", default=None, help="noise clips by DDIM inversion")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument(
-        "--resume", action="store_true", help="continue the run in --out, else the newest one, as it was begun"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="default: a new one among the category's adapters")
+    parser.add_argument("--seed", type=int, help=SAME_SEED)
+    parser.add_argument("--resume", action="store_true", help=RESUMED)
+    parser.add_argument("--out", type=Path, metavar="DIR", help=NEW_ADAPTER)
 
 
 def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -196,24 +221,27 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
         command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
     )
     rounds = command("rounds", learning_commands.rounds, "Make clips, let a critic choose, learn, check; again.")
-    critics = "judge (default; pocket only), or taste:warmer, taste:livelier, taste:steadier"
-    rounds.add_argument("--critic", default="judge", help=critics)
-    rounds.add_argument("--held-out", default="", metavar="CRITIC", help="who accepts rounds (default: --critic)")
-    rounds.add_argument("--rounds", type=int, default=3)
-    rounds.add_argument("--pairs", type=int, default=24, help="made and labelled in each round")
-    rounds.add_argument("--unseen", type=int, default=40, help="comparisons with the adapter before, on other prompts")
+    who = "who chooses; judge knows pocket only (default: judge)"
+    rounds.add_argument("--critic", choices=CRITICS, default="judge", help=who)
+    accepts = "which critic accepts rounds (default: --critic)"
+    rounds.add_argument("--held-out", choices=CRITICS, default="", metavar="CRITIC", help=accepts)
+    rounds.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
+    rounds.add_argument("--pairs", type=int, default=24, help="pairs made and labelled in each round (default: 24)")
+    unseen = "comparisons with the adapter before, on other prompts (default: 40)"
+    rounds.add_argument("--unseen", type=int, default=40, help=unseen)
     add_training_choices(rounds)
     rounds.add_argument("--out", type=Path, metavar="DIR", help="where the rounds lie, to go on with them")
-    promote = command("promote", learning_commands.promote, "Make an adapter its category's default.")
-    promote.add_argument("name")
+    promote = command("promote", adapter_commands.promote, "Make an adapter its category's default.")
+    promote.add_argument("name", help="the adapter, as `adapters` lists it")
     promote.add_argument("--category", help="needed where two categories have an adapter of that name")
     promote.add_argument("--force", action="store_true", help="whatever the votes say")
-    rollback = command("rollback", learning_commands.rollback, "Bring back a category's default before this one.")
-    rollback.add_argument("--category", required=True)
+    rollback = command("rollback", adapter_commands.rollback, "Bring back a category's default before this one.")
+    rollback.add_argument("--category", required=True, help=ONE_OF_EIGHT)
     winrate = command("winrate", evaluation_commands.winrate, "What blind votes say of an adapter against another.")
-    winrate.add_argument("--category", required=True)
-    winrate.add_argument("--adapter", default="", metavar="A", help="default: the newest candidate")
-    winrate.add_argument("--against", default="", metavar="B", help="default: what it was trained from")
+    winrate.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    winrate.add_argument("--adapter", default="", metavar="A", help="whose rate (default: the newest candidate's)")
+    against = "what it is held against (default: what it was trained from)"
+    winrate.add_argument("--against", default="", metavar="B", help=against)
 
 
 def add_preference_options(parser: argparse.ArgumentParser) -> None:
@@ -224,31 +252,32 @@ def add_preference_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="own clips instead of ratings: chosen/ and rejected/, good/ and bad/ (kto), or scores.json",
     )
-    parser.add_argument("--every-pair", action="store_true", help="pair scored clips all with all, not each once")
+    parser.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
-    resumed = "continue the run in --out, else the newest one, with the options that it was begun with"
-    parser.add_argument("--resume", action="store_true", help=resumed)
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: a new candidate among the category's adapters"
-    )
+    parser.add_argument("--resume", action="store_true", help=RESUMED)
+    parser.add_argument("--out", type=Path, metavar="DIR", help=NEW_ADAPTER)
 
 
 def add_training_choices(parser: argparse.ArgumentParser) -> None:
     """What `train-preference` and `rounds` have in common."""
-    parser.add_argument("--category", required=True)
-    parser.add_argument(
-        "--objective",
-        default="dpo",
-        help="dpo (default), dense (learns from marked segments too), kto, ipo, hinge or identity",
-    )
-    parser.add_argument("--preset", default="recommended", help="recommended or huvidpo-release")
+    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    learns = "what is minimised; dense learns from marked segments too (default: dpo)"
+    parser.add_argument("--objective", choices=list(OBJECTIVES), help=learns)
+    named = "where the other settings come from (default: recommended)"
+    parser.add_argument("--preset", choices=list(PRESETS), help=named)
     parser.add_argument("--real", type=Path, metavar="DIR", help="real clips, for the objective ipo")
-    parser.add_argument("--start", default="", metavar="NAME|FOLDER|none", help="default: the category's own adapter")
-    parser.add_argument("--steps", type=int, help="default: as many as the preset's passes through the examples have")
+    begins = "adapter to start from (default: the category's own)"
+    parser.add_argument("--start", default="", metavar="NAME|FOLDER|none", help=begins)
+    passes = "how many steps to train (default: the preset's passes through the examples)"
+    parser.add_argument("--steps", type=int, help=passes)
     parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
-    parser.add_argument("--learning-rate", type=float, help="default: the preset's and the backbone's")
+    parser.add_argument(
+        "--learning-rate", type=float, help="how far a step goes (default: the preset's and the backbone's)"
+    )
     parser.add_argument("--beta", type=float, help="how strongly the adapter is held to where it starts")
-    parser.add_argument("--rank", type=int, help="of the LoRA (default: the preset's, or that of --start)")
-    parser.add_argument("--pairs-per-step", type=int, help="over all processes")
-    parser.add_argument("--members", help="together, or apart: winner and loser one after the other, in less memory")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--rank", type=int, help="rank of the LoRA (default: the preset's, or that of --start)")
+    parser.add_argument("--pairs-per-step", type=int, help="pairs of one step over all processes")
+    parser.add_argument(
+        "--members", choices=MEMBERS, help="apart takes winner and loser one after the other, in less memory"
+    )
+    parser.add_argument("--seed", type=int, help=SAME_SEED)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
-from huvidpo import full_size
-from huvidpo.pipelines.image_to_video import RECIPES, Recipe
+from huvidpo.checks import check_choice
+from huvidpo.recipes import RECIPES, Recipe
 
 FIRST_FRAME_MODELS = ("dpo", "base", "dpo-small")  # those of all backbones; the last is for little memory
+# Licences of the models on the Hub: what they are called, where they stand.
+RAIL_M = ("CreativeML Open RAIL-M", "https://hf.co/spaces/CompVis/stable-diffusion-license")
+RAIL_PP = ("CreativeML Open RAIL++-M", "https://hf.co/stabilityai/stable-diffusion-xl-base-1.0/blob/main/LICENSE.md")
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,7 @@ BACKBONES = {
             title="Stable Diffusion 1.4 + DPO-SDXL",
             summary="The paper's model: DPO-SDXL first frames, a video UNet inflated from Stable Diffusion 1.4.",
             licence=(
-                f"{full_size.RAIL_M[0]} (Stable Diffusion 1.4, {full_size.RAIL_M[1]}), "
-                f"{full_size.RAIL_PP[0]} (SDXL and the DPO UNets, {full_size.RAIL_PP[1]})"
+                f"{RAIL_M[0]} (Stable Diffusion 1.4, {RAIL_M[1]}), {RAIL_PP[0]} (SDXL and the DPO UNets, {RAIL_PP[1]})"
             ),
             width=512,
             height=320,
@@ -118,6 +120,12 @@ BACKBONES = {
         ),
     )
 }
+
+
+def find_backbone(name: str) -> Backbone:
+    """The preset of a name; ValueError that lists the names."""
+    check_choice("backbone", name, BACKBONES)
+    return BACKBONES[name]
 
 
 def seconds_for(backbone: Backbone, device: str, operation: str, steps: int) -> float:

@@ -7,7 +7,8 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from huvidpo.adapters import PREFERENCE_FILE, Adapter, save_motion_weights, write_card
+from huvidpo.adapter_weights import save_motion_weights
+from huvidpo.adapters import PREFERENCE_FILE, Adapter, write_card
 from huvidpo.atomic import write_whole
 from huvidpo.models.checkpoints import convert_state_dict, load_checkpoint, weight_file
 from huvidpo.models.motion import is_motion_parameter, load_motion_state_dict

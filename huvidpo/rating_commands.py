@@ -36,22 +36,24 @@ def pair(arguments: Namespace) -> None:
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests, takes
+    from huvidpo import requests
     from huvidpo.adapters import find_adapter
-    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
 
     request, first = take_requests(arguments)
     preset = chosen_preset(arguments)
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
+    from huvidpo import takes
+    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
+
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
     store, source, source_sha256 = RatingStore(home()), None, ""
     if arguments.source:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
         source_sha256 = hashlib.sha256(arguments.source.read_bytes()).hexdigest()
     backbone = load(arguments)
-    warnings = warn(backbone, request)
+    warnings = warn(backbone, request, arguments.against)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
         image, request = frame.image, requests.starting_from(request, frame.request)
@@ -79,15 +81,16 @@ def pairs(arguments: Namespace) -> None:
             "With --count every pair has a first frame of its own: leave --first-frame, --first-frame-seed and "
             "--source out."
         )
-    from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
-    from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.requests import MAX_SEED
-    from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     request, first = take_requests(arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
     if start + arguments.count - 1 > MAX_SEED:
         raise ValueError(f"The seeds would go beyond {MAX_SEED}: choose a smaller --seed.")
+    from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
+    from huvidpo.preferences.making import check_pairing, default_pairing
+    from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
+
     seeds = list(range(start, start + arguments.count))
     pairing = arguments.pairing or default_pairing(request, arguments.against)
     check_pairing(request, pairing, arguments.against)
@@ -95,7 +98,7 @@ def pairs(arguments: Namespace) -> None:
     join_processes()
     rank, _ = process_number()
     store, backbone = RatingStore(home()), load(arguments)
-    warnings = warn(backbone, request) if rank == 0 else []
+    warnings = warn(backbone, request, arguments.against) if rank == 0 else []
     own = own_share(seeds)
     with closing(make_pairs(backbone, store, order, own)) as events, tqdm(total=len(own), disable=None) as bar:
         for event in events:
@@ -155,6 +158,7 @@ def ratings(arguments: Namespace) -> None:
     summary = summarise(found)
     shares = {name: getattr(summary, name) for name in ("left", "repeats", "stiller")}
     warning = stillness_warning(summary.stiller)
+    alpha = "not known yet" if math.isnan(summary.alpha) else f"{summary.alpha:.2f}"
     result = {
         "ratings": [rating.to_row() for rating in found],
         "raters": summary.raters,
@@ -172,11 +176,11 @@ def ratings(arguments: Namespace) -> None:
         f"ratings: {summary.ratings}, raters: {summary.raters}, pairs: {summary.pairs}",
         f"left side chosen: {summary.left}",
         f"same answer when sides were swapped: {summary.repeats}",
-        f"agreement of raters (Krippendorff's alpha, 1 is full, nan is unknown): {summary.alpha:.2f}",
+        f"agreement of raters (Krippendorff's alpha, 1 is full): {alpha}",
         f"stiller side chosen: {summary.stiller}",
         *result["warnings"],
     ]
-    answer(arguments, result | counted(store), lines)
+    answer(arguments, result | counted(store), lines if found else ["There are no ratings yet."])
 
 
 def import_ratings(arguments: Namespace) -> None:
@@ -208,7 +212,10 @@ def push(arguments: Namespace) -> None:
     from huvidpo.preferences import hub
 
     store = RatingStore(home())
-    rows = hub.push(store, repo, hub.new_api())
+    try:
+        rows = hub.push(store, repo, hub.new_api())
+    except ValueError as error:
+        raise ValueError(f"{error} What is not uploaded waits here.") from error
     answer(arguments, {"dataset": repo, "pushed": rows, **counted(store)}, [f"{rows} rows uploaded to {repo}."])
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from huvidpo.categories import STYLES, check_prompt, find_category
 from huvidpo.checks import check_choice
-from huvidpo.models.attention import ATTENTION_VARIANTS
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import FIRST_FRAME_MODELS
+from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 
 MAX_SEED, MAX_STEPS, MAX_GUIDANCE = 2**31 - 1, 200, 50.0
 

@@ -13,16 +13,17 @@ import torch
 from PIL import Image
 
 from huvidpo import __version__
-from huvidpo.adapters import Adapter, apply_adapter, find_adapter
+from huvidpo.adapter_weights import apply_adapter
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt, find_category, styled_prompt
 from huvidpo.hub_models import Downloaded
 from huvidpo.memory import explained
-from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.first_frame import stream_first_frame
-from huvidpo.pipelines.image_to_video import Recipe, SamplingStep, Source
+from huvidpo.pipelines.image_to_video import SamplingStep, Source
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FIRST_FRAME_MODELS, Backbone
+from huvidpo.recipes import ATTENTION_VARIANTS, Recipe
 from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, starting_from
 from huvidpo.video import write_gif, write_mp4
 

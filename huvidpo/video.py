@@ -33,6 +33,16 @@ Metadata = Mapping[str, str | int | float | bool]
 Fit = Callable[[np.ndarray], np.ndarray] | None
 
 
+def clips_in(folder: Path) -> list[Path]:
+    """All clips of a folder, files and folders of frames, by name. ValueError when there is none."""
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder of clips at {folder}.")
+    paths = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES)
+    if not paths:
+        raise ValueError(f"{folder} holds no clips: put mp4, mov, webm, gif files or folders of frames into it.")
+    return paths
+
+
 def write_mp4(frames: np.ndarray, path: str | Path, fps: float, metadata: Metadata | None = None) -> Path:
     """Write uint8 RGB frames (f h w 3) as H.264 that every browser and phone plays; returns `path`.
 

@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig
 
-from huvidpo import adapters
+from huvidpo import adapter_weights, adapters
 from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.models.motion import motion_parameters
 from huvidpo.pipelines.latents import frames_to_tensor
@@ -58,7 +58,7 @@ def shared_backbone(pocket_weights: Path) -> LoadedBackbone:
 @pytest.fixture
 def backbone(shared_backbone: LoadedBackbone, own_home: Path) -> LoadedBackbone:
     """The small `pocket`, loaded once, without any adapter."""
-    adapters.take_adapter_off(shared_backbone.video.unet, shared_backbone.still_motion)
+    adapter_weights.take_adapter_off(shared_backbone.video.unet, shared_backbone.still_motion)
     return shared_backbone
 
 
@@ -97,6 +97,8 @@ def moving_adapter(backbone: LoadedBackbone, own_home: Path) -> adapters.Adapter
         for parameter in motion_parameters(backbone.video.unet).values():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     folder = own_home / "adapters" / "pocket" / "horse" / "gallop"
-    saved = adapters.save_motion_adapter(backbone.video.unet, folder, {"backbone": "pocket", "category": "horse"})
-    adapters.take_adapter_off(backbone.video.unet, backbone.still_motion)
+    saved = adapter_weights.save_motion_adapter(
+        backbone.video.unet, folder, {"backbone": "pocket", "category": "horse"}
+    )
+    adapter_weights.take_adapter_off(backbone.video.unet, backbone.still_motion)
     return saved

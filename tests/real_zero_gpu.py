@@ -33,9 +33,10 @@ from spaces.zero import torch as zero_torch  # noqa: E402
 from spaces.zero.api import ScheduleResponse  # noqa: E402
 
 import app  # noqa: E402
-from huvidpo.backbones import BACKBONES, LoadedBackbone, new_video_unet  # noqa: E402
+from huvidpo.backbones import LoadedBackbone, new_video_unet  # noqa: E402
 from huvidpo.models.motion import motion_state_dict  # noqa: E402
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
+from huvidpo.presets import BACKBONES  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
 from huvidpo.takes import Progress  # noqa: E402
 from huvidpo.ui.pair_making import CountedRun  # noqa: E402

@@ -8,18 +8,17 @@ import torch
 from peft import LoraConfig
 from torch import Tensor
 
-from huvidpo import adapters
+from huvidpo import adapter_weights, adapters
+from huvidpo.adapter_weights import PREFERENCE, apply_adapter, save_motion_adapter
 from huvidpo.adapters import (
     MAX_CARD_BYTES,
     MOTION_FILE,
-    PREFERENCE,
     PREFERENCE_FILE,
     Adapter,
-    apply_adapter,
     find_adapter,
     list_adapters,
+    motion_notice,
     read_adapter,
-    save_motion_adapter,
 )
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_state_dict
@@ -55,7 +54,7 @@ def preferred(backbone: LoadedBackbone, moving_adapter: Adapter, horses: Path) -
     config = LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     unet.add_adapter(config, adapter_name=PREFERENCE)
     unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
-    adapters.take_adapter_off(unet, backbone.still_motion)
+    adapter_weights.take_adapter_off(unet, backbone.still_motion)
     return read_adapter(folder)
 
 
@@ -212,3 +211,12 @@ def test_new_weights_of_one_name_have_another_revision(moving_adapter: Adapter) 
     content[-1] ^= 1
     file.write_bytes(content)
     assert moving_adapter.revision() not in ("", before)
+
+
+def test_an_adapter_of_another_action_is_said(moving_adapter: Adapter) -> None:
+    """It can be named by its folder only; its clips move, and not as they were asked to."""
+    folder = str(moving_adapter.folder)
+    said = motion_notice("pocket", "rain", folder)
+    assert said == "The adapter 'gallop' is of horse, not of rain: clips will move like that."
+    assert motion_notice("pocket", "horse", folder) == motion_notice("pocket", "rain", "none") == ""
+    assert motion_notice("pocket", "rain", "").startswith("Nothing has taught pocket how rain moves")

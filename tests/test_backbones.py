@@ -1,6 +1,9 @@
 """Which backbone a machine gets, and what is said when its GPU has no room for it."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -8,8 +11,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from huvidpo.backbones import choice_that_cannot_be, default_backbone
 from huvidpo.cli import main
+from huvidpo.machine import choice_that_cannot_be, default_backbone
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.video import write_mp4
@@ -103,3 +106,22 @@ def test_no_room_to_learn_motion_is_one_sentence(
         said.startswith("The GPU ran out of memory while learning: give fewer --clips-per-step")
         and "turns" not in said
     )
+
+
+@pytest.mark.slow
+def test_a_program_that_uses_the_library_reads_nothing_of_its_insides(pocket_weights: Path) -> None:
+    """No advice, no bars; and bars of its own are as they were."""
+    program = """
+from diffusers.utils import logging
+from huvidpo.backbones import load_backbone
+from huvidpo.pocket.judge import load_judge
+load_backbone("pocket"), load_judge()
+assert logging.is_progress_bar_enabled()
+"""
+    environment = os.environ | {"HUVIDPO_POCKET_WEIGHTS": str(pocket_weights)}
+    for library in ("TRANSFORMERS", "DIFFUSERS"):
+        environment.pop(f"{library}_VERBOSITY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

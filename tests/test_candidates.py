@@ -8,18 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from huvidpo.adapter_weights import apply_adapter, save_preference_adapter, take_adapter_off
 from huvidpo.adapters import (
     MOTION_FILE,
     PREFERENCE_FILE,
     Adapter,
-    apply_adapter,
     find_adapter,
     list_adapters,
     promotions_file,
     read_adapter,
     read_promotions,
-    save_preference_adapter,
-    take_adapter_off,
 )
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.candidates import candidate_folder, delete, pack, promote, promotion_words, push, rollback

@@ -1,5 +1,6 @@
 """The commands as a user or a script meets them: stdout, stderr, exit code, files. A small real `pocket`."""
 
+import argparse
 import json
 import os
 import shutil
@@ -18,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
-from huvidpo.cli import main
+from huvidpo.cli import main, new_parser
+from huvidpo.evaluation.critics import NAMES
 from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
-from huvidpo.models.attention import ATTENTION_VARIANTS
+from huvidpo.memory import MODES
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
-from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 
 PROMPT = ("--prompt", "a red horse runs on the beach")
@@ -73,7 +74,7 @@ def files_here() -> list[str]:
         ((*FRAME, "--out", "x.png", "--prompt", "x" * 10_000), "The prompt has 10000 characters"),
         ((*FRAME, "--out", "x.png", "--style", "oil"), "invalid choice: 'oil'"),
         ((*FRAME, "--out", "x.png", "--category", "swim"), "There is no category 'swim'"),
-        ((*FRAME, "--out", "x.png", "--backbone", "huge"), "There is no backbone 'huge'"),
+        ((*FRAME, "--out", "x.png", "--backbone", "huge"), "invalid choice: 'huge' (choose from"),
         ((*FRAME, "--out", "x.jpg"), "--out must end in .png, not 'x.jpg'"),
         ((*FRAME, "--out", "no/x.png"), "there is no folder no"),
         ((*FRAME, "--out", "../picture.png/x.png"), "there is no folder"),
@@ -81,12 +82,12 @@ def files_here() -> list[str]:
         ((*VIDEO, "--out", "x.mp4", "--category", "swim"), "There is no category 'swim'"),
         ((*VIDEO, "--out", "x.mp4", "--adapter", "lost"), "There is no adapter 'lost' for horse"),
         ((*VIDEO, "--out", "x.mp4", "--adapter", "./lost"), "There is no adapter './lost' for horse"),
-        ((*VIDEO, "--out", "x.mp4", "--recipe", "fast"), "There is no recipe 'fast'"),
-        ((*VIDEO, "--out", "x.mp4", "--attention", "all"), "There is no attention 'all'"),
+        ((*VIDEO, "--out", "x.mp4", "--recipe", "fast"), "invalid choice: 'fast'"),
+        ((*VIDEO, "--out", "x.mp4", "--attention", "all"), "invalid choice: 'all'"),
         ((*VIDEO, "--out", "x.mp4", "--first-frame", "lost.png"), "There is no picture at lost.png"),
         (
             (*VIDEO, "--out", "x.mp4", "--first-frame", "../picture.png", "--first-frame-seed", "4"),
-            "leave --first-frame-model and --first-frame-seed out",
+            "leave --model and --first-frame-seed out",
         ),
         ((*VIDEO, "--out", "x.mp4", "--first-frame", __file__), "is not a readable picture"),
         ((*VIDEO, "--out", "x.mp4", "--first-frame-seed", "-3"), "The seed must be a whole number"),
@@ -130,7 +131,7 @@ def test_missing_weights_are_one_sentence(run, monkeypatch: pytest.MonkeyPatch) 
     assert (code, out, err.count("\n")) == (2, "", 1) and "weights are missing from nowhere" in err
 
 
-def test_help_and_bad_arguments_do_not_wait_for_torch() -> None:
+def test_help_and_bad_arguments_do_not_wait_for_torch(tmp_path: Path) -> None:
     program = """
 import contextlib, sys
 from huvidpo.cli import main
@@ -138,11 +139,49 @@ with contextlib.suppress(SystemExit):
     main(["video", "--help"])
 assert main(["first-frame", "--prompt", "", "--out", "x.png"]) == 2
 assert main(["video", "--prompt", "rain", "--category", "rain", "--out", "no/x.mp4"]) == 2
-assert not {"torch", "diffusers", "gradio"} & sys.modules.keys()
+for wrong in (
+    ["first-frame", "--prompt", "rain", "--out", "x.png", "--seed", "-1"],
+    ["first-frame", "--prompt", "rain", "--out", "x.png", "--memory", "half"],
+    ["video", "--prompt", "rain", "--category", "rain", "--out", "x.mp4", "--steps", "0"],
+    ["video", "--prompt", "rain", "--category", "rain", "--out", "x.mp4", "--adapter", "lost"],
+    ["train-motion", "--category", "rain", "--clips", "lost"],
+    ["train-motion", "--category", "rain", "--clips", ".", "--steps", "0"],
+    ["train-preference", "--category", "rain", "--beta", "-1"],
+    ["train-preference", "--category", "rain", "--resume"],
+    ["rounds", "--category", "rain", "--rounds", "0"],
+    ["promote", "lost"],
+    ["winrate", "--category", "rain", "--adapter", "lost"],
+    ["push-adapter", "lost", "--category", "rain"],
+):
+    assert main([*wrong, "--backbone", "pocket"]) == 2, wrong
+    assert not {"torch", "diffusers", "gradio"} & sys.modules.keys(), wrong
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    home = {"HUVIDPO_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | home, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: huvidpo video") and done.stderr.count("\n") == 2
+    assert done.stdout.startswith("usage: huvidpo video") and done.stderr.count("\n") == 14
+
+
+def test_a_home_that_cannot_be_is_told_as_that(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in ("file", "file/below"):
+        monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / wrong))
+        code, out, err = run("ratings")
+        assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith(f"HUVIDPO_HOME is '{tmp_path / wrong}'")
+        assert f"{tmp_path / 'file'} is a file. Set it to another folder." in err
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # who runs tests as root may write everywhere
+    monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "new"))
+    assert f"{tmp_path} may not be written to." in run("ratings")[2] and not (tmp_path / "new").exists()
+
+
+def test_what_the_terminal_cannot_write_is_written_otherwise(own_home: Path) -> None:
+    """Windows gives pipes the letters of one country."""
+    command = [sys.executable, "-m", "huvidpo", "rate", "--pair", "馬", "--preference", "a"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "There is no pair '\\u99ac'.\n")
 
 
 @pytest.mark.slow
@@ -209,7 +248,7 @@ def test_a_random_seed_is_told_and_makes_the_clip_again(run, picture: str) -> No
 
 @pytest.mark.slow
 def test_a_first_frame_is_made_when_none_is_given(run, moving_adapter) -> None:
-    own = ("--seed", "5", "--first-frame-seed", "9", "--first-frame-model", "base", "--adapter")
+    own = ("--seed", "5", "--first-frame-seed", "9", "--model", "base", "--adapter")
     code, out, _ = run(*VIDEO, *own, "gallop", "--out", "x.mp4", "--json")
     settings = json.loads(out)["settings"]
     assert code == 0 and settings == read_metadata("x.mp4")
@@ -217,6 +256,10 @@ def test_a_first_frame_is_made_when_none_is_given(run, moving_adapter) -> None:
     assert settings.items() >= expected.items()
     code, out, _ = run(*VIDEO, *own, str(moving_adapter.folder), "--out", "y.mp4", "--json")
     assert code == 0 and json.loads(out)["settings"] == settings
+    other = ("--category", "rain", "--adapter", str(moving_adapter.folder), "--json", "--out", "z.mp4")
+    code, out, err = run(*VIDEO, *other)
+    warning = "The adapter 'gallop' is of horse, not of rain: clips will move like that."
+    assert code == 0 and warning in err and warning in " ".join(json.loads(out)["warnings"])
 
 
 def test_unknown_words_are_named(run) -> None:
@@ -331,7 +374,13 @@ def test_motion_without_a_folder_of_its_own_becomes_what_clips_use(run, picture:
     assert find_adapter("pocket", "horse", "").name == "motion-2"
     assert "no unfinished run of horse" in run(*train, "--resume")[2]
     (second / "card.json").unlink()  # as if it had been interrupted
-    assert run(*train[:-1], "2", "--resume")[1].splitlines()[0] == str(second)
+    resume = ("train-motion", "--category", "horse", "--resume", "--steps")
+    assert run(*resume, "2")[1].splitlines()[0] == str(second), "with the clips that it was begun with"
+    assert "clips_folder" not in json.loads((second / "card.json").read_text())
+    (second / "card.json").unlink()
+    shutil.move("clips", "elsewhere")
+    assert "no folder of clips at" in run(*resume, "3")[2]
+    assert run(*resume, "3", "--clips", "elsewhere")[0] == 0
 
 
 @pytest.mark.slow
@@ -397,9 +446,27 @@ def test_a_run_does_not_go_on_with_another_image_model(run, monkeypatch: pytest.
 
 def test_the_choices_that_are_written_down_for_speed_are_the_true_ones() -> None:
     """Else a new model could not be asked for on the command line, though everything else knows it."""
-    assert sorted(options.FIRST_FRAMES) == sorted(FIRST_FRAME_MODELS) and [*ATTENTION_VARIANTS] == options.ATTENTIONS
-    named = options.SYSTEMS.partition(" (")[0].split(", ")
+    _, options_of_all = parsers_of(new_parser())[0]
+    assert next(one.choices for one in options_of_all if one.dest == "memory") == [*MODES]
+    assert [*NAMES] == options.CRITICS
+    named = options.SYSTEMS.removeprefix("what is compared: ").partition(" (")[0].split(", ")
     assert named == [*KNOWN] and options.SYSTEMS.endswith(f"(default: {','.join(USUAL)})")
+
+
+def parsers_of(parser: argparse.ArgumentParser) -> list[tuple[str, list[argparse.Action]]]:
+    """Each command, those below it too, with its options."""
+    below = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    found = [parsers_of(one) for action in below for one in action.choices.values()]
+    own = [one for one in parser._actions if one not in below]
+    return [(parser.prog, own), *(pair for pairs in found for pair in pairs)]
+
+
+def test_every_option_says_what_it_is() -> None:
+    """In words: a help that only names the default does not say what the option does."""
+    found = parsers_of(new_parser())
+    mute = [f"{prog} {one.dest}" for prog, own in found for one in own if not one.help]
+    mute += [f"{prog} {one.dest}" for prog, own in found for one in own if (one.help or "").startswith("default")]
+    assert len(found) > 20 and mute == []
 
 
 def test_a_clip_that_cannot_teach_is_named(run) -> None:

@@ -16,7 +16,7 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
 
 import app
-from huvidpo import backbones, full_size
+from huvidpo import full_size, presets
 from huvidpo.backbones import LoadedBackbone, empty_video_unet, load_backbone
 from huvidpo.cli import main
 from huvidpo.full_size import FIRST_FRAMES, SD14, SD15_DPO, SDXL, SDXL_DPO, SDXL_UNET, SDXL_VAE
@@ -64,8 +64,8 @@ def hub(loopback_hub: HubServer, published, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(full_size, "FIRST_FRAMES", parts)
     monkeypatch.setattr(full_size, "SD14", little(SD14))
     size = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(backbones.BACKBONES["sd14"], **size, small_first_frames=FirstFrameSettings(64, 64, 7.5))
-    monkeypatch.setitem(backbones.BACKBONES, "sd14", preset)
+    preset = replace(presets.BACKBONES["sd14"], **size, small_first_frames=FirstFrameSettings(64, 64, 7.5))
+    monkeypatch.setitem(presets.BACKBONES, "sd14", preset)
     return loopback_hub
 
 
@@ -289,7 +289,7 @@ def test_the_command_shows_downloads_and_licences(
 ) -> None:
     out = tmp_path / "x.mp4"
     arguments = ["video", "--backbone", "sd14", "--prompt", PROMPT, "--category", "horse", "--steps", "2"]
-    assert main([*arguments, "--first-frame-model", "dpo-small", "--out", str(out), "--json"]) == 0
+    assert main([*arguments, "--model", "dpo-small", "--out", str(out), "--json"]) == 0
     said = capsys.readouterr()
     assert json.loads(said.out)["settings"]["first_frame_model"] == "dpo-small"
     for repo, licence in (("CompVis/stable-diffusion-v1-4", "RAIL-M"), ("mhdang/dpo-sd1.5-text2image-v1", "RAIL++-M")):

@@ -14,8 +14,11 @@ import pytest
 from safetensors.torch import load_file
 
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter, read_promotions
-from huvidpo.cli import main
+from huvidpo.categories import find_category
+from huvidpo.cli import main, new_parser
+from huvidpo.commands import chosen_preset
 from huvidpo.home import home
+from huvidpo.learning_commands import find_examples, newly_begun
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_state import run_outcome
@@ -71,21 +74,21 @@ def own_clips(run) -> Path:
     [
         (("train-preference",), "required: --category"),
         ((*TRAIN, "--category", "swim"), "There is no category 'swim'"),
-        ((*TRAIN, "--objective", "ppo"), "There is no objective 'ppo'; choose one of: dpo, dense"),
-        ((*TRAIN, "--preset", "fast"), "There is no preset 'fast'"),
+        ((*TRAIN, "--objective", "ppo"), "invalid choice: 'ppo' (choose from"),
+        ((*TRAIN, "--preset", "fast"), "invalid choice: 'fast'"),
         ((*TRAIN, "--preset", "huvidpo-release", "--objective", "kto"), "is for the objective dpo, not kto"),
         ((*TRAIN, "--start", "lost"), "There is no adapter 'lost' for horse"),
         ((*TRAIN, "--beta", "nan"), "The beta must be from"),
         ((*TRAIN, "--steps", "0"), "The steps must be from 1"),
-        ((*TRAIN, "--members", "alone"), "'together' or 'apart'"),
+        ((*TRAIN, "--members", "alone"), "invalid choice: 'alone'"),
         ((*TRAIN,), "There is nothing to learn from: rate pairs of this category first."),
-        ((*TRAIN, "--data", "lost"), "There is no folder of clips at lost"),
-        ((*TRAIN, "--data", "own"), "2 usable examples are too few"),
+        ((*TRAIN, "--data", "lost"), "There is no folder of clips at "),
+        ((*TRAIN, "--data", "own"), "There are 2 usable examples, too few"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "ipo"), "needs real clips"),
         ((*TRAIN, "--data", "own", "--few", "--objective", "kto"), "needs clips in good/ and in bad/"),
-        ((*TRAIN, "--resume"), "There is no unfinished run of horse with the objective dpo to continue."),
+        ((*TRAIN, "--resume"), "There is no unfinished run of horse to continue"),
         ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
-        (("rounds", "--category", "horse", "--critic", "me"), "There is no critic 'me'; choose one of: judge, taste:"),
+        (("rounds", "--category", "horse", "--critic", "me"), "invalid choice: 'me' (choose from"),
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
         (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
@@ -126,7 +129,7 @@ def test_own_clips_become_an_adapter_with_its_card(run, own_clips, moving_adapte
     code, _, err = run(
         *TRAIN, "--data", "own", *SHORT, "--start", "gallop", "--beta", "50", "--out", "learned", "--resume"
     )
-    assert code == 2 and "begun with beta 500" in err
+    assert code == 2 and "begun with --beta 500" in err
 
 
 @pytest.mark.slow
@@ -145,12 +148,38 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
     assert "Ending after this step" in err
     code, out, err = run(*train, "--steps", "1", "--json")
     assert code == 0 and json.loads(out)["name"] == "dpo-2", err
-    code, _, err = run(*train, "--steps", "3", "--resume")
-    assert code == 2 and "begun with steps" in err
-    code, out, err = run(*train, "--steps", "2", "--resume", "--json")
-    assert code == 0 and json.loads(out)["name"] == "dpo-1" and json.loads(out)["card"]["steps"] == 2, err
-    code, _, err = run(*train, "--steps", "2", "--resume")
+    for contradicting, said in (
+        (("--steps", "3"), "begun with --steps 2: leave --steps out, or --resume"),
+        (("--preset", "huvidpo-release"), "begun with --preset recommended"),
+        (("--data", "."), f"begun with --data {own_clips}"),
+        (("--real", "own"), "begun without --real"),
+        (("--all-pairs",), "begun without --all-pairs"),
+        (("--start", "lost"), "There is no adapter 'lost'"),
+    ):
+        code, _, err = run(*TRAIN, *contradicting, "--resume")
+        assert code == 2 and said in err
+    assert run(*TRAIN, "--resume", "--objective", "kto")[2].startswith("There is no unfinished run of horse with the")
+    monkeypatch.chdir(home())
+    code, out, err = run(*TRAIN, "--resume", "--json")
+    card = json.loads(out)["card"]
+    assert code == 0 and json.loads(out)["name"] == "dpo-1" and (card["steps"], card["rank"]) == (2, 2), err
+    code, _, err = run(*TRAIN, "--resume")
     assert code == 2 and "There is no unfinished run" in err
+
+
+def test_a_run_goes_on_with_the_ratings_that_were_there(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ninth pair that was rated since stays out of it; one that was taken back ends it."""
+    store = RatingStore(home())
+    ratings = rated_pairs(store, tmp_path, 8)
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", "nowhere")
+    arguments = new_parser().parse_args([*TRAIN, "--backbone", "pocket", "--start", "none"])
+    begun = newly_begun(arguments, chosen_preset(arguments))
+    more = rated_pairs(store, tmp_path, 9)[8]
+    found = find_examples(begun, find_category("horse"), "pocket")
+    assert found.ratings == 8 and more.rating_id not in begun.rating_ids
+    store.withdraw(ratings[0].rating_id, ratings[0].rater)
+    with pytest.raises(ValueError, match="were changed or taken back: begin another run"):
+        find_examples(begun, find_category("horse"), "pocket")
 
 
 def test_a_run_of_the_page_keeps_its_name(run, own_clips) -> None:
@@ -181,7 +210,7 @@ def test_eight_scored_clips_are_enough(run, scored_clips: Path, monkeypatch: pyt
     assert "weights are missing" in run(*TRAIN, "--data", "scored")[2]
     rows = json.loads((scored_clips / "scores.json").read_text())
     (scored_clips / "scores.json").write_text(json.dumps(rows[:7]))
-    assert "6 usable scored clips are too few" in run(*TRAIN, "--data", "scored")[2]
+    assert "There are 6 usable scored clips, too few" in run(*TRAIN, "--data", "scored")[2]
 
 
 @pytest.mark.slow
@@ -249,3 +278,14 @@ def vote(
         pair = replace(new_pair(*takes, f"vote {i}", "horse", "live", "shared-noise"), split="measure")
         store.add_pair(pair)
         store.append(Rating(new_id(), pair, "a", "b", raters[i % len(raters)], **more))
+
+
+@pytest.mark.slow
+def test_a_round_is_said_once(run, moving_adapter: Adapter) -> None:
+    """As soon as it is over: on stdout in words, on stderr beside JSON."""
+    rounds = ("rounds", "--category", "horse", "--critic", "taste:warmer", "--start", "gallop", "--rounds", "1")
+    rounds += ("--pairs", "8", "--unseen", "10", "--steps", "1", "--rank", "2", "--out", "rounds")
+    code, out, err = run(*rounds)
+    assert code == 0 and out.startswith("round 1: ") and out.endswith("\nrounds\n") and "round 1: " not in err
+    code, out, err = run(*rounds, "--json")
+    assert code == 0 and len(json.loads(out)["rounds"]) == 1 and err.count("round 1: ") == 1

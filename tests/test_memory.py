@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from huvidpo.backbones import BACKBONES, LoadedBackbone, load_backbone
+from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.memory import MODES, choose_mode, chosen_mode, explained, hooked, lower_mode, settle
 from huvidpo.pipelines.first_frame import stream_first_frame
+from huvidpo.presets import BACKBONES
 from huvidpo.requests import ClipRequest, FirstFrameRequest
 from huvidpo.takes import make_clip, make_first_frame
 from huvidpo.ui.create import changeable_modes

@@ -14,17 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from huvidpo.adapters import (
-    MOTION_FILE,
-    PREFERENCE,
-    PREFERENCE_FILE,
-    Adapter,
-    apply_adapter,
-    find_adapter,
-    read_adapter,
-    save_motion_adapter,
-    save_preference_adapter,
-)
+from huvidpo.adapter_weights import PREFERENCE, apply_adapter, save_motion_adapter, save_preference_adapter
+from huvidpo.adapters import MOTION_FILE, PREFERENCE_FILE, Adapter, find_adapter, read_adapter
 from huvidpo.cli import main
 from huvidpo.models.motion import is_motion_parameter, load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet

@@ -129,6 +129,14 @@ def test_bad_input_is_one_sentence_and_2(
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_without_a_token_only_push_speaks_of_what_waits(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    why = "There is no Hugging Face token: set HF_TOKEN or run `hf auth login`."
+    assert run("pull", "--dataset", "you/ratings") == (2, "", f"{why}\n")
+    assert run("push", "--dataset", "you/ratings") == (2, "", f"{why} What is not uploaded waits here.\n")
+
+
 def test_segments_are_checked(run, store: RatingStore, add_pair: Callable[..., Pair]) -> None:  # noqa: F811
     rate = ("rate", "--pair", add_pair().pair_id, "--preference", "a", "--segments")
     assert "A clip has 4 segments" in run(*rate, "a,b")[2] and "no segment label 'c'" in run(*rate, "a,b,c,-")[2]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from huvidpo import adapters, shared_adapters
-from huvidpo.adapters import MOTION_FILE, Adapter, apply_adapter, find_adapter, list_adapters
+from huvidpo.adapter_weights import apply_adapter
+from huvidpo.adapters import MOTION_FILE, Adapter, find_adapter, list_adapters
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.candidates import push
 from huvidpo.cli import main

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from huvidpo.backbones import find_backbone
 from huvidpo.categories import find_category
 from huvidpo.checks import check_choice
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_judge
+from huvidpo.presets import find_backbone
 
 Critic = Callable[[np.ndarray, str], float]
 

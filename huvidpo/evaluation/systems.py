@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from huvidpo.adapters import Adapter, apply_adapter, find_adapter
+from huvidpo.adapter_weights import apply_adapter
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import baseline_settings
 from huvidpo.evaluation.results import Plain
 from huvidpo.models.precision import has_bfloat16
-from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.presets import Backbone
+from huvidpo.recipes import Recipe
 from huvidpo.takes import versions
 
 

@@ -8,7 +8,8 @@ from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import Tensor
 
-ATTENTION_VARIANTS = ("first-previous", "first")
+from huvidpo.recipes import ATTENTION_VARIANTS
+
 SCORES_AT_ONCE = 2**20  # on a CPU in bfloat16: what stays in its cache between two products
 
 

@@ -21,6 +21,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.practice_clips import ACTIONS, COLOURS, PLACES, STYLES, SUBJECTS, VARIANTS, Scene, caption
+from huvidpo.quiet import without_bars
 
 JUDGE_WEIGHTS = Path(__file__).parent / "weights" / "judge"
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -198,6 +199,7 @@ class Judge:
         return [MOTION_ANSWERS[i] for i in logits.argmax(dim=1).tolist()]
 
 
+@without_bars()
 def load_judge(folder: Path = JUDGE_WEIGHTS) -> Judge:
     """The trained judge, on the CPU in single precision. ValueError when its weights are missing."""
     if not (folder / "clip" / "config.json").exists():

@@ -19,9 +19,10 @@ import torch
 from safetensors import SafetensorError
 
 from huvidpo import adapters
-from huvidpo.backbones import default_device, load_pocket, pocket_weights
+from huvidpo.backbones import load_pocket, pocket_weights
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
+from huvidpo.machine import default_device
 from huvidpo.pocket import train_autoencoder as autoencoder
 from huvidpo.pocket import train_decoder as decoder
 from huvidpo.pocket import train_first_frames as first_frames

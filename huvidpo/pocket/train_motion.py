@@ -9,7 +9,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save
 
-from huvidpo.adapters import MOTION_FILE, save_motion_adapter
+from huvidpo.adapter_weights import save_motion_adapter
+from huvidpo.adapters import MOTION_FILE
 from huvidpo.atomic import write_whole
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
@@ -25,7 +26,8 @@ from huvidpo.pocket.practice_clips import (
 from huvidpo.presets import BACKBONES
 from huvidpo.training.clips import TrainingClip
 from huvidpo.training.loop import StepRecord
-from huvidpo.training.motion import MotionSettings, steps_done, train_motion, usual_settings
+from huvidpo.training.motion import steps_done, train_motion
+from huvidpo.training.motion_settings import MotionSettings, usual_settings
 
 CLIPS = 16  # per action, as in the paper
 CLIPS_AT_ONCE, GPU_CLIPS_AT_ONCE = 1, 8  # in a step

@@ -3,12 +3,9 @@
 HuViDPO's `[{"video": ..., "score": ...}]`, CSV or JSON lists of pairs, or a folder with one of these inside.
 """
 
-import csv
 import hashlib
-import io
 import json
 import random
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +16,11 @@ from pathlib import Path
 
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.preferences.clips import record_of
-from huvidpo.preferences.fields import MAX_TEXT
+from huvidpo.preferences.rating_tables import read_table, table_in
 from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import CLIP_SUFFIXES, read_frames, read_metadata, write_mp4
 
-MAX_TABLE_BYTES = 20_000_000
-MAX_ROWS = 20_000
 MAX_FRAMES = 400
 BEST = 10  # of scores, which begin at 0
 # What a table of pairs may call its columns; the first name is this program's own.
@@ -71,6 +66,7 @@ def import_ratings(
     """
     path = table_in(path)
     rows = read_table(path)
+    check_columns(path, rows[0])
     clips = Clips(store, path.parent)
     if "score" in rows[0]:
         found = scored(clips, rows, named(category), prompt, rater, all_pairs, draw or random.Random(0))
@@ -84,6 +80,16 @@ def import_ratings(
             store.add_pair(rating.pair)
             store.append(rating)
     return Imported(len(store.pairs()) - before, len(ratings) - len(known), len(known))
+
+
+def check_columns(path: Path, row: Mapping) -> None:
+    """ValueError, with the names that there are, for a table of neither scored clips nor pairs."""
+    pairs = all({*COLUMNS[side]} & row.keys() for side in ("video_a", "video_b"))
+    if not (pairs or "pair_id" in row or {"video", "score"} <= row.keys()):
+        raise ValueError(
+            f"{path} needs the columns video_a, video_b and preference, or video and score, named in its first line; "
+            f"it has: {', '.join(map(str, row))[:200]}."
+        )
 
 
 class Clips:
@@ -196,10 +202,15 @@ def rating_from_file(pair: Pair, preference: str, rater: str, score_a: float = -
     return Rating(rating_id, pair, preference, left_is, rater, "import", score_a=score_a, score_b=score_b)
 
 
+def number_of(value: object) -> float:
+    """A number in a row, also with the decimal comma of many countries. ValueError for anything else."""
+    return float(str(value).replace(",", "."))
+
+
 def label_of(value: object) -> float:
     """A label in a row, a number. ValueError for anything else."""
     try:
-        return float(str(value))
+        return number_of(value)
     except ValueError as error:
         raise ValueError(f"the label {str(value)[:80]!r} is not a number") from error
 
@@ -230,8 +241,8 @@ def naming(number: int) -> Iterator[None]:
 def score_of(value: object) -> float:
     """A score from 0 to 10. ValueError for anything else."""
     try:
-        score = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        score = number_of(value)
+    except ValueError:
         score = -1.0
     if not 0 <= score <= BEST:
         raise ValueError(f"the score {str(value)[:80]!r} is not from 0 to {BEST}")
@@ -246,43 +257,3 @@ def tie_of(score: float) -> str:
 def column(row: Mapping, name: str) -> object:
     """The value of the first column that may be meant."""
     return next((row[known] for known in COLUMNS[name] if row.get(known) not in (None, "")), None)
-
-
-def table_in(path: Path) -> Path:
-    """The file itself, or the one table of a folder: files of one name, as exports have, are the same table."""
-    if not path.is_dir():
-        return path
-    tables = [file for file in sorted(path.iterdir()) if file.suffix.lower() in (".csv", ".json", ".jsonl")]
-    if len({file.stem for file in tables}) != 1:
-        raise ValueError(f"{path} must hold exactly one .csv, .json or .jsonl file, not {len(tables)}.")
-    return tables[-1]  # of an export that with all kinds of values
-
-
-def read_table(path: Path) -> list[Mapping]:
-    """The rows of a CSV, JSON or JSONL file, their column names in small letters."""
-    if not path.is_file():
-        raise ValueError(f"There is no file {path}.")
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise ValueError(f"{path} has more than {MAX_TABLE_BYTES // 10**6} MB.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        elif path.suffix.lower() == ".jsonl":
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-        else:
-            rows = json.loads(text)
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise ValueError(f"{path} is not a readable table of ratings.") from error
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"{path} must hold a list of ratings, each with names and values.")
-    if len(rows) > MAX_ROWS:
-        raise ValueError(f"{path} has more than {MAX_ROWS} rows.")
-    return [{str(name).strip().lower(): clean(value) for name, value in row.items()} for row in rows]
-
-
-def clean(value: object) -> object:
-    """A cell without outer spaces, not longer than a record may be, and without what `export` put before a formula."""
-    if not isinstance(value, str):
-        return value
-    return re.sub(r"^'(?=[=+@\t\r-])", "", value.strip())[:MAX_TEXT]

@@ -65,9 +65,7 @@ def dataset_repo() -> str:
 def new_api() -> HfApi:
     """The Hub's client with the user's own token. ValueError when there is none."""
     if not get_token():
-        raise ValueError(
-            "There is no Hugging Face token: set HF_TOKEN or run `hf auth login`; ratings wait till then."
-        )
+        raise ValueError("There is no Hugging Face token: set HF_TOKEN or run `hf auth login`.")
     disable_progress_bars()
     return HfApi(library_name="huvidpo")
 
@@ -259,19 +257,19 @@ def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Ca
             if status in HOPELESS or attempt == attempts:
                 raise ValueError(sentence(repo, error, status)) from error
         if pause(min(LONGEST_PAUSE, 2.0**attempt) * random.uniform(0.5, 1)):
-            raise ValueError(f"{repo} on the Hub has not answered yet; what is not uploaded waits.")
+            raise ValueError(f"{repo} on the Hub has not answered yet.")
 
 
 def sentence(repo: str, error: Exception, status: int | None) -> str:
     """What went wrong, for a person; an exception's own text can hold a whole page, or a token."""
     if status == 401:
-        return "The Hugging Face token is not valid: set another HF_TOKEN; ratings wait till then."
+        return "The Hugging Face token is not valid: set another HF_TOKEN."
     if status == 403:
         return f"The Hugging Face token may not write to {repo}: it needs write access to that dataset."
     if isinstance(error, RepositoryNotFoundError) or status == 404:
         return f"There is no dataset {repo} on the Hub, or the token may not see it."
     answer = f"answered with error {status}" if status else f"could not be reached ({type(error).__name__})"
-    return f"{repo} on the Hub {answer}; what is not uploaded waits and can be pushed later."
+    return f"{repo} on the Hub {answer}: try again later."
 
 
 @contextlib.contextmanager

@@ -25,10 +25,10 @@ MAX_SCORES_BYTES = 1_000_000
 MAX_CLIPS = 2000
 
 
-def read_own_clips(folder: Path, objective: str, prompt: str, every_pair: bool, seed: int) -> TrainingSet:
+def read_own_clips(folder: Path, objective: str, prompt: str, all_pairs: bool, seed: int) -> TrainingSet:
     """What `objective` can learn from a folder as above; `prompt` stands where no text file does.
 
-    Scored clips are paired at random, each once, or all with all if `every_pair`. Raises ValueError for a folder that
+    Scored clips are paired at random, each once, or all with all if `all_pairs`. Raises ValueError for a folder that
     holds none of these, or the wrong one for the objective.
     """
     if not folder.is_dir():
@@ -37,7 +37,7 @@ def read_own_clips(folder: Path, objective: str, prompt: str, every_pair: bool, 
         return read_judged_clips(folder, prompt)
     if (folder / "scores.json").is_file():
         clips, scores = read_scores(folder / "scores.json")
-        pairs, ties = scored_pairs(clips, scores, prompt, every_pair, seed)
+        pairs, ties = scored_pairs(clips, scores, prompt, all_pairs, seed)
         left_out = {"a tie": ties} if ties else {}
         return TrainingSet(pairs, left_out=left_out, sources_sha256=files_sha256(pairs), scored=True)
     return read_pairs(folder, prompt)
@@ -93,7 +93,7 @@ def read_scores(path: Path) -> tuple[list[Path], list[float]]:
 
 
 def scored_pairs(
-    clips: Sequence[Path], scores: Sequence[float], prompt: str, every_pair: bool, seed: int
+    clips: Sequence[Path], scores: Sequence[float], prompt: str, all_pairs: bool, seed: int
 ) -> tuple[tuple[TrainingPair, ...], int]:
     """Pairs of a category's scored clips, and how many of them were left out as ties.
 
@@ -105,7 +105,7 @@ def scored_pairs(
         raise ValueError(f"Pairs need at least 2 scored clips (8 to 16 are usual), not {len(clips)}.")
     order = list(range(len(clips)))
     Random(seed).shuffle(order)
-    drawn = itertools.combinations(order, 2) if every_pair else zip(order[::2], order[1::2], strict=False)
+    drawn = itertools.combinations(order, 2) if all_pairs else zip(order[::2], order[1::2], strict=False)
     pairs, ties = [], 0
     for i, j in drawn:
         if scores[i] == scores[j]:

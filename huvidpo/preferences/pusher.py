@@ -77,7 +77,7 @@ class Pusher:
             push(self._store, self._repo, self._api, pause=self._ending.wait)
             self._push_problem = ""
         except Exception as error:  # the thread must outlive what nobody thought of: ratings wait for it
-            self._push_problem = in_words(error)
+            self._push_problem = f"{in_words(error)} What is not uploaded waits here."
 
 
 def in_words(error: Exception) -> str:
@@ -109,7 +109,7 @@ def start_pusher(store: RatingStore) -> Pusher | NoPusher:
     try:
         api = new_api()
     except ValueError as error:
-        return NoPusher(str(error))
+        return NoPusher(f"{error} Ratings wait till then.")
     pusher = Pusher(store, repo, api)
     pusher.start()
     return pusher

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from huvidpo.pipelines.latents import encode_frames, fit_image, frames_to_tensor
 from huvidpo.preferences.own_clips import prompt_beside
-from huvidpo.video import CLIP_SUFFIXES, DEFAULT_FPS, read_frames
+from huvidpo.video import DEFAULT_FPS, clips_in, read_frames
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,7 @@ def read_clips(folder: Path, prompt: str, num_frames: int, width: int, height: i
     A text file beside a clip (`run.txt` for `run.mp4`) is its prompt, else `prompt`. Raises ValueError, naming the
     clip, when one cannot be read or has fewer than `num_frames` frames, and when there is none.
     """
-    if not folder.is_dir():
-        raise ValueError(f"There is no folder of clips at {folder}.")
-    paths = sorted(path for path in folder.iterdir() if path.is_dir() or path.suffix.lower() in CLIP_SUFFIXES)
-    if not paths:
-        raise ValueError(f"{folder} holds no clips: put mp4, mov, webm, gif files or folders of frames into it.")
-    return [read_clip(path, prompt, num_frames, width, height) for path in paths]
+    return [read_clip(path, prompt, num_frames, width, height) for path in clips_in(folder)]
 
 
 def read_clip(path: Path, prompt: str, num_frames: int, width: int, height: int) -> TrainingClip:

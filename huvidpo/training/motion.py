@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -21,56 +21,16 @@ from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
-from huvidpo.presets import Backbone
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_both_ways
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
 from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error
+from huvidpo.training.motion_settings import BEGUN_WITH, FREE_TO_CHANGE, MotionSettings, Origin, begun_with
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
 from huvidpo.training.recompute import recompute_as_needed
 
 DDIM_NAMES = inspect.signature(DDIMInverseScheduler).parameters  # Stable Diffusion's file is another scheduler's
-BEGUN_WITH = "begun_with.json"  # in a run's folder
-FREE_TO_CHANGE = ("steps", "minutes")  # when a run goes on
-
-
-@dataclass(frozen=True)
-class MotionSettings:
-    """How motion is trained.
-
-    Steps, learning rate and clips of a step are HuViDPO's for SD 1.4 (LAMP has 30,000 steps); that captions are left
-    out at times and weights averaged is this project's.
-    """
-
-    steps: int = 25_000
-    learning_rate: float = 3e-5
-    clips_per_step: int = 1  # over all processes
-    num_frames: int = 16
-    mirror: bool = True  # show half of the clips mirrored
-    inverted_latents: bool = False  # noise clips with their DDIM inversion instead of random noise (the paper's text)
-    caption_dropout: float = 0.1  # share of empty captions, which keeps classifier-free guidance alive
-    average_decay: float = 0.99
-    optimizer: str = "adamw"  # or "muon", which trained the shipped motion
-    seed: int = 33
-    minutes: float | None = None  # end after this much training, the learning rate decayed
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The network that a run begins with. One that goes on has its own: its checkpoint holds what came of that."""
-
-    start: str = "none"  # the adapter's name
-    start_revision: str = ""
-    attention: str = ""  # one of ATTENTION_VARIANTS
-    backbone_revision: str = ""
-
-
-def usual_settings(preset: Backbone) -> MotionSettings:
-    """How a category's motion is trained on a backbone when nothing else is said."""
-    return MotionSettings(
-        steps=preset.motion_steps, learning_rate=preset.motion_learning_rate, optimizer=preset.motion_optimizer
-    )
 
 
 def motion_loss(
@@ -236,12 +196,6 @@ def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip], origi
         work.mkdir(parents=True, exist_ok=True)
         with replacing(work / BEGUN_WITH) as temporary:
             temporary.write_text(json.dumps(now), encoding="utf-8")
-
-
-def begun_with(work: Path) -> dict[str, object]:
-    """What `begin` wrote down: settings and origin by name, what the clips hash to; empty where there is no run."""
-    path = work / BEGUN_WITH
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def steps_done(work: Path) -> int:

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from huvidpo.adapters import PREFERENCE
+from huvidpo.adapter_weights import PREFERENCE
 from huvidpo.models.video_unet import VideoUNet
 
 START = "start"  # the frozen copy of the adapter that training went out from, where there was one

@@ -72,10 +72,11 @@ def unfinished_runs(backbone: str, category: str = "*") -> list[Path]:
     return sorted(open_ones, key=lambda path: -path.stat().st_mtime)
 
 
-def run_to_resume(backbone: str, category: str, objective: str) -> Path:
+def run_to_resume(backbone: str, category: str, objective: str | None = None) -> Path:
     """The newest unfinished run of the command line that learned something; ValueError when there is none."""
     for folder in unfinished_runs(backbone, category):
         begun_here, learned = not (folder / REQUEST).exists(), (folder / CHECKPOINT).exists()
-        if folder.name.rpartition("-")[0] == objective and begun_here and learned:
+        if objective in (None, folder.name.rpartition("-")[0]) and begun_here and learned:
             return folder
-    raise ValueError(f"There is no unfinished run of {category} with the objective {objective} to continue.")
+    kind = f" with the objective {objective}" if objective else ""
+    raise ValueError(f"There is no unfinished run of {category}{kind} to continue; one in a folder needs --out.")

@@ -7,7 +7,8 @@ from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from huvidpo.adapters import PREFERENCE, PREFERENCE_FILE, Adapter, apply_adapter, save_preference_adapter
+from huvidpo.adapter_weights import PREFERENCE, apply_adapter, save_preference_adapter
+from huvidpo.adapters import PREFERENCE_FILE, Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.memory import explained
 from huvidpo.models.video_unet import VideoUNet

@@ -10,9 +10,10 @@ from PIL import Image
 
 from huvidpo.atomic import replacing
 from huvidpo.evaluation.metrics import motion_magnitude
-from huvidpo.pipelines.image_to_video import ImageToVideoPipeline, Recipe
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.preferences.pairs import TrainingSet
+from huvidpo.recipes import Recipe
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import reference
 from huvidpo.video import read_frames, write_mp4

@@ -14,9 +14,9 @@ from queue import SimpleQueue
 
 import gradio as gr
 
-from huvidpo.backbones import find_backbone, missing_weights
+from huvidpo.backbones import missing_weights
 from huvidpo.hub_models import Downloaded, HubFiles, fetch_all
-from huvidpo.presets import Backbone
+from huvidpo.presets import Backbone, find_backbone
 from huvidpo.ui.theme import CSS, HERO, TITLE, theme
 
 EMBEDDED = "pocket"

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huvidpo.adapters import Adapter, apply_adapter
+from huvidpo.adapter_weights import apply_adapter
+from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 

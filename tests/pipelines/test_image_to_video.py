@@ -9,17 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from huvidpo.pipelines.image_to_video import (
-    RECIPES,
-    ImageToVideoOutput,
-    ImageToVideoPipeline,
-    Recipe,
-    SamplingStep,
-    predicted_clean,
-)
+from huvidpo.pipelines.image_to_video import ImageToVideoOutput, ImageToVideoPipeline, SamplingStep, predicted_clean
 from huvidpo.pipelines.latents import encode_frames, frames_to_tensor
 from huvidpo.pipelines.text import encode_prompts
 from huvidpo.pocket.components import new_scheduler
+from huvidpo.recipes import RECIPES, Recipe
 
 QUICK = {name: replace(recipe, steps=2) for name, recipe in RECIPES.items()}
 PROMPTS = ["a red horse runs on the beach", "rain falls on a blue car at night"]

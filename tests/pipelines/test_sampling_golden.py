@@ -9,8 +9,9 @@ from diffusers import DDIMScheduler
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from huvidpo.pipelines.image_to_video import RECIPES, ImageToVideoPipeline
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import adain, share_noise, with_first_frame
+from huvidpo.recipes import RECIPES
 from tests.goldens import load_golden_unet
 
 GOLDENS = Path(__file__).parents[1] / "goldens"

@@ -34,7 +34,7 @@ from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant, shipped_adapt
 from huvidpo.pocket.report.tables import Table, by_action, held_out_scenes, scenes_of
 from huvidpo.requests import ClipRequest, FirstFrameRequest
 from huvidpo.takes import make_clip, make_first_frame
-from huvidpo.training.motion import MotionSettings
+from huvidpo.training.motion_settings import MotionSettings
 from huvidpo.video import read_frames
 
 

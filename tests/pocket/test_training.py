@@ -13,7 +13,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
-from huvidpo.adapters import SHIPPED, save_motion_adapter
+from huvidpo.adapter_weights import save_motion_adapter
+from huvidpo.adapters import SHIPPED
 from huvidpo.evaluation.metrics import colourfulness
 from huvidpo.models.motion import load_motion_state_dict, motion_state_dict
 from huvidpo.pipelines.latents import decode_frames, tensor_to_frames

@@ -11,7 +11,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-from huvidpo import adapters
+from huvidpo import adapter_weights, adapters
 from huvidpo.pocket import train, train_autoencoder, train_decoder, train_first_frames, train_motion, train_preference
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL
 from huvidpo.pocket.practice_clips import ACTIONS
@@ -32,7 +32,7 @@ def weights(own_home: Path, pocket_weights: Path, tmp_path: Path, monkeypatch: p
     unet = video_pipeline(image).unet
     for action in ACTIONS:
         card = {"backbone": "pocket", "category": action, "status": "default"}
-        adapters.save_motion_adapter(unet, adapters.SHIPPED / "pocket" / action / "motion", card)
+        adapter_weights.save_motion_adapter(unet, adapters.SHIPPED / "pocket" / action / "motion", card)
     sizes = dict(image.unet.config)
     monkeypatch.setattr(train_first_frames, "new_unet", lambda: UNet2DConditionModel.from_config(sizes))
     monkeypatch.setattr(train_autoencoder, "PatchAutoencoderKL", partial(PatchAutoencoderKL, width=32))

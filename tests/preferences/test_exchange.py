@@ -139,7 +139,7 @@ def test_files_that_are_no_tables(store: RatingStore, folder: Path) -> None:
     for path, sentence in (
         (folder / "no.json", "There is no file"),
         (folder / "deep.json", "not a readable table"),
-        (folder / "bytes.csv", "not a readable table"),
+        (folder / "bytes.csv", "is not in UTF-8"),
         (folder, "exactly one .csv, .json or .jsonl file, not 2"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -249,3 +249,50 @@ def test_several_people_in_a_table_stay_several(store: RatingStore, clips: list[
         (votes,) = votes_by_pair(own.ratings())
         assert len(votes) == 10 and sum(vote.preference == "a" for vote in votes) == 9
         assert not any("p1" in vote.rater for vote in votes)
+
+
+TABLE = "Video_A;Video_B;Preference;Prompt\r\n0.mp4;1.mp4;a;Pferd; läuft\r\n".replace("Pferd; läuft", '"Pferd; läuft"')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TABLE.encode("utf-8-sig"),  # Excel's CSV UTF-8 where the comma is in numbers
+        TABLE.encode(),
+        TABLE.replace(";", "\t").replace("Pferd\t", "Pferd;").encode("utf-16"),  # its Unicode text
+        TABLE.replace(";", ",").replace("Pferd,", "Pferd;").encode(),
+    ],
+    ids=["excel", "semicolons", "unicode text", "commas"],
+)
+def test_tables_as_spreadsheets_write_them(store: RatingStore, folder: Path, content: bytes) -> None:
+    (folder / "pairs.csv").write_bytes(content)
+    assert import_ratings(store, folder / "pairs.csv", RATER, "horse") == Imported(1, 1)
+    (rating,) = store.ratings("horse")
+    assert (rating.preference, rating.pair.prompt) == ("a", "Pferd; läuft")
+
+
+def test_scores_with_a_decimal_comma(store: RatingStore, folder: Path) -> None:
+    (folder / "scores.csv").write_text("video;score\n0.mp4;7,5\n1.mp4;7,25\n")
+    assert import_ratings(store, folder / "scores.csv", RATER, "horse") == Imported(1, 1)
+    (rating,) = store.ratings("horse")
+    assert {rating.score_a, rating.score_b} == {7.5, 7.25}
+
+
+@pytest.mark.parametrize(
+    "name, content, sentence",
+    [
+        ("x.csv", "video,score\n0.mp4,7,5\n", "line 2 has more cells than the first one has names."),
+        ("x.csv", "video;score\n0.mp4;1\nl\u00e4uft;2\n".encode("cp1252"), "Line 3 of .* is not in UTF-8"),
+        ("x.csv", "film;points\n0.mp4;7\n", "needs the columns video_a, .* it has: film, points."),
+        ("x.csv", 'video,score\n0.mp4,1\n"1.mp4,1\n', "line 3 is no CSV"),
+        ("x.jsonl", '{"video": "0.mp4", "score": 1}\n{"video"\n', "line 2 is no JSON."),
+        ("x.json", '[{"video": "0.mp4",\n"score" 1}]', "line 2 is no JSON."),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_with_its_line(
+    store: RatingStore, folder: Path, name: str, content: str | bytes, sentence: str
+) -> None:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=sentence):
+        import_ratings(store, folder / name, RATER, "horse")
+    assert store.ratings() == []

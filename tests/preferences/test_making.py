@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from huvidpo.backbones import BACKBONES
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.making import adapter_difference, default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import BACKBONES
+from huvidpo.recipes import RECIPES
 from huvidpo.requests import ClipRequest, request_from_metadata
 from huvidpo.takes import Clip, make_clip
 from huvidpo.video import read_metadata

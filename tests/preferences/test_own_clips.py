@@ -20,8 +20,8 @@ def put(clip: Path, target: Path) -> Path:
     return Path(shutil.copy(clip, target))
 
 
-def read(folder: Path, objective: str = "dpo", every_pair: bool = False):
-    return read_own_clips(folder, objective, "horse run", every_pair, seed=0)
+def read(folder: Path, objective: str = "dpo", all_pairs: bool = False):
+    return read_own_clips(folder, objective, "horse run", all_pairs, seed=0)
 
 
 def test_chosen_and_rejected_by_name(folder: Path, clips: list[Path]) -> None:
@@ -54,7 +54,7 @@ def test_scores_as_huvidpo_has_them(folder: Path, clips: list[Path]) -> None:
         put(clips[i], folder / name)
     rows = [{"video": f"train_data/videos/{name}", "score": score} for name, score in scores.items()]
     (folder / "scores.json").write_text(json.dumps(rows))
-    found = read(folder, every_pair=True)
+    found = read(folder, all_pairs=True)
     assert len(found.pairs) == 5 and found.left_out == {"a tie": 1}
     assert all(scores[p.winner.name] > scores[p.loser.name] for p in found.pairs)
     once = read(folder)
@@ -64,9 +64,9 @@ def test_scores_as_huvidpo_has_them(folder: Path, clips: list[Path]) -> None:
 
 def test_every_pair_of_eight_clips_is_28_pairs() -> None:
     clips = [Path(f"{i}.mp4") for i in range(8)]
-    pairs, ties = scored_pairs(clips, range(8), "", every_pair=True, seed=0)
+    pairs, ties = scored_pairs(clips, range(8), "", all_pairs=True, seed=0)
     assert (len(pairs), ties) == (28, 0) and len({frozenset((p.winner, p.loser)) for p in pairs}) == 28
-    few, _ = scored_pairs(clips, range(8), "", every_pair=False, seed=1)
+    few, _ = scored_pairs(clips, range(8), "", all_pairs=False, seed=1)
     assert len(few) == 4 and scored_pairs(clips, range(8), "", False, 1)[0] == few != scored_pairs(clips, range(8), "", False, 2)[0]  # fmt: skip  # noqa: E501
     with pytest.raises(ValueError, match="at least 2"):
         scored_pairs(clips[:1], [1], "", True, 0)

@@ -111,7 +111,7 @@ def test_nothing_to_push_to_is_told(monkeypatch: pytest.MonkeyPatch, store: Rati
     monkeypatch.setenv("HUVIDPO_DATASET", REPO)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
-    assert "HF_TOKEN" in start_pusher(store).problem
+    assert start_pusher(store).problem.endswith("`hf auth login`. Ratings wait till then.")
 
 
 PROGRAM = """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.preferences.pairs import JudgedClip, TrainingPair, TrainingSet
+from huvidpo.recipes import RECIPES
 from huvidpo.training.examples import encode_examples
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 from huvidpo.training.validation import Validation, validation_clips

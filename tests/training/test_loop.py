@@ -88,7 +88,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_state_stays(tmp_path: Path) -> 
     program = """
 import resource, sys, torch
 from pathlib import Path
-from huvidpo.adapters import save_motion_weights
+from huvidpo.adapter_weights import save_motion_weights
 from huvidpo.training.loop import load_state, save_atomically
 state, folder = Path(sys.argv[1]) / "state.pt", Path(sys.argv[1])
 save_atomically({"step": 1}, state)

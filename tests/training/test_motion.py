@@ -12,7 +12,8 @@ from diffusers import DDIMScheduler
 from huvidpo.models.motion import is_motion_parameter, motion_state_dict
 from huvidpo.models.precision import has_bfloat16
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
-from huvidpo.training.motion import MotionSettings, invert, motion_loss, train_motion
+from huvidpo.training.motion import invert, motion_loss, train_motion
+from huvidpo.training.motion_settings import MotionSettings
 from tests.goldens import load_golden_unet
 from tests.training.conftest import moving_clips
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from huvidpo.pipelines.image_to_video import RECIPES, ImageToVideoPipeline
+from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.preferences.pairs import JudgedClip, TrainingSet
+from huvidpo.recipes import RECIPES
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 from huvidpo.training.strength import KEPT_MOTION, WEAKEST, Strength, next_strength, settle_strength, weakened
 from huvidpo.training.validation import Validation

@@ -312,7 +312,7 @@ def test_a_home_that_cannot_be_written_is_one_sentence_before_any_weights(monkey
     monkeypatch.setattr("sys.argv", ["app.py"])
     assert app.main() == 2
     message = capsys.readouterr().err
-    assert message.count("\n") == 1 and "could not be written" in message
+    assert message.count("\n") == 1 and "which cannot be used" in message
 
 
 def test_a_number_of_pairs_that_is_none_is_one_sentence_before_any_weights(monkeypatch, own_home, capsys):

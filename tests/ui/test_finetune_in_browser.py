@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from huvidpo.adapters import Adapter, find_adapter, save_motion_adapter, take_adapter_off
+from huvidpo.adapter_weights import save_motion_adapter, take_adapter_off
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters
 from huvidpo.preferences.store import RatingStore

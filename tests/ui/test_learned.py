@@ -10,7 +10,8 @@ import pytest
 
 import app
 from huvidpo import adapters, shared_adapters
-from huvidpo.adapters import Adapter, apply_adapter, find_adapter, save_preference_adapter
+from huvidpo.adapter_weights import apply_adapter, save_preference_adapter
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.candidates import promote
 from huvidpo.home import home
 from huvidpo.preferences.records import Rating, new_id

@@ -9,8 +9,8 @@ import pytest
 
 import app
 from huvidpo import adapters
-from huvidpo.backbones import BACKBONES
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import BACKBONES
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.ui.pair_making import CountedRun, Filler, make_pair
 from huvidpo.video import read_frames

@@ -17,14 +17,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import app
-from huvidpo.adapters import read_adapter, save_motion_adapter
-from huvidpo.backbones import BACKBONES, LoadedBackbone
+from huvidpo.adapter_weights import save_motion_adapter
+from huvidpo.adapters import read_adapter
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters, motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.preferences.own_clips import read_own_clips
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import BACKBONES
 from huvidpo.requests import ClipRequest, FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.training.preference_settings import preset_settings

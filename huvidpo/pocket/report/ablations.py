@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from huvidpo.evaluation.estimates import mean
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.report.measures import psnr
 from huvidpo.pocket.report.of_clips import Continued, clip_columns, own_clips, uploaded_clips
@@ -13,6 +12,7 @@ from huvidpo.pocket.report.of_frames import need_dpo
 from huvidpo.pocket.report.of_judge import ALL_FOUR, answers_right, shares
 from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
 from huvidpo.pocket.report.tables import Columns, Table
+from huvidpo.recipes import RECIPES
 
 DEFAULT = SHIPPED.recipe
 KEPT = ("action from motion, %", "motion, x", "sharpness last/first, x", "colour drift, Delta E", "CLIPScore")

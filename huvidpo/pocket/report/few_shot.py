@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from huvidpo.adapters import apply_adapter, read_adapter, save_motion_adapter
+from huvidpo.adapter_weights import apply_adapter, save_motion_adapter
+from huvidpo.adapters import read_adapter
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import ACTIONS
 from huvidpo.pocket.report.ablations import columns_of_clips

@@ -4,9 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-import diffusers.utils.logging
 import torch
-import transformers.utils.logging
 
 from huvidpo import __version__
 from huvidpo.atomic import replacing
@@ -56,8 +54,6 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
     """
     if json_file:
         read_file(json_file)  # asked before hours of work, not after
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     studio, judge = Studio(load_backbone("pocket"), work), load_judge()
     made_with = settings(studio)
     print(f"settings: {json.dumps(made_with)}\n", flush=True)

@@ -16,12 +16,13 @@ import torch
 from PIL import Image
 
 from huvidpo import adapters
-from huvidpo.adapters import Adapter, apply_adapter, find_adapter, read_adapter
+from huvidpo.adapter_weights import apply_adapter
+from huvidpo.adapters import Adapter, find_adapter, read_adapter
 from huvidpo.atomic import replacing
 from huvidpo.backbones import LoadedBackbone, pocket_digest
-from huvidpo.pipelines.image_to_video import Recipe
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
 from huvidpo.presets import BACKBONES
+from huvidpo.recipes import Recipe
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.takes import first_frame_metadata, make_first_frame, versions
 

@@ -1,0 +1,20 @@
+"""The libraries below this one, without their loading bars for a while. Knows nothing of what they load."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import diffusers.utils.logging
+import transformers.utils.logging
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No loading bars in the block; afterwards they are as they were, since whoever imports this may want theirs."""
+    shown = [library for library in (diffusers, transformers) if library.utils.logging.is_progress_bar_enabled()]
+    for library in shown:
+        library.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in shown:
+            library.utils.logging.enable_progress_bar()
