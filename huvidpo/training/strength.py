@@ -13,6 +13,7 @@ from huvidpo.training.reference import load_lora, lora_state
 from huvidpo.training.validation import BEFORE, Validation
 
 KEPT_MOTION = 0.96  # of what clips moved before training
+CAUTION = 1.9  # standard errors: 95 % sure by Student's t, one-sided, of eight clips
 TRIES = 4  # of strengths
 CLIPS = 8  # whose motion is compared; their noise and first frames are the same each time
 WEAKEST = 0.1
@@ -42,7 +43,7 @@ def settle_strength(
 
     `start` is the LoRA file that learning went out from, if there was one. The weights go from there to the learned
     ones in a straight line (as in WiSE-FT, arXiv 2109.01903), and so, nearly, does motion: a second try mostly fits.
-    A few clips tell it to a few percent only, so motion must be kept by a standard error more.
+    A few clips tell it to a few percent only, so motion must be kept by the lower bound of what they say.
     Clips that were measured before an interruption, after as many training steps, are not made again.
     """
     learned, origin, strength = lora_state(unet), load_file(start) if start else None, 1.0
@@ -50,9 +51,10 @@ def settle_strength(
         load_lora(unet, weakened(learned, origin, strength))
         found = yield from measured(validation, step, strength)
         motion, error = copied_from_first(found)  # or processes would part here
-        if motion < 0 or motion - error >= KEPT_MOTION or strength == WEAKEST or not tries_left:
+        at_least = motion - CAUTION * error
+        if motion < 0 or at_least >= KEPT_MOTION or strength == WEAKEST or not tries_left:
             break
-        strength = next_strength(strength, motion - error)
+        strength = next_strength(strength, at_least)
     yield Strength(strength, motion)
 
 
