@@ -30,7 +30,7 @@ from huvidpo.ui.making import (
     read_upload,
 )
 from huvidpo.ui.settings import form_values
-from huvidpo.ui.toasts import toasts
+from huvidpo.ui.toasts import STOPPED, toasts, told
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import action_notice, notices
 
@@ -55,17 +55,8 @@ class CreateTab:
         ui, form = self.ui, self.ui.form
         asked = [form[field.name] for field in fields(Form)]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
-        shown += [
-            ui.hint,
-            ui.cancel,
-            ui.motion_note,
-            ui.names,
-            ui.history,
-            *ui.chips,
-            ui.comparison,
-            ui.slider,
-            ui.compared,
-        ]
+        shown += [ui.reason, ui.hint, ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips]
+        shown += [ui.comparison, ui.slider, ui.compared]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
             gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
@@ -77,7 +68,7 @@ class CreateTab:
             )
         ]
         for event in runs:
-            event.failure(self.on_stop, None, shown, **QUIET)
+            event.failure(self.on_stop, ui.reason, shown, **QUIET)
         runs[-1].success(None, js="() => bringIntoView('#comparison')", **QUIET)
         ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
         for place, button in enumerate(ui.keep):
@@ -109,27 +100,29 @@ class CreateTab:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(WAITING))
+        return self.progress(View(WAITING)) | {self.ui.reason: STOPPED}
 
     def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            for view in make_take(self.run, Form(*values)):
-                yield self.show(view) | (self.remember(view.take, names, visitor) if view.take else {})
+        yield from told(self.making(Form(*values), names, visitor), self.ui.reason)
 
     def on_first_frame(self, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            yield from map(self.show, draw_first_frame(self.run, Form(*values)))
+        yield from told(map(self.show, draw_first_frame(self.run, Form(*values))), self.ui.reason)
 
     def on_reroll(self, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            yield from map(self.show, draw_first_frame(self.run, Form(*values), fresh=True))
+        yield from told(map(self.show, draw_first_frame(self.run, Form(*values), fresh=True)), self.ui.reason)
 
     def on_compare(self, *values: Any) -> Iterator[Changes]:
+        yield from told(self.comparing(Form(*values)), self.ui.reason)
+
+    def making(self, form: Form, names: object, visitor: object) -> Iterator[Changes]:
+        for view in make_take(self.run, form):
+            yield self.show(view) | (self.remember(view.take, names, visitor) if view.take else {})
+
+    def comparing(self, form: Form) -> Iterator[Changes]:
         frames: list[FirstFrame] = []
-        with toasts():
-            for view in compare_models(self.run, Form(*values), ("base", "dpo")):
-                frames += [view.first_frame] if view.first_frame else []
-                yield self.progress(view)
+        for view in compare_models(self.run, form, ("base", "dpo")):
+            frames += [view.first_frame] if view.first_frame else []
+            yield self.progress(view)
         yield {
             self.ui.comparison: gr.Column(visible=True),
             self.ui.slider: tuple(frame.image for frame in frames),
@@ -145,9 +138,9 @@ class CreateTab:
         view = View("This first frame is kept.", busy=False, first_frame=frame)
         return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
 
-    def on_stop(self) -> Changes:
-        """After a toast has said why, or after Cancel; Gradio takes a cancelled run for a failed one as well."""
-        return self.progress(View("Stopped.", busy=False))
+    def on_stop(self, reason: str = STOPPED) -> Changes:
+        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        return self.progress(View(reason, busy=False))
 
     # Showing
 

@@ -130,6 +130,7 @@ class CreateLayout:
     def _result(self) -> None:
         with gr.Row(elem_id="result"):
             self.meter = meter(elem_id="meter")
+            self.reason = gr.State("")  # why the last run ended early
             self.cancel = gr.Button("Cancel", size="md", min_width=0, visible=False, elem_id="cancel")
             self.mp4 = gr.DownloadButton("⬇ MP4", size="md", min_width=0, visible=False, elem_id="mp4")
             self.gif = gr.DownloadButton("⬇ GIF", size="md", min_width=0, visible=False, elem_id="gif")

@@ -50,6 +50,7 @@ class RateLayout:
                 self.make = gr.Button("Make two clips", variant="primary", min_width=0, elem_id="live-make")
                 self.stop = gr.Button("Cancel", min_width=0, visible=False, elem_id="live-cancel")
                 self.meter = meter(elem_id="live-meter")
+                self.reason = gr.State("")  # why the last run ended early
             gr.Markdown(self.cost, visible=bool(self.cost))
         with gr.Accordion("Compare two clips of your own", open=False, elem_id="own"):
             with gr.Row():

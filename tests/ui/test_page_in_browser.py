@@ -166,8 +166,9 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     page = here.page
     page.fill("#prompt textarea", "   ")
     page.click("#make")
-    page.wait_for_selector("text=the prompt is empty", state="visible")
+    page.wait_for_selector("#meter:has-text('the prompt is empty')")  # also when the toast is gone
     page.wait_for_selector("#make:enabled")
+    assert "Stopped" not in here.said()
     page.fill("#prompt textarea", PROMPT)
     page.click("#advanced > button")
     page.fill("#steps input", "200")
