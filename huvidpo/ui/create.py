@@ -29,13 +29,12 @@ from huvidpo.ui.making import (
     make_take,
     read_upload,
 )
-from huvidpo.ui.settings import form_values
+from huvidpo.ui.settings import KEPT, form_values, kept_values
 from huvidpo.ui.toasts import STOPPED, toasts, told
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import action_notice, notices
 
 EXAMPLE = "Example · "
-ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
 
 
 class CreateTab:
@@ -91,10 +90,12 @@ class CreateTab:
         ui.memory.input(self.on_memory, ui.memory, ui.meter, **SPOKEN)
         ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
         ui.wall.pick(self.on_example, None, shown, **SPOKEN)
-        gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **LATEST)
+        changed = [form[name].change for name in (*KEPT, "picture")]
+        gr.on(changed, self.on_form, asked, [ui.estimate, ui.kept], **LATEST)
         words = [form["category"], form["prompt"], form["style"], form["negative_prompt"]]
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
-        page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
+        loaded = page.load(self.on_load, [ui.names, ui.kept], [*shown, ui.memory], **QUIET)
+        loaded.then(self.on_form, asked, [ui.estimate, ui.kept], **QUIET)
 
     # Making
 
@@ -190,12 +191,8 @@ class CreateTab:
     def on_upload(self, picture: str) -> Changes:
         with toasts():
             read_upload(picture)  # so that one that cannot be read is told at once
-        fit = gr.Radio(visible=True)
-        return {
-            self.ui.form["made"]: None,
-            self.ui.form["fit"]: fit,
-            self.ui.hint: self.backbone.preset.of_uploads or HINT,
-        }
+        form, hint = self.ui.form, self.backbone.preset.of_uploads or HINT
+        return {form["made"]: None, form["fit"]: gr.Radio(visible=True), self.ui.hint: hint}
 
     def on_unreadable(self) -> None:
         """What cannot be read does not stay; Gradio tells nothing of it by itself."""
@@ -233,11 +230,13 @@ class CreateTab:
         others = action_notice(category, prompt)
         return " ".join(filter(None, [others, *notices(self.backbone, prompt, style, negative_prompt)]))
 
-    def on_estimate(self, *values: Any) -> str:
+    def on_form(self, *values: Any) -> Changes:
+        form = Form(*values)
         try:
-            return estimate(self.backbone, Form(*values))
+            words = estimate(self.backbone, form)
         except ValueError as error:  # a prompt that is too long: said below the button before it is pressed
-            return str(error)
+            words = str(error)
+        return {self.ui.estimate: words, self.ui.kept: {name: getattr(form, name) for name in KEPT}}
 
     def on_memory(self, mode: str) -> dict[str, Any]:
         with toasts():
@@ -277,17 +276,24 @@ class CreateTab:
         own = take.request.first_frame_model == "upload"
         return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note, what)
 
-    def on_load(self, names: object, *values: Any) -> Changes:
-        """An example to look at, and the clips that this browser remembers."""
+    def on_load(self, names: object, kept: object) -> Changes:
+        """An example to look at, and what this browser remembers: the visitor's clips, and the form as it was."""
         found = open_takes(names)
         start = [take for take in self.examples if take.request.category == START]
         changes = self.load(start[0], EXAMPLE) if start else self.motion_note(START, "")
         # What was chosen for the example is not chosen for the visitor: the action's default may be another by now.
         unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
         changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
+        values = kept_values(kept, self.backbone.preset.first_frame_models)
+        changes |= self.recall(values) if values else {}
         return changes | {
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
             self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
-            self.ui.estimate: self.on_estimate(*values),
         }
+
+    def recall(self, values: dict[str, Any]) -> Changes:
+        """Puts values of the form back; an adapter that is gone is chosen no more."""
+        ui, category = self.ui, values.get("category", START)
+        changes = self.on_category(category, "") | {ui.form[name]: value for name, value in values.items()}
+        return changes | self.on_open(category, values.get("adapter"))

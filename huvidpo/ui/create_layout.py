@@ -147,6 +147,7 @@ class CreateLayout:
         gr.HTML("<h2>Your clips <small>remembered in this browser; click one to load its settings</small></h2>")
         # The names cannot be guessed, and the server believes nothing else of what comes back.
         self.names = gr.BrowserState([], storage_key="huvidpo-takes", secret="huvidpo-takes")
+        self.kept = gr.BrowserState({}, storage_key="huvidpo-form", secret="huvidpo-form")  # see `kept_values`
         self.history = clip_wall([], empty="Nothing yet. The clips you make appear here.", elem_id="history")
         self.file = gr.File(
             label="Drop a clip made here (mp4 or GIF) to get its settings back",

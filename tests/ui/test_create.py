@@ -20,7 +20,7 @@ from huvidpo.ui.history import open_take, open_takes, read_take, save_take, take
 from huvidpo.ui.making import Form, compare_models, draw_first_frame, estimate, make_take, read_upload
 from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate_layout import visitor_state
-from huvidpo.ui.settings import form_values
+from huvidpo.ui.settings import KEPT, form_values, kept_values
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.widgets import picked
 from huvidpo.video import read_frames, read_metadata
@@ -103,6 +103,27 @@ def test_an_own_picture_comes_back_from_the_clip_itself(run, tmp_path):
     values = form_values(read_take(shutil.copy(take.clip, tmp_path / "dropped.mp4")))
     assert values["made"] is None and "frame_model" not in values
     np.testing.assert_array_equal(np.asarray(values["picture"]), read_frames(take.clip)[0][0])
+
+
+def test_what_a_browser_kept_of_the_form_is_put_back_as_far_as_the_form_can_show_it():
+    kept = {name: getattr(FORM, name) for name in KEPT}
+    assert kept_values(kept, ("dpo", "base")) == kept
+    assert set(kept) | {"fit", "picture", "made"} == {field.name for field in fields(Form)}
+    hostile = {"prompt": "x" * 1001, "category": "cats", "style": ["any"], "recipe": None, "frame_model": "dpo-small"}
+    hostile |= {"adapter": 3, "random_seed": "yes", "seed": 2**31, "steps": True, "guidance": float("nan"), "made": 1}
+    assert kept_values(kept | hostile, ("dpo", "base")) == {name: kept[name] for name in KEPT if name not in hostile}
+    for nothing in (None, "", [], 3):
+        assert kept_values(nothing, ("dpo",)) == {}
+
+
+def test_an_adapter_that_is_gone_is_not_put_back(pocket):
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+    changes = tab.on_load([], {"category": "rain", "adapter": "gone", "prompt": "rain at night"})
+    form = tab.ui.form
+    assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
+    assert changes[form["adapter"]].value == ""
+    assert "rain" in changes[tab.ui.chips[0]] and changes[tab.ui.video], "an example plays all the same"
 
 
 MADE = FirstFrameRequest(FORM.prompt, model="base", seed=5, steps=1)
@@ -382,8 +403,7 @@ def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocke
     """Else a promoted adapter, and another recipe's own steps, would not be used until somebody noticed."""
     with gr.Blocks() as page, gr.Tabs():
         tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
-    values = [getattr(FORM, field.name) for field in fields(Form)]
-    shown = tab.on_load([], *values)
+        shown = tab.on_load([], {})
     form = tab.ui.form
     unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
     assert unset == ["", "", None, None, True] and shown[form["prompt"]]

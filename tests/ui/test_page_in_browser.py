@@ -102,20 +102,58 @@ def test_settings_come_back_from_history_after_a_reload_and_from_a_dropped_file(
         assert page.evaluate("document.querySelector('#styles input:checked').value") == "cartoon"
         assert not page.is_checked("#dice input")
 
+    def changed() -> None:
+        page.fill("#prompt textarea", "something else")
+        page.fill("#seed input", "5")
+        page.click("#styles label:has-text('Pixel art')")
+        new_words = "document.querySelector('#unknown').textContent.includes('something')"
+        page.wait_for_function(new_words)
+
+    changed()
     page.reload()
     here.settled()
-    assert page.input_value("#prompt textarea") != PROMPT
     page.click("#history button")
     came_back()
 
-    page.fill("#prompt textarea", "something else")
-    page.fill("#seed input", "5")
+    changed()
     page.set_input_files("#settings-file input[type=file]", clip)
     came_back()
 
     foreign = write_mp4(np.zeros((16, 32, 32, 3), np.uint8), tmp_path / "foreign.mp4", 8)
     page.set_input_files("#settings-file input[type=file]", foreign)
     page.wait_for_selector("text=This file holds no settings")
+
+
+def test_a_reload_keeps_what_was_written_into_the_form(visit):
+    here = visit()
+    page = here.page
+    here.few_steps()
+    page.click("#actions label:has-text('Birds')")
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'white birds fly over the beach'")
+    page.fill("#prompt textarea", "pink birds at night")
+    page.click("#styles label:has-text('Claymation')")
+    here.new_seed_each_time(False)
+    page.fill("#seed input", "41")
+    page.wait_for_function("JSON.stringify(localStorage).includes('huvidpo-form')")
+    page.wait_for_timeout(1000)  # the last of the changes is on its way
+
+    def as_it_was() -> None:
+        page.wait_for_function("document.querySelector('#prompt textarea').value === 'pink birds at night'")
+        page.wait_for_function("document.querySelector('#seed input').value === '41'")
+        assert page.evaluate("document.querySelector('#actions input:checked').value") == "birds"
+        assert page.evaluate("document.querySelector('#styles input:checked').value") == "claymation"
+        assert not page.is_checked("#dice input")
+        assert "pink birds fly" in page.inner_text("#chips")
+        page.click("#advanced > button")
+        assert page.input_value("#steps input") == page.input_value("#frame-steps input") == "1"
+
+    for tab in ("", "Rate"):  # what is on a tab that was not opened yet is there once it is
+        if tab:
+            page.get_by_role("tab", name=tab).click()
+        page.reload()
+        here.settled()
+        page.get_by_role("tab", name="Create").click()
+        as_it_was()
 
 
 def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit, tmp_path):
