@@ -14,7 +14,7 @@ import gradio as gr
 from huvidpo.backbones import LoadedBackbone, choice_that_cannot_be, default_backbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import home
-from huvidpo.memory import on_zero_gpu, unusable_gpu
+from huvidpo.memory import fixed_mode, on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
@@ -34,7 +34,6 @@ from huvidpo.ui.making import (
     before_computing,
     clip_seconds,
     first_frame_seconds,
-    fixed_mode,
     pair_quota_words,
 )
 from huvidpo.ui.pair_making import CountedRun, Filler
@@ -112,7 +111,8 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
             FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
         notes = (unusable_gpu(), choice_that_cannot_be())
-        gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone), notes), elem_id="about")
+        held = fixed_mode(backbone.memory, backbone.memory_modes())
+        gr.Markdown(about(backbone.preset, backbone.device, held, notes), elem_id="about")
         Endpoints(backbone, run, gpu_events)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

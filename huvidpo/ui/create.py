@@ -11,7 +11,7 @@ import gradio as gr
 from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
-from huvidpo.memory import MODES
+from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import HINT, CreateLayout
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
@@ -22,7 +22,6 @@ from huvidpo.ui.making import (
     Form,
     Run,
     View,
-    changeable_modes,
     compare_models,
     draw_first_frame,
     estimate,
@@ -46,7 +45,7 @@ class CreateTab:
         self.backbone, self.run, self.visitor = backbone, run, visitor
         self.shelves = Shelves()
         self.examples = examples()
-        memory = (backbone.memory, changeable_modes(backbone))
+        memory = (backbone.memory, changeable_modes(backbone.memory, backbone.memory_modes()))
         self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples], *memory)
         self._wire(page, gpu_events)
 
@@ -240,7 +239,7 @@ class CreateTab:
 
     def on_memory(self, mode: str) -> dict[str, Any]:
         with toasts():
-            if mode not in changeable_modes(self.backbone):
+            if mode not in changeable_modes(self.backbone.memory, self.backbone.memory_modes()):
                 raise ValueError("The memory mode cannot be changed here.")
             self.backbone.set_memory(mode)
         return meter_value(f"Memory mode {mode}: {MODES[mode]}.")

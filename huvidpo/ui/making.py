@@ -1,6 +1,5 @@
 """From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,7 +11,6 @@ from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.images import read_image
-from huvidpo.memory import MODES
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, check_seed, draw_seed, starting_from
@@ -247,17 +245,6 @@ def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None)
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:
     """A rough time for a clip on this device; without guidance the network runs once a step, not twice."""
     return seconds_for(backbone.preset, backbone.device, "clip", steps) / (2 if guidance == 1 else 1)
-
-
-def changeable_modes(backbone: LoadedBackbone) -> list[str]:
-    """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
-    return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())
-
-
-def fixed_mode(backbone: LoadedBackbone) -> str:
-    """The memory mode in words, where there are several and no visitor may choose; else ""."""
-    fixed = len(backbone.memory_modes()) > 1 and len(changeable_modes(backbone)) == 1
-    return MODES[backbone.memory] if fixed else ""
 
 
 def _whole(number: float | None) -> int | None:
