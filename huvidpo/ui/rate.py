@@ -200,7 +200,7 @@ class RateTab:
             raise ValueError("The clips of this pair, from elsewhere, are not equally long.")
         size = (take.num_frames, take.fps, take.width, take.height)
         left, right = self.blind(showing.left), self.blind(showing.right)
-        return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note)
+        return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note, showing.marks)
 
     def blind(self, take: TakeRecord) -> Path:
         """A copy of a take's clip that does not say what it is."""
