@@ -104,7 +104,7 @@ class Booth:
             return rating, showing
 
     def skip(self, visitor: Visitor, sent: object) -> None:
-        """Puts the open pair aside until no others are left. ValueError when it is another one."""
+        """Closes the open pair at its visitor's wish until no others are left. ValueError when it is another one."""
         with self._lock:
             showing = self._expected(visitor, sent)
             self.limit.check(visitor.rater)
@@ -114,8 +114,8 @@ class Booth:
                 seat.skipped.add(showing.pair.pair_id)
                 seat.once_skipped.add(showing.pair.pair_id)
 
-    def pass_over(self, visitor: Visitor, showing: OpenPair) -> None:
-        """Puts a pair aside that cannot be shown."""
+    def mark_unfit(self, visitor: Visitor, showing: OpenPair) -> None:
+        """Closes a pair that cannot be shown; this visit does not get it again."""
         with self._lock:
             seat = self._seat(visitor)
             seat.showing = None

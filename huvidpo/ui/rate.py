@@ -190,7 +190,7 @@ class RateTab:
             try:
                 return self.stage(showing, opening or opening_words(showing))
             except ValueError:
-                self.booth.pass_over(visitor, showing)
+                self.booth.mark_unfit(visitor, showing)
         return None
 
     def stage(self, showing: OpenPair, note: str) -> Stage:

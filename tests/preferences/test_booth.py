@@ -202,8 +202,8 @@ def test_pairs_that_are_skipped_come_back_when_no_others_are_left(booth, store, 
     assert again.pair == first.pair and again.was_skipped
     booth.rate(ANNA, sent(again))
     assert booth.open(ANNA).pair == others[0].pair and booth.open(ANNA).was_skipped
-    booth.pass_over(ANNA, booth.open(ANNA))
-    booth.pass_over(ANNA, booth.open(ANNA))
+    booth.mark_unfit(ANNA, booth.open(ANNA))
+    booth.mark_unfit(ANNA, booth.open(ANNA))
     assert booth.open(ANNA) is None
     booth.arrive(ANNA)
     assert booth.open(ANNA).pair == others[0].pair and not booth.open(ANNA).was_skipped
