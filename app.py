@@ -105,11 +105,11 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         StudyPage(page)
         with gr.Tabs():
             CreateTab(page, visitor, backbone, run, gpu_events)  # one line for each tab
-            PairSources(
-                RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone)), backbone, run, gpu_events
-            )
-            FinetuneTab(page, backbone, store, run, gpu_events)
+            rate = RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone))
+            PairSources(rate, backbone, run, gpu_events)
+            finetune = FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
+        rate.opened_by(finetune.learned.ui.to_rate, finetune.ui.category)
         notes = (unusable_gpu(), choice_that_cannot_be())
         held = fixed_mode(backbone.memory, backbone.memory_modes())
         gr.Markdown(about(backbone.preset, backbone.device, held, notes), elem_id="about")

@@ -34,10 +34,6 @@ DOWNLOAD = """file => {
   link.download = file.orig_name;
   link.click();
 }"""
-OPEN_RATE = """() => {
-  document.querySelector("[role=tab][data-tab-id=rate]").click();
-  scrollTo(0, 0);
-}"""
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
@@ -79,7 +75,6 @@ class Learned:
         packed.success(None, ui.packed, js=DOWNLOAD, **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
-        ui.to_rate.click(None, js=OPEN_RATE, **QUIET)
         ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
         ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN)
 

@@ -157,6 +157,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     assert made and {pair.split for pair in made} == {"measure"} and {pair.a.adapter for pair in made} == {"gallop"}
     page.click("#learned-rate")
     page.wait_for_selector(".booth[data-state=open]")
+    assert "Horse" in page.input_value("#rate-only input"), "pairs of that action"
 
     vote(store, *(revision(tune_home, name) for name in ("dense-1", "gallop")), 12)
     visit.open("Fine-tune")
