@@ -36,13 +36,14 @@ from huvidpo.ui.making import (
     first_frame_seconds,
     pair_quota_words,
 )
-from huvidpo.ui.pair_making import CountedRun, Filler
+from huvidpo.ui.pair_making import Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
 from huvidpo.ui.study import StudyPage
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 
 ZERO_GPU = on_zero_gpu()
 WAITING = 24  # visitors in the queue; more are told to come back
@@ -95,7 +96,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
-    run = CountedRun(gpu_runner(backbone))
+    run = CountedRun(gpu_runner(backbone), one_at_a_time=not backbone.gpu_is_lent)
     gpu_events = {"concurrency_id": "gpu", "concurrency_limit": AT_ONCE if backbone.gpu_is_lent else 1}
     ahead = pairs_ahead()
     wake = Filler(run, store, backbone, ahead).wake if ahead else None

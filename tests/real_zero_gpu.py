@@ -37,7 +37,7 @@ from huvidpo.backbones import BACKBONES, LoadedBackbone, new_video_unet  # noqa:
 from huvidpo.models.motion import motion_state_dict  # noqa: E402
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
-from huvidpo.ui.pair_making import CountedRun  # noqa: E402
+from huvidpo.ui.turns import CountedRun  # noqa: E402
 from tests.tiny_models import tiny_sd14, tiny_sdxl  # noqa: E402
 
 PROMPT = "a red horse runs on the beach"

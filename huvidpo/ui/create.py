@@ -18,9 +18,7 @@ from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.history import SavedTake, Shelves, examples, open_take, open_takes, read_dropped
 from huvidpo.ui.making import (
     UNREADABLE,
-    WAITING,
     Form,
-    Run,
     View,
     compare_models,
     draw_first_frame,
@@ -30,6 +28,7 @@ from huvidpo.ui.making import (
 )
 from huvidpo.ui.settings import KEPT, form_values, kept_values
 from huvidpo.ui.toasts import STOPPED, toasts, told
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import action_notice, notices
 
@@ -40,11 +39,15 @@ class CreateTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
 
     def __init__(
-        self, page: gr.Blocks, visitor: gr.BrowserState, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]
+        self,
+        page: gr.Blocks,
+        visitor: gr.BrowserState,
+        backbone: LoadedBackbone,
+        run: CountedRun,
+        gpu_events: dict[str, Any],
     ):
         self.backbone, self.run, self.visitor = backbone, run, visitor
-        self.shelves = Shelves()
-        self.examples = examples()
+        self.shelves, self.examples = Shelves(), examples()
         memory = (backbone.memory, changeable_modes(backbone.memory, backbone.memory_modes()))
         self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples], *memory)
         self._wire(page, gpu_events)
@@ -100,7 +103,7 @@ class CreateTab:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(WAITING)) | {self.ui.reason: STOPPED}
+        return self.progress(View(self.run.waiting())) | {self.ui.reason: STOPPED}
 
     def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
         yield from told(self.making(Form(*values), names, visitor), self.ui.reason)
@@ -169,9 +172,8 @@ class CreateTab:
 
     def play(self, take: SavedTake, note: str = "", what: str = "") -> Changes:
         ui, request = self.ui, take.request
-        own = request.first_frame_model == "upload"
         made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
-        origin = "your first frame" if own else made
+        origin = "your first frame" if request.first_frame_model == "upload" else made
         gif = take.gif.is_file()
         return {
             ui.video: str(take.clip),

@@ -23,9 +23,10 @@ from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout, adapter_facts, learned_choices
-from huvidpo.ui.making import Run, pair_quota_words
+from huvidpo.ui.making import pair_quota_words
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import facts, meter_value
 
 DOWNLOAD = """file => {
@@ -46,7 +47,7 @@ class Learned:
         category: gr.Dropdown,
         backbone: LoadedBackbone,
         store: RatingStore,
-        run: Run,
+        run: CountedRun,
         gpu_events: dict[str, Any],
     ):
         self.category, self.backbone, self.store, self.run = category, backbone, store, run
@@ -139,7 +140,7 @@ class Learned:
             there = waiting_pairs(self.store, adapter)
             if there >= WAITING_PAIRS:
                 raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
-            return self.making(there, "getting ready …") | {
+            return self.making(there, self.run.waiting("Getting ready …")) | {
                 self.ui.contest: (category, adapter.name),
                 self.ui.timer: gr.Timer(active=True),
             }

@@ -14,12 +14,13 @@ from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.making import WAITING, Run, View
+from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.phrases import counted
 from huvidpo.ui.rate import RateTab
 from huvidpo.ui.scored_clips import scored_value
 from huvidpo.ui.toasts import STOPPED, toasts, told
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import meter_value
 from huvidpo.words import action_notice, notices
 
@@ -30,7 +31,7 @@ READY = "Here is your pair. Watch both clips once, then choose."
 class PairSources:
     """The controls below the stage, working; whoever makes a pair gets it on the stage at once."""
 
-    def __init__(self, tab: RateTab, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+    def __init__(self, tab: RateTab, backbone: LoadedBackbone, run: CountedRun, gpu_events: dict[str, Any]):
         self.tab, self.backbone, self.run, self.ui = tab, backbone, run, tab.ui
         self.limit = RateLimit(12, 600)
         self._sets: OrderedDict[str, tuple[str, str, list[TakeRecord]]] = OrderedDict()
@@ -69,7 +70,7 @@ class PairSources:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(WAITING)) | {self.ui.reason: STOPPED}
+        return self.progress(View(self.run.waiting())) | {self.ui.reason: STOPPED}
 
     def on_make(
         self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None

@@ -22,6 +22,7 @@ from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.settings import KEPT, form_values, kept_values
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import picked
 from huvidpo.video import read_frames, read_metadata
 
@@ -118,7 +119,7 @@ def test_what_a_browser_kept_of_the_form_is_put_back_as_far_as_the_form_can_show
 
 def test_an_adapter_that_is_gone_is_not_put_back(pocket):
     with gr.Blocks() as page:
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     changes = tab.on_load([], {"category": "rain", "adapter": "gone", "prompt": "rain at night"})
     form = tab.ui.form
     assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
@@ -167,7 +168,7 @@ def test_models_are_compared_at_one_seed(run, pocket):
 def test_base_or_dpo_and_the_one_that_is_kept(pocket):
     """Both stand on the slider, left to right; what is kept becomes the first frame, its model that of the form."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     *steps, shown = tab.on_compare(*(getattr(FORM, field.name) for field in fields(Form)))
     assert all(tab.ui.cancel in changes for changes in steps)
     frames = shown[tab.ui.compared]
@@ -196,7 +197,7 @@ def test_only_names_that_were_given_out_open_a_take(name):
 def test_a_gif_that_is_dropped_plays_as_an_mp4_and_stays_a_gif(run, pocket, tmp_path):
     """Its settings and its frames come back; a GIF of anyone's is refused before it is decoded."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     gif = tmp_path / "mine.gif"
     moving = replace(CLIP, frames=np.arange(16, dtype=np.uint8)[:, None, None, None] * 15 + np.zeros_like(CLIP.frames))
     shutil.copy(open_take(save_take(moving, PICTURE)).gif, gif)
@@ -212,7 +213,7 @@ def test_a_gif_that_is_dropped_plays_as_an_mp4_and_stays_a_gif(run, pocket, tmp_
 def test_a_new_first_frame_takes_the_clip_before_it_off_the_stage(run, pocket, tmp_path):
     """Its seed stands in the field that it came from; an uploaded picture brings what to know of it instead."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     *_, view = draw_first_frame(run, FORM)
     shown = tab.show(view)
     assert shown[tab.ui.video] is None and shown[tab.ui.mp4].visible is shown[tab.ui.gif].visible is False
@@ -226,7 +227,7 @@ def test_a_new_first_frame_takes_the_clip_before_it_off_the_stage(run, pocket, t
 def test_clips_of_two_tabs_of_one_browser_stand_together(run, pocket):
     """Each tab knows only what it was told itself; the answer to either has what both made, the newest first."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     old, left, right, other = (save_take(CLIP, PICTURE) for _ in range(4))
     assert tab.remember(left, [old], "me")[tab.ui.names] == [left, old]
     assert tab.remember(other, [], "somebody")[tab.ui.names] == [other]
@@ -289,7 +290,7 @@ def test_what_people_typed_is_escaped_in_toasts():
 def test_the_form_says_what_is_not_read(run, pocket):
     """24 words of 22 that are read; with a style it is said that this is lost as well."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     assert tab.on_words("horse", "a red horse", "cartoon", "") == ""
     assert "first 22 words the prompt is not read:" in tab.on_words("horse", "a red horse " * 8, "any", "")
     assert "not read, nor is the style" in tab.on_words("horse", "a red horse " * 8, "cartoon", "")
@@ -392,7 +393,7 @@ def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):
 def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home, monkeypatch):
     monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     chosen = tab.on_category("horse", "a red horse")
     assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
     assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
@@ -402,7 +403,7 @@ def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home,
 def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocket, own_home):
     """Else a promoted adapter, and another recipe's own steps, would not be used until somebody noticed."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
         shown = tab.on_load([], {})
     form = tab.ui.form
     unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
