@@ -47,7 +47,6 @@ class CreateLayout:
         form["prompt"] = gr.Textbox(
             prompts[0], label="Prompt", max_lines=6, placeholder="A picture in a few words", elem_id="prompt"
         )
-        self.unknown = text_line(elem_id="unknown")
         with gr.Row(elem_id="chips"):
             self.chips = [gr.Button(words, size="sm", min_width=0, elem_classes="chip") for words in prompts]
         styles = [("Any style" if style == "any" else style.capitalize(), style) for style in STYLES]
@@ -56,6 +55,7 @@ class CreateLayout:
             self.make = gr.Button("Make the clip", variant="primary", scale=3, elem_id="make")
             self.draw = gr.Button("First frame", scale=2, elem_id="first-frame")
         self.estimate = text_line(elem_id="estimate")
+        self.unknown = text_line(elem_id="unknown")  # below the buttons, which would move away from under the mouse
         with gr.Row(elem_id="seed-row"):
             form["seed"] = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="seed")
             form["random_seed"] = gr.Checkbox(True, label="🎲 New each time", min_width=130, elem_id="dice")

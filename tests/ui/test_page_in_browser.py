@@ -220,6 +220,21 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     assert page.is_enabled("#make") and here.said() == "Stopped." and page.locator("#history li").count() == 0
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def test_the_main_button_is_seen_without_scrolling_and_stays_where_it_is(visit, size):
+    page = visit(viewport=dict(zip(("width", "height"), size, strict=True))).page
+    for action, words in (("smile", "turns to smile"), ("guitar", "plays a red guitar")):
+        page.click(f"#actions label:has(input[value={action}])")
+        page.wait_for_selector(f"#chips:has-text('{words}')")  # the longest examples
+        box = page.locator("#make").bounding_box()
+        assert box["y"] + box["height"] <= size[1]
+    page.fill("#prompt textarea", "a girl")
+    before = page.locator("#make").bounding_box()
+    page.fill("#prompt textarea", "a ship")
+    page.wait_for_selector("#unknown:has-text('does not know')")
+    assert page.locator("#make").bounding_box() == before
+
+
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_a_phone_needs_no_sideways_scrolling(visit, colours):
     size = {"width": 390, "height": 844}
