@@ -29,12 +29,6 @@ from huvidpo.ui.toasts import toasts
 from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import facts, meter_value
 
-DOWNLOAD = """file => {
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name;
-  link.click();
-}"""
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
@@ -73,7 +67,7 @@ class Learned:
         making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
         ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
         packed = ui.download.click(self.on_download, named, ui.packed, **SPOKEN)
-        packed.success(None, ui.packed, js=DOWNLOAD, **QUIET)
+        packed.success(None, ui.packed, js="file => download(file.url, file.orig_name)", **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
         ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
