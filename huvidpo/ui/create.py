@@ -1,12 +1,14 @@
 """What each control of the tab Create does. Knows nothing of how a frame or a clip is made, nor of the layout."""
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
 from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
@@ -14,9 +16,12 @@ from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import HINT, CreateLayout
+from huvidpo.ui.create_views import play, show, show_progress
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.history import SavedTake, Shelves, examples, open_take, open_takes, read_dropped
+from huvidpo.ui.first_frames import read_made
+from huvidpo.ui.history import SavedTake, Shelves, examples, open_takes, read_dropped
 from huvidpo.ui.making import (
+    ASKED,
     UNREADABLE,
     Form,
     View,
@@ -54,7 +59,7 @@ class CreateTab:
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
         ui, form = self.ui, self.ui.form
-        asked = [form[field.name] for field in fields(Form)]
+        asked = [form[name] for name in ASKED]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
         shown += [ui.reason, ui.hint, ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips]
         shown += [ui.comparison, ui.slider, ui.compared]
@@ -103,29 +108,33 @@ class CreateTab:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(self.run.waiting())) | {self.ui.reason: STOPPED}
+        return show_progress(self.ui, View(self.run.waiting())) | {self.ui.reason: STOPPED}
 
     def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
-        yield from told(self.making(Form(*values), names, visitor), self.ui.reason)
+        yield from told(self.making(self.form(values), names, visitor), self.ui.reason)
 
     def on_first_frame(self, *values: Any) -> Iterator[Changes]:
-        yield from told(map(self.show, draw_first_frame(self.run, Form(*values))), self.ui.reason)
+        yield from told(self.drawing(self.form(values)), self.ui.reason)
 
     def on_reroll(self, *values: Any) -> Iterator[Changes]:
-        yield from told(map(self.show, draw_first_frame(self.run, Form(*values), fresh=True)), self.ui.reason)
+        yield from told(self.drawing(self.form(values), fresh=True), self.ui.reason)
 
     def on_compare(self, *values: Any) -> Iterator[Changes]:
-        yield from told(self.comparing(Form(*values)), self.ui.reason)
+        yield from told(self.comparing(self.form(values)), self.ui.reason)
 
     def making(self, form: Form, names: object, visitor: object) -> Iterator[Changes]:
         for view in make_take(self.run, form):
-            yield self.show(view) | (self.remember(view.take, names, visitor) if view.take else {})
+            yield show(self.ui, view) | (self.remember(view.take, names, visitor) if view.take else {})
+
+    def drawing(self, form: Form, fresh: bool = False) -> Iterator[Changes]:
+        for view in draw_first_frame(self.run, form, fresh):
+            yield show(self.ui, view)
 
     def comparing(self, form: Form) -> Iterator[Changes]:
         frames: list[FirstFrame] = []
         for view in compare_models(self.run, form, ("base", "dpo")):
             frames += [view.first_frame] if view.first_frame else []
-            yield self.progress(view)
+            yield show_progress(self.ui, view)
         yield {
             self.ui.comparison: gr.Column(visible=True),
             self.ui.slider: tuple(frame.image for frame in frames),
@@ -139,48 +148,11 @@ class CreateTab:
                 raise ValueError("These first frames are gone: compare the two models again.")
         frame = frames[place]
         view = View("This first frame is kept.", busy=False, first_frame=frame)
-        return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
+        return show(self.ui, view) | {self.ui.form["frame_model"]: frame.request.model}
 
     def on_stop(self, reason: str = STOPPED) -> Changes:
         """After Cancel, or after a toast has said why: once more, as toasts go."""
-        return self.progress(View(reason, busy=False))
-
-    # Showing
-
-    def show(self, view: View) -> Changes:
-        """Everything that a view changes on the page."""
-        ui, changes = self.ui, self.progress(view)
-        if view.seed is not None:
-            changes[ui.form["seed"]] = view.seed
-        if view.first_frame:
-            changes[ui.form["picture"]] = view.first_frame.image
-            changes[ui.form["made"]] = view.first_frame.request
-            changes[ui.form["fit"]] = gr.Radio(visible=False)
-            changes[ui.hint] = HINT
-            changes[ui.comparison] = gr.Column(visible=False)
-            changes |= {ui.video: None} | dict.fromkeys((ui.mp4, ui.gif), gr.DownloadButton(visible=False))
-        return changes | (self.play(open_take(view.take)) if view.take else {})
-
-    def progress(self, view: View) -> Changes:
-        ui = self.ui
-        buttons = (ui.make, ui.draw, ui.reroll, ui.compare)
-        return {button: gr.Button(interactive=not view.busy) for button in buttons} | {
-            ui.meter: meter_value(view.text, view.step, view.total),
-            ui.cancel: gr.Button(visible=view.busy),
-            ui.preview: gr.Image(view.preview, visible=view.preview is not None),
-        }
-
-    def play(self, take: SavedTake, note: str = "", what: str = "") -> Changes:
-        ui, request = self.ui, take.request
-        made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
-        origin = "your first frame" if request.first_frame_model == "upload" else made
-        gif = take.gif.is_file()
-        return {
-            ui.video: str(take.clip),
-            ui.meter: meter_value(f"{what}Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
-            ui.mp4: gr.DownloadButton(value=take.clip, visible=True),
-            ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
-        }
+        return show_progress(self.ui, View(reason, busy=False))
 
     def remember(self, name: str, names: object, visitor: object) -> Changes:
         """Puts a new take before those that this visitor made earlier, in this tab of the browser or in another."""
@@ -189,18 +161,26 @@ class CreateTab:
 
     # The form
 
+    def form(self, values: Sequence[Any]) -> Form:
+        """What the components sent, and how the picture among it was made."""
+        form = Form(*values)
+        return replace(form, made=read_made(form.picture, self.backbone.preset.name))
+
     def on_upload(self, picture: str) -> Changes:
         with toasts():
-            read_upload(picture)  # so that one that cannot be read is told at once
+            image = read_upload(picture)  # so that one that cannot be read is told at once
         form, hint = self.ui.form, self.backbone.preset.of_uploads or HINT
-        return {form["made"]: None, form["fit"]: gr.Radio(visible=True), self.ui.hint: hint}
+        changes = {form["fit"]: gr.Radio(visible=True), self.ui.hint: hint}
+        if read_made(picture, self.backbone.preset.name):  # brought by the visitor, it goes with every prompt
+            changes[form["picture"]] = Image.fromarray(np.asarray(image))  # without its settings
+        return changes
 
     def on_unreadable(self) -> None:
         """What cannot be read does not stay; Gradio tells nothing of it by itself."""
         gr.Warning(UNREADABLE, title="That did not work")
 
     def on_clear(self) -> Changes:
-        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False), self.ui.hint: HINT}
+        return {self.ui.form["fit"]: gr.Radio(visible=False), self.ui.hint: HINT}
 
     def on_open(self, category: str, adapter: str | None) -> Changes:
         """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
@@ -232,7 +212,7 @@ class CreateTab:
         return " ".join(filter(None, [others, *notices(self.backbone, prompt, style, negative_prompt)]))
 
     def on_form(self, *values: Any) -> Changes:
-        form = Form(*values)
+        form = self.form(values)
         try:
             words = estimate(self.backbone, form)
         except ValueError as error:  # a prompt that is too long: said below the button before it is pressed
@@ -275,7 +255,7 @@ class CreateTab:
         changes |= {ui.form[name]: value for name, value in values.items()}
         changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}
         own = take.request.first_frame_model == "upload"
-        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note, what)
+        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | play(ui, take, note, what)
 
     def on_load(self, names: object, kept: object) -> Changes:
         """An example to look at, and what this browser remembers: the visitor's clips, and the form as it was."""

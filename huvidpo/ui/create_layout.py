@@ -111,7 +111,6 @@ class CreateLayout:
             placeholder="Made for you,\nor drop a picture here",
             elem_id="picture",
         )
-        form["made"] = gr.State()
         form["fit"] = gr.Radio(FITS, value="crop", label="Fit into the frame", visible=False, elem_id="fit")
         self.reroll = gr.Button("🎲 Roll again", size="md", elem_id="reroll")
         several = len(self.preset.first_frame_models) > 1

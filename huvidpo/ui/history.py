@@ -33,6 +33,7 @@ class SavedTake:
     clip: Path
     first_frame: FirstFrameRequest
     request: ClipRequest
+    backbone: str = ""
 
     @property
     def gif(self) -> Path:
@@ -115,7 +116,8 @@ class Shelves:
 @lru_cache(maxsize=1024)
 def read_take(clip: Path) -> SavedTake:
     """A clip file with the settings inside it. Raises ValueError when they are missing: the file is not ours."""
-    return SavedTake(clip, *request_from_metadata(read_metadata(clip)))
+    settings = read_metadata(clip)
+    return SavedTake(clip, *request_from_metadata(settings), str(settings.get("backbone", "")))
 
 
 def read_dropped(file: Path) -> SavedTake:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -29,7 +29,7 @@ QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, 
 
 @dataclass(frozen=True)
 class Form:
-    """Everything the visitor can set, as the components send it; a component is named like its field here."""
+    """Everything the visitor can set, as the components send it; a component is named like its field in ASKED."""
 
     prompt: str
     category: str
@@ -48,7 +48,8 @@ class Form:
     attention: str
     fit: str
     picture: str | None  # the file of the first frame on the page
-    made: FirstFrameRequest | None  # how `picture` was made; None for a picture of the visitor's own
+    # How `picture` was made, as its file says, which is no component; None for a picture of the visitor's own.
+    made: FirstFrameRequest | None = None
 
     def first_frame_request(self, seed: int) -> FirstFrameRequest:
         """The first frame that the form asks for."""
@@ -90,6 +91,9 @@ class Form:
         seed = self.made.seed if self.frame_seed is None else int(self.frame_seed)
         wanted = self.first_frame_request(seed)
         return wanted == self.made
+
+
+ASKED = [field.name for field in fields(Form) if field.name != "made"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from huvidpo.categories import CATEGORIES, MAX_PROMPT, STYLES
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
+from huvidpo.ui.first_frames import signed
 from huvidpo.ui.history import SavedTake
 from huvidpo.video import read_frames
 
@@ -46,14 +47,14 @@ def form_values(take: SavedTake) -> dict[str, Any]:
         "attention": request.attention,
         "fit": request.fit,
         "picture": _picture(take, own),
-        "made": None if own or not take.picture.is_file() else first,
     } | ({} if own else {"frame_model": first.model})
 
 
 def _picture(take: SavedTake, own: bool) -> Image.Image | None:
     if take.picture.is_file():
         with Image.open(take.picture) as image:
-            return image.convert("RGB")
+            picture = image.convert("RGB")
+        return picture if own else signed(picture, take.first_frame, take.backbone)
     if own:
         frames, _ = read_frames(take.clip, max_frames=1)
         return Image.fromarray(frames[0])

@@ -36,6 +36,7 @@ def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
     page.wait_for_selector("#picture img")
     page.wait_for_selector("#cancel", state="hidden")
     assert "First frame with seed" in here.said()
+    page.wait_for_selector("#estimate:has-text('Starts from the first frame shown (seed ')")  # as its file says
     assert page.locator("#history li").count() == 0
     page.focus("#prompt textarea")
     page.keyboard.press("Control+Enter")
