@@ -45,8 +45,7 @@ class SavedTake:
 
     @property
     def card(self) -> Card:
-        title = f"{find_category(self.request.category).label} · {self.request.seed}"
-        return Card(self.clip, title, self.request.prompt)
+        return Card(self.clip, find_category(self.request.category).label, self.request.prompt)
 
 
 def takes_folder() -> Path:
