@@ -110,7 +110,8 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
             PairSources(rate, backbone, run, gpu_events)
             finetune = FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
-        rate.opened_by(finetune.learned.ui.to_rate, finetune.ui.category)
+        for button in (finetune.ui.to_rate, finetune.learned.ui.to_rate):
+            rate.opened_by(button, finetune.ui.category)
         notes = (unusable_gpu(), choice_that_cannot_be())
         held = fixed_mode(backbone.memory, backbone.memory_modes())
         gr.Markdown(about(backbone.preset, backbone.device, held, notes), elem_id="about")

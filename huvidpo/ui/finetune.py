@@ -82,7 +82,7 @@ class FinetuneTab:
         discarded = unfinished.discard.click(self.on_discard, pressed, [*shown, unfinished.discard], **SPOKEN)
         ui.category.input(self.on_category, ui.category, self.learned.parts, **LATEST)
         ui.category.change(self.starts, ui.category, ui.start, **LATEST)  # a run that ends changes it too
-        ready = [ui.readiness, ui.begin, ui.real]
+        ready = [ui.readiness, ui.begin, ui.to_rate, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **LATEST)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
@@ -120,6 +120,7 @@ class FinetuneTab:
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
             self.ui.begin: gr.Button(interactive=ready.ready and not current),
+            self.ui.to_rate: gr.Button(visible=ready.needs_ratings),
             self.ui.real: gr.File(visible=objective == "ipo"),
         }
 

@@ -68,6 +68,7 @@ class FinetuneLayout:
         self.readiness = fact_sheet(elem_id="tune-readiness")
         with gr.Row(elem_id="tune-go"):
             self.begin = gr.Button("Learn from these ratings", variant="primary", elem_id="tune-begin")
+            self.to_rate = hidden_button("Rate pairs of this action", "tune-rate")
 
     def _run(self) -> None:
         self.unfinished = Unfinished(self.preset)

@@ -64,7 +64,7 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
     empty = tab.on_readiness("horse", "dpo", 5)
     assert dict(empty[tab.ui.readiness]["facts"]) == {"Usable": "0 pairs; 8 more are needed"}
-    assert "Rate more in the tab Rate" in empty[tab.ui.readiness]["text"]
+    assert "Rate more in the tab Rate" in empty[tab.ui.readiness]["text"] and empty[tab.ui.to_rate].visible
     assert empty[tab.ui.begin].interactive is False
     with pytest.raises(gr.Error, match="8 more are needed"):
         begin()

@@ -101,6 +101,8 @@ def test_nothing_is_shown_that_is_not_there(tuner) -> None:
     visit.wait("#tune-readiness", "8 more are needed")
     assert not page.is_enabled("#tune-begin")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click("#tune-rate")
+    page.wait_for_function("document.querySelector('#rate-only input')?.value.includes('Rain')")
 
 
 def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Path) -> None:
