@@ -15,7 +15,7 @@ from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.evaluation.board import SHIPPED
 from huvidpo.home import check_home, home
 from huvidpo.machine import choice_that_cannot_be, default_backbone
-from huvidpo.memory import on_zero_gpu, unusable_gpu
+from huvidpo.memory import fixed_mode, on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
@@ -33,17 +33,17 @@ from huvidpo.ui.making import (
     Run,
     asked_seconds,
     before_computing,
-    fixed_mode,
     pair_quota_words,
     sampling_seconds,
 )
-from huvidpo.ui.pair_making import CountedRun, Filler
+from huvidpo.ui.pair_making import Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
 from huvidpo.ui.study import StudyPage
 from huvidpo.ui.theme import CSS, HERO, TITLE, about, head, theme
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 
 ZERO_GPU = on_zero_gpu()
 WAITING = 24  # visitors in the queue; more are told to come back
@@ -95,7 +95,7 @@ def gpu_runner(backbone: LoadedBackbone) -> Run:
 
 def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPusher) -> gr.Blocks:
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
-    run = CountedRun(gpu_runner(backbone))
+    run = CountedRun(gpu_runner(backbone), one_at_a_time=not backbone.gpu_is_lent)
     gpu_events = {"concurrency_id": "gpu", "concurrency_limit": AT_ONCE if backbone.gpu_is_lent else 1}
     ahead = pairs_ahead()
     wake = Filler(run, store, backbone, ahead).wake if ahead else None
@@ -105,13 +105,15 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
         StudyPage(page)
         with gr.Tabs():
             CreateTab(page, visitor, backbone, run, gpu_events)  # one line for each tab
-            PairSources(
-                RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone)), backbone, run, gpu_events
-            )
-            FinetuneTab(page, backbone, store, run, gpu_events)
+            rate = RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone))
+            PairSources(rate, backbone, run, gpu_events)
+            finetune = FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
+        for button in (finetune.ui.to_rate, finetune.learned.ui.to_rate):
+            rate.opened_by(button, finetune.ui.category)
         notes = (unusable_gpu(), choice_that_cannot_be())
-        gr.Markdown(about(backbone.preset, backbone.device, fixed_mode(backbone), notes), elem_id="about")
+        held = fixed_mode(backbone.memory, backbone.memory_modes())
+        gr.Markdown(about(backbone.preset, backbone.device, held, notes), elem_id="about")
         Endpoints(backbone, run, gpu_events)
         page.load(None, js="() => openAskedTab()", api_visibility="private")
     return page.queue(max_size=WAITING, default_concurrency_limit=4)

@@ -4,7 +4,7 @@ import gc
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +88,16 @@ def preferred_mode(modes: Mapping[str, float]) -> str | None:
     """HUVIDPO_MEMORY; None for a mode that there is elsewhere only: it is meant for another backbone or device."""
     wanted = os.environ.get("HUVIDPO_MEMORY")
     return None if wanted in MODES and wanted not in modes else wanted
+
+
+def changeable_modes(mode: str, modes: Iterable[str]) -> list[str]:
+    """Those of the modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
+    return [mode] if os.environ.get("SPACE_ID") else list(modes)
+
+
+def fixed_mode(mode: str, modes: Collection[str]) -> str:
+    """The mode in words, where there are several and no visitor may choose; else ""."""
+    return MODES[mode] if len(modes) > 1 and len(changeable_modes(mode, modes)) == 1 else ""
 
 
 def free_gigabytes() -> float:

@@ -26,7 +26,8 @@ def create(arguments: Namespace) -> None:
     if arguments.prompts < 1:
         raise ValueError(f"--prompts must be 1 or more, not {arguments.prompts}.")
     clips = clips_to_show(results, systems, arguments.evaluation, arguments.prompts)
-    study, problems = create_study(home(), arguments.name, clips)
+    titles = {system.name: system.title for system in results.systems if system.name in systems}
+    study, problems = create_study(home(), arguments.name, clips, titles)
     shown = f"{len(study.clips)} clips: {len(study.prompts)} prompts, {len(study.systems)} systems"
     link = f"/?study={study.name}"
     result = {"study": study.name, "prompts": study.prompts, "systems": study.systems, "problems": problems}
@@ -98,14 +99,15 @@ def results(arguments: Namespace) -> None:
         )
         said = said or "no answers yet"
         frozen = f"; {report.still[system]:.0f} % of its clips stand still" if report.still[system] else ""
-        lines.append(f"{system}: {said}; motion {report.motion[system]:.2f}{frozen}")
+        lines.append(f"{report.titles[system]}: {said}; motion {report.motion[system]:.2f}{frozen}")
     for rate in report.win_rates:
         lines.append(
-            f"{rate.system} against {rate.against}: {rate.decided}, by prompt{between(rate.clustered)}; "
-            f"{rate.ties} ties; {motion_words(rate.motion)}; needed for a decision: {needed_words(rate.votes_needed)}"
+            f"{report.titles[rate.system]} against {report.titles[rate.against]}: {rate.decided}, "
+            f"by prompt{between(rate.clustered)}; {rate.ties} ties; {motion_words(rate.motion)}; "
+            f"needed for a decision: {needed_words(rate.votes_needed)}"
         )
     lines += [
-        f"{place}. {one.system}: {one.strength:+.2f}{between((one.low, one.high))}"
+        f"{place}. {report.titles[one.system]}: {one.strength:+.2f}{between((one.low, one.high))}"
         for place, one in enumerate(report.ranking, 1)
     ]
     lines += filter(None, [report.unranked])

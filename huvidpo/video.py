@@ -20,6 +20,8 @@ DEFAULT_FPS = 8.0  # frames per second, where a file does not say
 MAX_SIDE = 4096  # pixels
 MAX_FRAMES = 2000
 MAX_BYTES = 2**31  # of decoded frames
+MAX_GIF_FPS = 50  # browsers play faster ones at 10
+GIF_FPS = "gif_fps"  # beside the metadata: a GIF's writer makes one long frame of equal neighbours
 MAX_METADATA = 30_000  # characters of JSON; a command line on Windows holds 32 k
 
 # Each file is read by the demuxer of its own kind only: left to guess, ffmpeg would also follow a playlist
@@ -73,11 +75,11 @@ def write_gif(frames: np.ndarray, path: str | Path, fps: float, metadata: Metada
     """Write uint8 RGB frames (f h w 3) as an endless GIF with one palette for all frames; returns `path`.
 
     A GIF counts in hundredths of a second, so delays are rounded such that their sum is true (8 fps: 12, 13, 12, ...).
-    `metadata` travels in the comment. Raises ValueError as `write_mp4` does, and above 50 fps (browsers show 10).
+    `metadata` travels in the comment. Raises ValueError as `write_mp4` does, and above MAX_GIF_FPS.
     """
     frames = _checked(frames, fps)
-    if fps > 50:
-        raise ValueError(f"A GIF plays at most 50 frames per second, not {fps:g}: write an mp4 instead.")
+    if fps > MAX_GIF_FPS:
+        raise ValueError(f"A GIF plays at most {MAX_GIF_FPS} frames per second, not {fps:g}: write an mp4 instead.")
     ends = [round(100 * i / fps) for i in range(len(frames) + 1)]
     delays = [10 * (end - start) for start, end in pairwise(ends)]
     palette = _common_palette(frames)
@@ -90,7 +92,7 @@ def write_gif(frames: np.ndarray, path: str | Path, fps: float, metadata: Metada
             append_images=images[1:],
             duration=delays,
             loop=0,
-            comment=_to_json(metadata).encode(),
+            comment=_to_json({**(metadata or {}), GIF_FPS: float(fps)}).encode(),
         )
     return Path(path)
 
@@ -101,7 +103,8 @@ def read_frames(path: str | Path, max_frames: int | None = None, fit: Fit = None
     Only the first `max_frames` are decoded when it is given; `fit` is done to each frame (h w 3) as it is read, so
     that a clip which becomes smaller may be longer. A folder is taken in natural order (2 before 10). Frames per
     second are 8 where the file does not say. In a GIF or WebP, a frame held k times as long as the shortest stands
-    k times. Raises ValueError with the file's name when it is missing, unreadable or too large to hold.
+    k times; one of `write_gif` has all of its frames again, also those that equal their neighbours. Raises
+    ValueError with the file's name when it is missing, unreadable or too large to hold.
     """
     path = Path(path)
     if max_frames is not None and max_frames < 1:
@@ -136,7 +139,7 @@ def read_metadata(path: str | Path) -> dict[str, str | int | float | bool]:
         comment = _gif_comment(path)
     elif path.suffix.lower() in DEMUXERS:
         comment = _video_comment(path)
-    return _from_json(comment)
+    return {key: value for key, value in _from_json(comment).items() if key != GIF_FPS}
 
 
 def _checked(frames: np.ndarray, fps: float) -> np.ndarray:
@@ -235,10 +238,12 @@ def _read_animated(path: Path, max_frames: int | None, fit: Fit) -> tuple[np.nda
     with Image.open(path) as image:
         _check_side(path, *image.size)
         frames = _collect(decoded(image), path, max_frames, fit)
-    shortest = min(delays)
-    if not shortest:
+    if not min(delays):
         return frames, DEFAULT_FPS
-    holds = [round(delay / shortest) for delay in delays]
+    fps = _from_json(_gif_comment(path)).get(GIF_FPS) if path.suffix.lower() == ".gif" else None
+    known = type(fps) in (int, float) and 0 < fps <= MAX_GIF_FPS
+    shortest = 1000 / fps if known else min(delays)
+    holds = [max(1, round(delay / shortest)) for delay in delays]
     held = (frame for frame, hold in zip(frames, holds, strict=True) for _ in range(hold))
     return _collect(held, path, max_frames), 1000 * sum(holds) / sum(delays)
 

@@ -39,7 +39,7 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
 from huvidpo.presets import BACKBONES  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
 from huvidpo.takes import Progress  # noqa: E402
-from huvidpo.ui.pair_making import CountedRun  # noqa: E402
+from huvidpo.ui.turns import CountedRun  # noqa: E402
 from tests.tiny_models import tiny_sd14, tiny_sdxl  # noqa: E402
 
 PROMPT = "a red horse runs on the beach"

@@ -11,12 +11,21 @@ import torch
 from torch import nn
 
 from huvidpo.backbones import LoadedBackbone, load_backbone
-from huvidpo.memory import MODES, choose_mode, chosen_mode, explained, hooked, lower_mode, settle
+from huvidpo.memory import (
+    MODES,
+    changeable_modes,
+    choose_mode,
+    chosen_mode,
+    explained,
+    fixed_mode,
+    hooked,
+    lower_mode,
+    settle,
+)
 from huvidpo.pipelines.first_frame import stream_first_frame
 from huvidpo.presets import BACKBONES
 from huvidpo.requests import ClipRequest, FirstFrameRequest
 from huvidpo.takes import make_clip, make_first_frame
-from huvidpo.ui.create import changeable_modes
 from tests.tiny_models import tiny_sdxl
 
 NEEDS = {"all": 22.0, "turns": 13.0, "offload": 9.0, "sequential": 6.0}
@@ -196,8 +205,8 @@ def test_two_at_once_get_what_each_gets_alone(backbone: LoadedBackbone, moving_a
     assert all(np.array_equal(together[i], alone[i % 2]) for i in range(4))
 
 
-def test_visitors_of_a_space_do_not_choose_for_each_other(backbone: LoadedBackbone, monkeypatch) -> None:
-    there = dataclasses.replace(backbone, device="cuda", preset=BACKBONES["sd14"], memory="turns")
-    assert changeable_modes(there) == list(MODES) and changeable_modes(backbone) == ["all"]
+def test_visitors_of_a_space_do_not_choose_for_each_other(monkeypatch) -> None:
+    assert changeable_modes("turns", NEEDS) == list(MODES) and fixed_mode("turns", NEEDS) == ""
     monkeypatch.setenv("SPACE_ID", "someone/space")
-    assert changeable_modes(there) == ["turns"]
+    assert changeable_modes("turns", NEEDS) == ["turns"] and fixed_mode("turns", NEEDS) == MODES["turns"]
+    assert fixed_mode("all", ["all"]) == "", "there is nothing to say where there is one only"

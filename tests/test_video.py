@@ -142,6 +142,28 @@ def test_a_still_area_does_not_flicker_in_a_gif(tmp_path):
     assert (read[:, :40] == read[:1, :40]).all() and (read[1:, 40:] != read[:-1, 40:]).any()
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [[0, 0, 1, 1, 2, 2], [0] * 16, [*range(8), *[8] * 15, 9], [0, 0, 1, 1, 1, 2, 2]],
+    ids=["pairs", "a still", "one long hold", "pairs and three"],
+)
+def test_equal_neighbours_come_back_from_a_gif(tmp_path, shown):
+    """Its writer makes one frame of them, which is all that a still has; 16 frames of 8 fps play 2 s."""
+    clip = gradient_clip()[shown]
+    path = video.write_gif(clip, tmp_path / "x.gif", 8, {"seed": 1})
+    read, fps = video.read_frames(path)
+    assert len(read) == len(clip) and distance(read, clip) < 6 and fps == pytest.approx(8, rel=0.02)
+    assert video.read_metadata(path) == {"seed": 1}
+
+
+@pytest.mark.parametrize("said", ["0", "-3", "1e300", '"8"', "true"])
+def test_a_rate_in_a_strangers_comment_breaks_nothing(tmp_path, said):
+    colours = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green")]
+    comment = b'{"gif_fps": %s}' % said.encode()
+    colours[0].save(tmp_path / "a.gif", save_all=True, append_images=colours[1:], duration=[100, 200], comment=comment)
+    assert len(video.read_frames(tmp_path / "a.gif")[0]) == 3
+
+
 def test_gif_frames_held_longer_are_repeated_and_missing_delays_mean_8_fps(tmp_path):
     colours = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
     colours[0].save(tmp_path / "a.gif", save_all=True, append_images=colours[1:], duration=[100, 300, 100])

@@ -65,6 +65,11 @@ class Study:
     name: str
     clips: tuple[StudyClip, ...]
     created_at: str = field(default_factory=now)
+    titles: Mapping[str, str] = field(default_factory=dict)  # of the systems, for people
+
+    def title(self, system: str) -> str:
+        """What people who read results are told a system is; its name where nothing else is known."""
+        return self.titles.get(system, system)
 
     @property
     def systems(self) -> list[str]:
@@ -85,11 +90,14 @@ class StudyAnswer:
     answered_at: str
 
 
-def create_study(home: Path, name: str, clips: Mapping[str, Mapping[str, Path]]) -> tuple[Study, list[str]]:
+def create_study(
+    home: Path, name: str, clips: Mapping[str, Mapping[str, Path]], titles: Mapping[str, str] | None = None
+) -> tuple[Study, list[str]]:
     """Makes a study of prompt -> system -> mp4 file; gives it with a sentence for each prompt that was left out.
 
-    A prompt is left out when a system lacks it or its clip cannot be read; the rest is kept. ValueError when the name
-    is unfit or taken, there are fewer than two systems, or nothing is left.
+    `titles` say what the systems are to those who read the results. A prompt is left out when a system lacks it or its
+    clip cannot be read; the rest is kept. ValueError when the name is unfit or taken, there are fewer than two
+    systems, or nothing is left.
     """
     folder = study_folder(home, name)
     if folder.exists():
@@ -108,7 +116,7 @@ def create_study(home: Path, name: str, clips: Mapping[str, Mapping[str, Path]])
             except ValueError as error:
                 problems.append(f"The prompt {prompt!r} was left out: {error}")
         require(kept, " ".join(["Nothing is left to show.", *problems[:1]]))
-        study = Study(name, tuple(kept))
+        study = Study(name, tuple(kept), titles=dict(titles or {}))
         text = json.dumps(asdict(study), indent=1) + "\n"
         (unfinished / "study.json").write_text(text, encoding="utf-8")
     return study, problems
@@ -148,7 +156,8 @@ def read_study(home: Path, name: str) -> Study:
     try:
         row: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         clips = tuple(from_fields(StudyClip, clip) for clip in row["clips"])
-        return Study(name, clips, str(row["created_at"]))
+        titles = {str(system): str(title) for system, title in dict(row.get("titles", {})).items()}
+        return Study(name, clips, str(row["created_at"]), titles)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"The study {name!r} cannot be read: {error}") from error
 

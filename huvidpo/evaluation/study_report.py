@@ -52,6 +52,7 @@ class StudyReport:
     unranked: str  # why there is none, in a sentence; "" else
     motion: dict[str, float]  # system -> mean motion of its clips
     still: dict[str, float]  # system -> how many percent of its clips stand still
+    titles: dict[str, str]  # system -> what it is, for people
 
     def to_row(self) -> dict[str, Any]:
         """Plain values for JSON; None where nothing is known."""
@@ -95,6 +96,7 @@ def study_report(study: Study, answers: Sequence[StudyAnswer]) -> StudyReport:
         unranked=unranked,
         motion={name: fmean(clip.motion for clip in own) for name, own in clips.items()},
         still={name: 100 * fmean(clip.still for clip in own) for name, own in clips.items()},
+        titles={name: study.title(name) for name in study.systems},
     )
 
 

@@ -104,7 +104,7 @@ class Booth:
             return rating, showing
 
     def skip(self, visitor: Visitor, sent: object) -> None:
-        """Puts the open pair aside until no others are left. ValueError when it is another one."""
+        """Closes the open pair at its visitor's wish until no others are left. ValueError when it is another one."""
         with self._lock:
             showing = self._expected(visitor, sent)
             self.limit.check(visitor.rater)
@@ -114,15 +114,15 @@ class Booth:
                 seat.skipped.add(showing.pair.pair_id)
                 seat.once_skipped.add(showing.pair.pair_id)
 
-    def pass_over(self, visitor: Visitor, showing: OpenPair) -> None:
-        """Puts a pair aside that cannot be shown."""
+    def mark_unfit(self, visitor: Visitor, showing: OpenPair) -> None:
+        """Closes a pair that cannot be shown; this visit does not get it again."""
         with self._lock:
             seat = self._seat(visitor)
             seat.showing = None
             seat.unfit.add(showing.pair.pair_id)
 
     def undo(self, visitor: Visitor, sent: Mapping[str, Any]) -> OpenPair:
-        """Takes the last rating back and opens its pair again, sides drawn anew.
+        """Takes the last rating back and opens its pair again, sides drawn anew, with the marks that were set.
 
         ValueError when there is none, or when it is not the last one of the page that asks: of two pages of one
         visitor the other may have rated since.
@@ -137,7 +137,7 @@ class Booth:
             rating = self.store.rating(seat.last_rating)
             self.store.withdraw(seat.last_rating, visitor.rater)
             seat.last_rating = ""
-            seat.showing = self._show(rating.pair, draw_side(), rating.is_repeat)
+            seat.showing = self._again(rating)
             return seat.showing
 
     def change(self, visitor: Visitor, rating_id: object) -> OpenPair:
@@ -146,7 +146,7 @@ class Booth:
             rating = self._own(visitor, rating_id)
             self.limit.check(visitor.rater)
             seat = self._seat(visitor)
-            seat.showing = self._show(rating.pair, draw_side(), rating.is_repeat, rating.rating_id)
+            seat.showing = replace(self._again(rating), supersedes=rating.rating_id)
             return seat.showing
 
     def withdraw(self, visitor: Visitor, rating_id: object) -> None:
@@ -185,8 +185,12 @@ class Booth:
         others = [visitor.before] if visitor.before else self._signed_in.get(visitor.rater, ())
         return {pair_id for rater in others for pair_id in self.store.answered_pairs(rater)}
 
-    def _show(self, pair: Pair, left_is: str, is_repeat: bool = False, supersedes: str = "") -> OpenPair:
-        return OpenPair(secrets.token_hex(8), pair, left_is, self.clock(), is_repeat, supersedes)
+    def _show(self, pair: Pair, left_is: str, is_repeat: bool = False) -> OpenPair:
+        return OpenPair(secrets.token_hex(8), pair, left_is, self.clock(), is_repeat)
+
+    def _again(self, rating: Rating) -> OpenPair:
+        """The pair of one of the visitor's own answers, sides drawn anew."""
+        return replace(self._show(rating.pair, draw_side(), rating.is_repeat), earlier=rating)
 
     def _seat(self, visitor: Visitor) -> Seat:
         seat = self._seats.setdefault(visitor.rater, Seat())

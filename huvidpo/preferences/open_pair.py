@@ -37,6 +37,7 @@ class OpenPair:
     is_repeat: bool = False
     supersedes: str = ""
     was_skipped: bool = False  # earlier in this visit
+    earlier: Rating | None = None  # the visitor's own answer on it, which is to be given anew
 
     @property
     def left(self) -> TakeRecord:
@@ -50,6 +51,15 @@ class OpenPair:
     def seconds(self) -> float:
         """How long the clips play."""
         return self.left.num_frames / self.left.fps
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What the earlier answer said of the parts and the questions, in the words of a browser; {} without one."""
+        if self.earlier is None:
+            return {}
+        said = {self.left_is: "left", other(self.left_is): "right", "tie": "tie", "-": "-"}
+        answers = {said[take]: vars(getattr(self.earlier, f"answers_{take}")) for take in "ab"}
+        return {"segments": [said[label] for label in self.earlier.segment_labels], "answers": answers}
 
 
 def rating_of(showing: OpenPair, visitor: Visitor, sent: Mapping[str, Any], seconds: float) -> Rating:

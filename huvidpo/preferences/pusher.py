@@ -1,6 +1,7 @@
 """Uploads ratings in the background, for as long as the page runs. Knows when; `hub` knows how."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -105,7 +106,8 @@ def start_pusher(store: RatingStore) -> Pusher | NoPusher:
     """Pushing to HUVIDPO_DATASET, where that is set and there is a token."""
     repo = dataset_repo()
     if not repo:
-        return NoPusher("Ratings stay on this machine: no dataset is set (HUVIDPO_DATASET).")
+        lost = "Ratings stay on this Space's disk, which may not last: set HUVIDPO_DATASET to keep them in a dataset."
+        return NoPusher(lost if os.environ.get("SPACE_ID") else "")  # on one's own machine they are kept
     try:
         api = new_api()
     except ValueError as error:

@@ -1,71 +1,68 @@
 """What each control of the tab Create does. Knows nothing of how a frame or a clip is made, nor of the layout."""
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
 from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, prompt_for
-from huvidpo.memory import MODES
+from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import HINT, CreateLayout
+from huvidpo.ui.create_views import play, show, show_progress
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.history import SavedTake, Shelves, examples, open_take, open_takes, read_dropped
+from huvidpo.ui.first_frames import read_made
+from huvidpo.ui.history import SavedTake, Shelves, examples, open_takes, read_dropped
 from huvidpo.ui.making import (
+    ASKED,
     UNREADABLE,
-    WAITING,
     Form,
-    Run,
     View,
-    changeable_modes,
     compare_models,
     draw_first_frame,
     estimate,
     make_take,
     read_upload,
 )
-from huvidpo.ui.settings import form_values
-from huvidpo.ui.toasts import toasts
+from huvidpo.ui.settings import KEPT, form_values, kept_values
+from huvidpo.ui.toasts import STOPPED, toasts, told
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import action_notice, notices
 
 EXAMPLE = "Example · "
-ESTIMATED_BY = ("prompt", "style", "negative_prompt", "recipe", "steps", "frame_steps", "frame_model", "picture")
 
 
 class CreateTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
 
     def __init__(
-        self, page: gr.Blocks, visitor: gr.BrowserState, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]
+        self,
+        page: gr.Blocks,
+        visitor: gr.BrowserState,
+        backbone: LoadedBackbone,
+        run: CountedRun,
+        gpu_events: dict[str, Any],
     ):
         self.backbone, self.run, self.visitor = backbone, run, visitor
-        self.shelves = Shelves()
-        self.examples = examples()
-        memory = (backbone.memory, changeable_modes(backbone))
+        self.shelves, self.examples = Shelves(), examples()
+        memory = (backbone.memory, changeable_modes(backbone.memory, backbone.memory_modes()))
         self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples], *memory)
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
         ui, form = self.ui, self.ui.form
-        asked = [form[field.name] for field in fields(Form)]
+        asked = [form[name] for name in ASKED]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
-        shown += [
-            ui.hint,
-            ui.cancel,
-            ui.motion_note,
-            ui.names,
-            ui.history,
-            *ui.chips,
-            ui.comparison,
-            ui.slider,
-            ui.compared,
-        ]
+        shown += [ui.reason, ui.hint, ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips]
+        shown += [ui.comparison, ui.slider, ui.compared]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
             gr.on(triggers, self.on_wait, None, shown, **QUIET).then(handler, inputs, shown, **gpu)
@@ -77,7 +74,7 @@ class CreateTab:
             )
         ]
         for event in runs:
-            event.failure(self.on_stop, None, shown, **QUIET)
+            event.failure(self.on_stop, ui.reason, shown, **QUIET)
         runs[-1].success(None, js="() => bringIntoView('#comparison')", **QUIET)
         ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
         for place, button in enumerate(ui.keep):
@@ -100,36 +97,44 @@ class CreateTab:
         ui.memory.input(self.on_memory, ui.memory, ui.meter, **SPOKEN)
         ui.history.pick(self.on_history, ui.names, shown, **SPOKEN)
         ui.wall.pick(self.on_example, None, shown, **SPOKEN)
-        gr.on([form[name].change for name in ESTIMATED_BY], self.on_estimate, asked, ui.estimate, **LATEST)
+        changed = [form[name].change for name in (*KEPT, "picture")]
+        gr.on(changed, self.on_form, asked, [ui.estimate, ui.kept], **LATEST)
         words = [form["category"], form["prompt"], form["style"], form["negative_prompt"]]
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
-        page.load(self.on_load, [ui.names, *asked], [*shown, ui.memory, ui.estimate], **QUIET)
+        loaded = page.load(self.on_load, [ui.names, ui.kept], [*shown, ui.memory], **QUIET)
+        loaded.then(self.on_form, asked, [ui.estimate, ui.kept], **QUIET)
 
     # Making
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(WAITING))
+        return show_progress(self.ui, View(self.run.waiting())) | {self.ui.reason: STOPPED}
 
     def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            for view in make_take(self.run, Form(*values)):
-                yield self.show(view) | (self.remember(view.take, names, visitor) if view.take else {})
+        yield from told(self.making(self.form(values), names, visitor), self.ui.reason)
 
     def on_first_frame(self, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            yield from map(self.show, draw_first_frame(self.run, Form(*values)))
+        yield from told(self.drawing(self.form(values)), self.ui.reason)
 
     def on_reroll(self, *values: Any) -> Iterator[Changes]:
-        with toasts():
-            yield from map(self.show, draw_first_frame(self.run, Form(*values), fresh=True))
+        yield from told(self.drawing(self.form(values), fresh=True), self.ui.reason)
 
     def on_compare(self, *values: Any) -> Iterator[Changes]:
+        yield from told(self.comparing(self.form(values)), self.ui.reason)
+
+    def making(self, form: Form, names: object, visitor: object) -> Iterator[Changes]:
+        for view in make_take(self.run, form):
+            yield show(self.ui, view) | (self.remember(view.take, names, visitor) if view.take else {})
+
+    def drawing(self, form: Form, fresh: bool = False) -> Iterator[Changes]:
+        for view in draw_first_frame(self.run, form, fresh):
+            yield show(self.ui, view)
+
+    def comparing(self, form: Form) -> Iterator[Changes]:
         frames: list[FirstFrame] = []
-        with toasts():
-            for view in compare_models(self.run, Form(*values), ("base", "dpo")):
-                frames += [view.first_frame] if view.first_frame else []
-                yield self.progress(view)
+        for view in compare_models(self.run, form, ("base", "dpo")):
+            frames += [view.first_frame] if view.first_frame else []
+            yield show_progress(self.ui, view)
         yield {
             self.ui.comparison: gr.Column(visible=True),
             self.ui.slider: tuple(frame.image for frame in frames),
@@ -143,49 +148,11 @@ class CreateTab:
                 raise ValueError("These first frames are gone: compare the two models again.")
         frame = frames[place]
         view = View("This first frame is kept.", busy=False, first_frame=frame)
-        return self.show(view) | {self.ui.form["frame_model"]: frame.request.model}
+        return show(self.ui, view) | {self.ui.form["frame_model"]: frame.request.model}
 
-    def on_stop(self) -> Changes:
-        """After a toast has said why, or after Cancel; Gradio takes a cancelled run for a failed one as well."""
-        return self.progress(View("Stopped.", busy=False))
-
-    # Showing
-
-    def show(self, view: View) -> Changes:
-        """Everything that a view changes on the page."""
-        ui, changes = self.ui, self.progress(view)
-        if view.seed is not None:
-            changes[ui.form["seed"]] = view.seed
-        if view.first_frame:
-            changes[ui.form["picture"]] = view.first_frame.image
-            changes[ui.form["made"]] = view.first_frame.request
-            changes[ui.form["fit"]] = gr.Radio(visible=False)
-            changes[ui.hint] = HINT
-            changes[ui.comparison] = gr.Column(visible=False)
-            changes |= {ui.video: None} | dict.fromkeys((ui.mp4, ui.gif), gr.DownloadButton(visible=False))
-        return changes | (self.play(open_take(view.take)) if view.take else {})
-
-    def progress(self, view: View) -> Changes:
-        ui = self.ui
-        buttons = (ui.make, ui.draw, ui.reroll, ui.compare)
-        return {button: gr.Button(interactive=not view.busy) for button in buttons} | {
-            ui.meter: meter_value(view.text, view.step, view.total),
-            ui.cancel: gr.Button(visible=view.busy),
-            ui.preview: gr.Image(view.preview, visible=view.preview is not None),
-        }
-
-    def play(self, take: SavedTake, note: str = "", what: str = "") -> Changes:
-        ui, request = self.ui, take.request
-        own = request.first_frame_model == "upload"
-        made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
-        origin = "your first frame" if own else made
-        gif = take.gif.is_file()
-        return {
-            ui.video: str(take.clip),
-            ui.meter: meter_value(f"{what}Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
-            ui.mp4: gr.DownloadButton(value=take.clip, visible=True),
-            ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
-        }
+    def on_stop(self, reason: str = STOPPED) -> Changes:
+        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        return show_progress(self.ui, View(reason, busy=False))
 
     def remember(self, name: str, names: object, visitor: object) -> Changes:
         """Puts a new take before those that this visitor made earlier, in this tab of the browser or in another."""
@@ -194,22 +161,26 @@ class CreateTab:
 
     # The form
 
+    def form(self, values: Sequence[Any]) -> Form:
+        """What the components sent, and how the picture among it was made."""
+        form = Form(*values)
+        return replace(form, made=read_made(form.picture, self.backbone.preset.name))
+
     def on_upload(self, picture: str) -> Changes:
         with toasts():
-            read_upload(picture)  # so that one that cannot be read is told at once
-        fit = gr.Radio(visible=True)
-        return {
-            self.ui.form["made"]: None,
-            self.ui.form["fit"]: fit,
-            self.ui.hint: self.backbone.preset.of_uploads or HINT,
-        }
+            image = read_upload(picture)  # so that one that cannot be read is told at once
+        form, hint = self.ui.form, self.backbone.preset.of_uploads or HINT
+        changes = {form["fit"]: gr.Radio(visible=True), self.ui.hint: hint}
+        if read_made(picture, self.backbone.preset.name):  # brought by the visitor, it goes with every prompt
+            changes[form["picture"]] = Image.fromarray(np.asarray(image))  # without its settings
+        return changes
 
     def on_unreadable(self) -> None:
         """What cannot be read does not stay; Gradio tells nothing of it by itself."""
         gr.Warning(UNREADABLE, title="That did not work")
 
     def on_clear(self) -> Changes:
-        return {self.ui.form["made"]: None, self.ui.form["fit"]: gr.Radio(visible=False), self.ui.hint: HINT}
+        return {self.ui.form["fit"]: gr.Radio(visible=False), self.ui.hint: HINT}
 
     def on_open(self, category: str, adapter: str | None) -> Changes:
         """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
@@ -240,15 +211,17 @@ class CreateTab:
         others = action_notice(category, prompt)
         return " ".join(filter(None, [others, *notices(self.backbone, prompt, style, negative_prompt)]))
 
-    def on_estimate(self, *values: Any) -> str:
+    def on_form(self, *values: Any) -> Changes:
+        form = self.form(values)
         try:
-            return estimate(self.backbone, Form(*values))
+            words = estimate(self.backbone, form)
         except ValueError as error:  # a prompt that is too long: said below the button before it is pressed
-            return str(error)
+            words = str(error)
+        return {self.ui.estimate: words, self.ui.kept: {name: getattr(form, name) for name in KEPT}}
 
     def on_memory(self, mode: str) -> dict[str, Any]:
         with toasts():
-            if mode not in changeable_modes(self.backbone):
+            if mode not in changeable_modes(self.backbone.memory, self.backbone.memory_modes()):
                 raise ValueError("The memory mode cannot be changed here.")
             self.backbone.set_memory(mode)
         return meter_value(f"Memory mode {mode}: {MODES[mode]}.")
@@ -282,19 +255,26 @@ class CreateTab:
         changes |= {ui.form[name]: value for name, value in values.items()}
         changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}
         own = take.request.first_frame_model == "upload"
-        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | self.play(take, note, what)
+        return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | play(ui, take, note, what)
 
-    def on_load(self, names: object, *values: Any) -> Changes:
-        """An example to look at, and the clips that this browser remembers."""
+    def on_load(self, names: object, kept: object) -> Changes:
+        """An example to look at, and what this browser remembers: the visitor's clips, and the form as it was."""
         found = open_takes(names)
         start = [take for take in self.examples if take.request.category == START]
         changes = self.load(start[0], EXAMPLE) if start else self.motion_note(START, "")
         # What was chosen for the example is not chosen for the visitor: the action's default may be another by now.
         unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
         changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
+        values = kept_values(kept, self.backbone.preset.first_frame_models)
+        changes |= self.recall(values) if values else {}
         return changes | {
             self.ui.names: [*found],
             self.ui.history: wall_value(take.card for take in found.values()),
             self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
-            self.ui.estimate: self.on_estimate(*values),
         }
+
+    def recall(self, values: dict[str, Any]) -> Changes:
+        """Puts values of the form back; an adapter that is gone is chosen no more."""
+        ui, category = self.ui, values.get("category", START)
+        changes = self.on_category(category, "") | {ui.form[name]: value for name, value in values.items()}
+        return changes | self.on_open(category, values.get("adapter"))

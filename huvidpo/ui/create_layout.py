@@ -47,7 +47,6 @@ class CreateLayout:
         form["prompt"] = gr.Textbox(
             prompts[0], label="Prompt", max_lines=6, placeholder="A picture in a few words", elem_id="prompt"
         )
-        self.unknown = text_line(elem_id="unknown")
         with gr.Row(elem_id="chips"):
             self.chips = [gr.Button(words, size="sm", min_width=0, elem_classes="chip") for words in prompts]
         styles = [("Any style" if style == "any" else style.capitalize(), style) for style in STYLES]
@@ -56,6 +55,7 @@ class CreateLayout:
             self.make = gr.Button("Make the clip", variant="primary", scale=3, elem_id="make")
             self.draw = gr.Button("First frame", scale=2, elem_id="first-frame")
         self.estimate = text_line(elem_id="estimate")
+        self.unknown = text_line(elem_id="unknown")  # below the buttons, which would move away from under the mouse
         with gr.Row(elem_id="seed-row"):
             form["seed"] = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="seed")
             form["random_seed"] = gr.Checkbox(True, label="🎲 New each time", min_width=130, elem_id="dice")
@@ -111,7 +111,6 @@ class CreateLayout:
             placeholder="Made for you,\nor drop a picture here",
             elem_id="picture",
         )
-        form["made"] = gr.State()
         form["fit"] = gr.Radio(FITS, value="crop", label="Fit into the frame", visible=False, elem_id="fit")
         self.reroll = gr.Button("🎲 Roll again", size="md", elem_id="reroll")
         several = len(self.preset.first_frame_models) > 1
@@ -130,6 +129,7 @@ class CreateLayout:
     def _result(self) -> None:
         with gr.Row(elem_id="result"):
             self.meter = meter(elem_id="meter")
+            self.reason = gr.State("")  # why the last run ended early
             self.cancel = gr.Button("Cancel", size="md", min_width=0, visible=False, elem_id="cancel")
             self.mp4 = gr.DownloadButton("⬇ MP4", size="md", min_width=0, visible=False, elem_id="mp4")
             self.gif = gr.DownloadButton("⬇ GIF", size="md", min_width=0, visible=False, elem_id="gif")
@@ -146,6 +146,7 @@ class CreateLayout:
         gr.HTML("<h2>Your clips <small>remembered in this browser; click one to load its settings</small></h2>")
         # The names cannot be guessed, and the server believes nothing else of what comes back.
         self.names = gr.BrowserState([], storage_key="huvidpo-takes", secret="huvidpo-takes")
+        self.kept = gr.BrowserState({}, storage_key="huvidpo-form", secret="huvidpo-form")  # see `kept_values`
         self.history = clip_wall([], empty="Nothing yet. The clips you make appear here.", elem_id="history")
         self.file = gr.File(
             label="Drop a clip made here (mp4 or GIF) to get its settings back",

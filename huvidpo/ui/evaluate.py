@@ -25,13 +25,7 @@ from huvidpo.ui.toasts import toasts
 from huvidpo.video import read_frames
 
 HOW = "On the command line: huvidpo evaluate --category {}"
-DOWNLOAD = """(name, text) => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = `${name}.csv`;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}"""
+DOWNLOAD = "(name, text) => downloadText(text, 'text/csv', `${name}.csv`)"  # see page.js
 NO_CLIPS = "This clip of the evaluation is not here."
 
 

@@ -113,9 +113,9 @@ def marks(report: StudyReport) -> dict[str, Any]:
     for system in report.systems:
         given = [mark for mark in report.marks if mark.system == system]
         cells = [mark_cell(mark) if mark.answers else NONE for mark in given]
-        rows.append([Cell(system), *cells, Cell(f"{report.motion[system]:.2f}")])
+        rows.append([Cell(report.titles[system]), *cells, Cell(f"{report.motion[system]:.2f}")])
     scale = "Mean answers from 1 to 5, as percent of that scale (1 is 0, 5 is 100), with 95 % intervals over prompts."
-    frozen = [frozen_words(name, share) for name, share in report.still.items() if share]
+    frozen = [frozen_words(report.titles[name], share) for name, share in report.still.items() if share]
     return board_value(columns, rows, note=" ".join([scale, *frozen, paper_study_words()]))
 
 
@@ -123,11 +123,15 @@ def rates(report: StudyReport) -> dict[str, Any]:
     """Win rates of every two systems of a study."""
     columns = [Column("Who", "against whom"), Column("Preferred"), Column("Motion kept")]
     rows = [
-        [Cell(rate.system, f"against {rate.against}"), *rate_cells(rate, rate.votes_needed)]
+        [
+            Cell(report.titles[rate.system], f"against {report.titles[rate.against]}"),
+            *rate_cells(rate, rate.votes_needed),
+        ]
         for rate in report.win_rates
     ]
     order = ", ".join(
-        f"{one.system} {one.against_average:.0%} {percents(one.against_average_interval)}" for one in report.ranking
+        f"{report.titles[one.system]} {one.against_average:.0%} {percents(one.against_average_interval)}"
+        for one in report.ranking
     )
     ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
     return board_value(columns, rows, note=ranking or report.unranked)

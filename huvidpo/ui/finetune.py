@@ -28,11 +28,11 @@ from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.finetune_layout import FEWEST_ON_AXIS, PLOTS, FinetuneLayout, plot_of
 from huvidpo.ui.finetune_needs import Readiness, measuring_seconds, measuring_words, readiness
 from huvidpo.ui.learned import Learned
-from huvidpo.ui.making import Run
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate import shown_folder
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import facts, meter_value
 
 REALLY_DISCARD = "Really discard {}?"  # with its name: of two runs the one that was meant
@@ -46,7 +46,7 @@ class FinetuneTab:
         page: gr.Blocks,
         backbone: LoadedBackbone,
         store: RatingStore,
-        run: Run,
+        run: CountedRun,
         gpu_events: dict[str, Any],
     ):
         self.backbone, self.store, self.run = backbone, store, run
@@ -82,7 +82,7 @@ class FinetuneTab:
         discarded = unfinished.discard.click(self.on_discard, pressed, [*shown, unfinished.discard], **SPOKEN)
         ui.category.input(self.on_category, ui.category, self.learned.parts, **LATEST)
         ui.category.change(self.starts, ui.category, ui.start, **LATEST)  # a run that ends changes it too
-        ready = [ui.readiness, ui.begin, ui.real]
+        ready = [ui.readiness, ui.begin, ui.to_rate, ui.real]
         gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **LATEST)
         for over in (slices, paused, discarded):  # the form may be about another action than the run was
             over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
@@ -120,6 +120,7 @@ class FinetuneTab:
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
             self.ui.begin: gr.Button(interactive=ready.ready and not current),
+            self.ui.to_rate: gr.Button(visible=ready.needs_ratings),
             self.ui.real: gr.File(visible=objective == "ipo"),
         }
 
@@ -158,7 +159,7 @@ class FinetuneTab:
             self.ui.current: run,
             self.ui.latest: run,
             self.ui.timer: gr.Timer(active=True),
-            self.ui.meter: meter_value(f"{run}: getting ready …", total=None),
+            self.ui.meter: meter_value(self.run.waiting(f"{run}: getting ready …"), total=None),
             self.ui.pause: gr.Button(visible=True),
             self.ui.begin: gr.Button(interactive=False),
             self.unfinished.resume: gr.Button(interactive=False),

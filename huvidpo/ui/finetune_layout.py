@@ -66,6 +66,7 @@ class FinetuneLayout:
         # Without Gradio's bounds, which end in an error of the server: `check_request` says them.
         self.minutes = gr.Number(5, label=label, precision=0, elem_id="tune-minutes")
         self.readiness = fact_sheet(elem_id="tune-readiness")
+        self.to_rate = hidden_button("Rate pairs of this action", "tune-rate")
         with gr.Row(elem_id="tune-go"):
             self.begin = gr.Button("Learn from these ratings", variant="primary", elem_id="tune-begin")
 

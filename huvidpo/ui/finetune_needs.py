@@ -40,6 +40,7 @@ class Readiness:
     ready: bool
     facts: tuple[tuple[str, str], ...]  # name, what is said of it
     text: str = ""  # why not
+    needs_ratings: bool = False
 
 
 def readiness(
@@ -59,7 +60,7 @@ def readiness(
     ]
     if missing:
         why = f"With fewer than {MIN_EXAMPLES} it would learn these clips and not your taste."
-        return Readiness(False, tuple(found), f"{why} Rate more in the tab Rate.")
+        return Readiness(False, tuple(found), f"{why} Rate more in the tab Rate.", needs_ratings=True)
     settings = preset_settings("recommended", objective)
     place = "GPU" if backbone.device.startswith("cuda") else "CPU"
     steps = planned_steps(backbone, settings, len(examples), minutes)

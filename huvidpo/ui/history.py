@@ -33,6 +33,7 @@ class SavedTake:
     clip: Path
     first_frame: FirstFrameRequest
     request: ClipRequest
+    backbone: str = ""
 
     @property
     def gif(self) -> Path:
@@ -44,8 +45,7 @@ class SavedTake:
 
     @property
     def card(self) -> Card:
-        title = f"{find_category(self.request.category).label} · {self.request.seed}"
-        return Card(self.clip, title, self.request.prompt)
+        return Card(self.clip, find_category(self.request.category).label, self.request.prompt)
 
 
 def takes_folder() -> Path:
@@ -115,7 +115,8 @@ class Shelves:
 @lru_cache(maxsize=1024)
 def read_take(clip: Path) -> SavedTake:
     """A clip file with the settings inside it. Raises ValueError when they are missing: the file is not ours."""
-    return SavedTake(clip, *request_from_metadata(read_metadata(clip)))
+    settings = read_metadata(clip)
+    return SavedTake(clip, *request_from_metadata(settings), str(settings.get("backbone", "")))
 
 
 def read_dropped(file: Path) -> SavedTake:

@@ -23,21 +23,12 @@ from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
 from huvidpo.ui.learned_layout import LearnedLayout, adapter_facts, learned_choices
-from huvidpo.ui.making import Run, pair_quota_words
+from huvidpo.ui.making import pair_quota_words
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import facts, meter_value
 
-DOWNLOAD = """file => {
-  const link = document.createElement("a");
-  link.href = file.url;
-  link.download = file.orig_name;
-  link.click();
-}"""
-OPEN_RATE = """() => {
-  document.querySelector("[role=tab][data-tab-id=rate]").click();
-  scrollTo(0, 0);
-}"""
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
 
@@ -50,7 +41,7 @@ class Learned:
         category: gr.Dropdown,
         backbone: LoadedBackbone,
         store: RatingStore,
-        run: Run,
+        run: CountedRun,
         gpu_events: dict[str, Any],
     ):
         self.category, self.backbone, self.store, self.run = category, backbone, store, run
@@ -76,10 +67,9 @@ class Learned:
         making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
         ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
         packed = ui.download.click(self.on_download, named, ui.packed, **SPOKEN)
-        packed.success(None, ui.packed, js=DOWNLOAD, **QUIET)
+        packed.success(None, ui.packed, js="file => download(file.url, file.orig_name)", **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
         ui.push.click(self.on_push, named, self.parts, **SPOKEN)
-        ui.to_rate.click(None, js=OPEN_RATE, **QUIET)
         ui.promote.click(self.on_promote, named, self.parts, **SPOKEN)
         ui.rollback.click(self.on_rollback, category, self.parts, **SPOKEN)
 
@@ -144,7 +134,7 @@ class Learned:
             there = waiting_pairs(self.store, adapter)
             if there >= WAITING_PAIRS:
                 raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
-            return self.making(there, "getting ready …") | {
+            return self.making(there, self.run.waiting("Getting ready …")) | {
                 self.ui.contest: (category, adapter.name),
                 self.ui.timer: gr.Timer(active=True),
             }

@@ -1,9 +1,8 @@
 """From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from PIL import Image, ImageOps
@@ -12,7 +11,6 @@ from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.images import read_image
-from huvidpo.memory import MODES
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, check_seed, draw_seed, starting_from
@@ -32,7 +30,7 @@ QUOTA_FACTOR = 1.5  # seconds of quota that ZeroGPU counts for a requested one, 
 
 @dataclass(frozen=True)
 class Form:
-    """Everything the visitor can set, as the components send it; a component is named like its field here."""
+    """Everything the visitor can set, as the components send it; a component is named like its field in ASKED."""
 
     prompt: str
     category: str
@@ -51,7 +49,8 @@ class Form:
     attention: str
     fit: str
     picture: str | None  # the file of the first frame on the page
-    made: FirstFrameRequest | None  # how `picture` was made; None for a picture of the visitor's own
+    # How `picture` was made, as its file says, which is no component; None for a picture of the visitor's own.
+    made: FirstFrameRequest | None = None
 
     def first_frame_request(self, seed: int) -> FirstFrameRequest:
         """The first frame that the form asks for."""
@@ -93,6 +92,9 @@ class Form:
         seed = self.made.seed if self.frame_seed is None else int(self.frame_seed)
         wanted = self.first_frame_request(seed)
         return wanted == self.made
+
+
+ASKED = [field.name for field in fields(Form) if field.name != "made"]
 
 
 @dataclass(frozen=True)
@@ -273,17 +275,6 @@ def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None)
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:
     """A rough time for a clip on this device; without guidance the network runs once a step, not twice."""
     return seconds_for(backbone.preset, backbone.device, "clip", steps) / (2 if guidance == 1 else 1)
-
-
-def changeable_modes(backbone: LoadedBackbone) -> list[str]:
-    """The memory modes that a visitor may choose: on a Space, which is shared, only the one that is on."""
-    return [backbone.memory] if os.environ.get("SPACE_ID") else list(backbone.memory_modes())
-
-
-def fixed_mode(backbone: LoadedBackbone) -> str:
-    """The memory mode in words, where there are several and no visitor may choose; else ""."""
-    fixed = len(backbone.memory_modes()) > 1 and len(changeable_modes(backbone)) == 1
-    return MODES[backbone.memory] if fixed else ""
 
 
 def _whole(number: float | None) -> int | None:

@@ -1,4 +1,4 @@
-// What Gradio has no setting for: keys, clips inside the page on phones, and bringing the stage into view there.
+// What Gradio has no setting for: keys, clips inside the page on phones, bringing the stage into view there, downloads.
 
 // Ctrl+Enter in the prompt presses the main button. Enter alone asks for a first frame, so this comes before it.
 document.addEventListener('keydown', (event) => {
@@ -56,6 +56,19 @@ function bringIntoView(selector) {
   if (top >= 0 && bottom <= innerHeight) return;
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   part.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
+}
+
+// Starts the download of what lies at an address.
+function download(url, name) {
+  const link = Object.assign(document.createElement('a'), { href: url, download: name });
+  link.click();
+}
+
+// Starts the download of a text as a file.
+function downloadText(text, type, name) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  download(url, name);
+  URL.revokeObjectURL(url);
 }
 
 // Who begins by keyboard would find the focus at the top of the page, as the button rests meanwhile: it returns there.

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import gradio as gr
 
@@ -20,6 +19,7 @@ from huvidpo.presets import Backbone
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Clip, FirstFrame, Progress
 from huvidpo.ui.making import WAITING, Run, View, progress_words
+from huvidpo.ui.turns import CountedRun
 
 MADE_OF = ("First frame", "Clip 1 of 2", "Clip 2 of 2")
 
@@ -61,42 +61,6 @@ def rival(backbone: str, category: str) -> str | None:
     """The adapter that should be compared with the category's default; None while there is no other one."""
     names = [adapter.name for adapter in list_adapters(backbone, category)]
     return names[1] if len(names) > 1 else None
-
-
-class CountedRun:
-    """A `Run` that knows whether anyone is waiting for it, and can be given up at once.
-
-    Gradio closes a cancelled generator where it answers all requests: whatever the model is in the middle of, a step
-    or a picture's decoding, comes to its end on a thread of its own.
-    """
-
-    def __init__(self, run: Run):
-        self.run, self.active = run, 0
-        self._lock = threading.Lock()
-
-    def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
-        self._count(1)
-        steps = self.run(operation, payload)
-        try:
-            for item in steps:  # noqa: UP028 - `yield from` would close it here and wait
-                yield item
-        except GeneratorExit:
-            threading.Thread(target=self._end, args=(steps,), daemon=True).start()
-            raise
-        except BaseException:
-            self._count(-1)
-            raise
-        self._count(-1)
-
-    def _end(self, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
-        try:
-            steps.close()
-        finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._lock:
-            self.active += change
 
 
 class Filler:

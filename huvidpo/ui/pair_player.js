@@ -40,7 +40,8 @@ function forget(kept) {
 
 async function load(next) {
   showing = next;
-  record = { seen: new Set(), last: -1, plays: 0, watched: 0, ready: 0, segments: Array(SEGMENTS).fill('-'), answers: { left: {}, right: {} } };
+  const { segments = Array(SEGMENTS).fill('-'), answers = {} } = next?.marks ?? {}; // those of an answer taken back
+  record = { seen: new Set(), last: -1, plays: 0, watched: 0, ready: 0, segments: [...segments], answers: { left: { ...answers.left }, right: { ...answers.right } } };
   setState(next ? 'loading' : 'empty');
   say('');
   draw();

@@ -4,7 +4,7 @@ The page gets a pair as left and right only. The browser's answers come back in 
 `preferences.booth` believes none of them before it has compared them with the pair that is open on the server.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Stage:
     width: int
     height: int
     note: str  # said when the pair comes on the stage
+    marks: dict[str, Any] = field(default_factory=dict)  # set already, in the player's own words
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ NONE_LEFT = "You have rated every pair that is here, or that is of the action yo
 NONE_YET = "No pair is here yet. "
 ON_THE_WAY = "The next one is being made now and appears by itself, usually within a minute."
 MAKE_ONE = "Make one from a prompt below, or come back later."
+OPEN_TAB = """action => {
+  document.querySelector("[role=tab][data-tab-id=rate]").click();
+  scrollTo(0, 0);
+  return action;
+}"""
 LATEST = 100  # own ratings shown, in a list that scrolls
 
 
@@ -80,6 +85,11 @@ class RateTab:
         ui.waiting.tick(self.on_wait, who, stage, **QUIET)
         page.load(self.on_load, who, [*stage, ui.owner_note, ui.only], **QUIET)
         ui.trust.expand(self.on_trust, None, ui.agreement, **QUIET)
+
+    def opened_by(self, button: gr.Button, action: gr.Dropdown) -> None:
+        """A button on another tab opens this one, with pairs of the action that is chosen there."""
+        button.click(None, action, self.ui.only, js=OPEN_TAB, **QUIET)
+        button.click(self.on_only, [self.ui.visitor, action], self.stage_parts, **SPOKEN)
 
     # The stage
 
@@ -190,7 +200,7 @@ class RateTab:
             try:
                 return self.stage(showing, opening or opening_words(showing))
             except ValueError:
-                self.booth.pass_over(visitor, showing)
+                self.booth.mark_unfit(visitor, showing)
         return None
 
     def stage(self, showing: OpenPair, note: str) -> Stage:
@@ -200,7 +210,7 @@ class RateTab:
             raise ValueError("The clips of this pair, from elsewhere, are not equally long.")
         size = (take.num_frames, take.fps, take.width, take.height)
         left, right = self.blind(showing.left), self.blind(showing.right)
-        return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note)
+        return Stage(showing.showing_id, showing.pair.prompt, left, right, *size, note, showing.marks)
 
     def blind(self, take: TakeRecord) -> Path:
         """A copy of a take's clip that does not say what it is."""

@@ -50,12 +50,13 @@ class RateLayout:
                 self.make = gr.Button("Make two clips", variant="primary", min_width=0, elem_id="live-make")
                 self.stop = gr.Button("Cancel", min_width=0, visible=False, elem_id="live-cancel")
                 self.meter = meter(elem_id="live-meter")
+                self.reason = gr.State("")  # why the last run ended early
             gr.Markdown(self.cost, visible=bool(self.cost))
         with gr.Accordion("Compare two clips of your own", open=False, elem_id="own"):
             with gr.Row():
                 self.files = [
-                    gr.File(label=label, file_types=CLIP_TYPES, height=120, elem_id=f"own-{side}")
-                    for label, side in (("First clip (mp4, webm, mov or GIF)", "a"), ("Second clip", "b"))
+                    gr.File(label=label, file_types=CLIP_TYPES, height=150, elem_id=f"own-{side}")
+                    for label, side in (("First clip", "a"), ("Second clip", "b"))
                 ]
             with gr.Row():
                 self.own_action = action_menu(scale=1)
@@ -72,7 +73,7 @@ class RateLayout:
             self.scored_action = action_menu()
             self.fetch = gr.Button("Show clips that are here", min_width=0, elem_id="scores-fetch")
         self.scored_files = gr.File(
-            label="… or drop 8 to 16 clips of your own", file_count="multiple", file_types=CLIP_TYPES, height=110,
+            label="… or drop 8 to 16 clips of your own", file_count="multiple", file_types=CLIP_TYPES, height=150,
             elem_id="scores-files",
         )  # fmt: skip
         self.scored = scored_clips(elem_id="scored")

@@ -14,12 +14,13 @@ from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.making import WAITING, Run, View
+from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.phrases import counted
 from huvidpo.ui.rate import RateTab
 from huvidpo.ui.scored_clips import scored_value
-from huvidpo.ui.toasts import toasts
+from huvidpo.ui.toasts import STOPPED, toasts, told
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import meter_value
 from huvidpo.words import action_notice, notices
 
@@ -30,7 +31,7 @@ READY = "Here is your pair. Watch both clips once, then choose."
 class PairSources:
     """The controls below the stage, working; whoever makes a pair gets it on the stage at once."""
 
-    def __init__(self, tab: RateTab, backbone: LoadedBackbone, run: Run, gpu_events: dict[str, Any]):
+    def __init__(self, tab: RateTab, backbone: LoadedBackbone, run: CountedRun, gpu_events: dict[str, Any]):
         self.tab, self.backbone, self.run, self.ui = tab, backbone, run, tab.ui
         self.limit = RateLimit(12, 600)
         self._sets: OrderedDict[str, tuple[str, str, list[TakeRecord]]] = OrderedDict()
@@ -38,12 +39,12 @@ class PairSources:
 
     def _wire(self, gpu_events: dict[str, Any]) -> None:
         ui, who = self.ui, self.ui.visitor
-        live = [*self.tab.stage_parts, ui.meter, ui.make, ui.stop]
+        live = [*self.tab.stage_parts, ui.meter, ui.reason, ui.make, ui.stop]
         shown = {"api_visibility": "private", "show_progress": "hidden", **gpu_events}
         making = ui.make.click(self.on_wait, None, live, **QUIET).then(
             self.on_make, [who, ui.prompt, ui.action], live, **shown
         )
-        making.failure(self.on_stop, None, live, **QUIET)
+        making.failure(self.on_stop, ui.reason, live, **QUIET)
         making.success(None, js="() => bringIntoView('#player')", **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
         ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
@@ -69,12 +70,12 @@ class PairSources:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(WAITING))
+        return self.progress(View(self.run.waiting())) | {self.ui.reason: STOPPED}
 
     def on_make(
         self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None
     ) -> Iterator[Changes]:
-        with toasts():
+        def steps() -> Iterator[Changes]:
             visitor = self.bringing(known, request, profile)
             for item in make_pair(self.run, self.backbone.preset, self.tab.store, prompt, category, "live"):
                 if isinstance(item, Pair):
@@ -84,9 +85,11 @@ class PairSources:
                 else:
                     yield self.progress(item)
 
-    def on_stop(self) -> Changes:
-        """After a toast has said why, or after Cancel."""
-        return self.progress(View("Stopped.", busy=False))
+        yield from told(steps(), self.ui.reason)
+
+    def on_stop(self, reason: str = STOPPED) -> Changes:
+        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        return self.progress(View(reason, busy=False))
 
     def progress(self, view: View) -> Changes:
         return {

@@ -1,11 +1,24 @@
-"""A finished clip's settings as values of the form. Knows nothing of components."""
+"""Values of the form: those of a finished clip, and those that a browser kept. Knows nothing of components."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
 
+from huvidpo.categories import CATEGORIES, MAX_PROMPT, STYLES
+from huvidpo.models.attention import ATTENTION_VARIANTS
+from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
+from huvidpo.ui.first_frames import signed
 from huvidpo.ui.history import SavedTake
 from huvidpo.video import read_frames
+
+# What a browser keeps of the form; a picture is not there any more after a reload, nor how it was fitted.
+RANGES = {"seed": (0, MAX_SEED), "frame_seed": (0, MAX_SEED), "steps": (1, MAX_STEPS), "frame_steps": (1, MAX_STEPS)}
+RANGES |= dict.fromkeys(("guidance", "frame_guidance"), (0, MAX_GUIDANCE))
+CHOICES = {"category": CATEGORIES, "style": STYLES, "recipe": RECIPES, "attention": ("", *ATTENTION_VARIANTS)}
+TEXTS = ("prompt", "negative_prompt")
+KEPT = (*TEXTS, *CHOICES, "adapter", "random_seed", "frame_model", *RANGES)
 
 
 def form_values(take: SavedTake) -> dict[str, Any]:
@@ -34,15 +47,34 @@ def form_values(take: SavedTake) -> dict[str, Any]:
         "attention": request.attention,
         "fit": request.fit,
         "picture": _picture(take, own),
-        "made": None if own or not take.picture.is_file() else first,
     } | ({} if own else {"frame_model": first.model})
 
 
 def _picture(take: SavedTake, own: bool) -> Image.Image | None:
     if take.picture.is_file():
         with Image.open(take.picture) as image:
-            return image.convert("RGB")
+            picture = image.convert("RGB")
+        return picture if own else signed(picture, take.first_frame, take.backbone)
     if own:
         frames, _ = read_frames(take.clip, max_frames=1)
         return Image.fromarray(frames[0])
     return None
+
+
+def kept_values(kept: object, frame_models: Sequence[str]) -> dict[str, Any]:
+    """Field of `Form` -> value, of what a browser kept; what the form cannot show is left out.
+
+    Which adapters there are is another matter: theirs is a name.
+    """
+    found = kept if isinstance(kept, dict) else {}
+    return {name: found[name] for name in KEPT if name in found and _fits(name, found[name], frame_models)}
+
+
+def _fits(name: str, value: object, frame_models: Sequence[str]) -> bool:
+    if name in RANGES:
+        low, high = RANGES[name]
+        return value is None or (type(value) in (int, float) and low <= value <= high)
+    if name == "random_seed":
+        return isinstance(value, bool)
+    choices = frame_models if name == "frame_model" else CHOICES.get(name)
+    return isinstance(value, str) and len(value) <= MAX_PROMPT and (choices is None or value in choices)

@@ -257,6 +257,9 @@ def test_the_command(evaluation: Path, own_home: Path, tmp_path: Path, capsys: p
     lines = capsys.readouterr().out
     assert "1 people, 1 to the end" in lines and "(75 %)" in lines and "LAMP quality 72.5" in lines
     assert "needed for a decision: about " in lines and " more votes" in lines
+    assert "Lamp against Ours" in lines and said["titles"] == {"lamp": "Lamp", "ours": "Ours"}
+    report = study_report(*answers_of(own_home, "round-1"))
+    assert marks(report)["rows"][0]["cells"][0]["text"] == rates(report)["rows"][0]["cells"][0]["text"] == "Lamp"
     (own_home / "studies" / "broken").mkdir()
     (own_home / "studies" / "broken" / "study.json").write_text("{")
     assert main(["study", "list"]) == 0

@@ -202,8 +202,8 @@ def test_pairs_that_are_skipped_come_back_when_no_others_are_left(booth, store, 
     assert again.pair == first.pair and again.was_skipped
     booth.rate(ANNA, sent(again))
     assert booth.open(ANNA).pair == others[0].pair and booth.open(ANNA).was_skipped
-    booth.pass_over(ANNA, booth.open(ANNA))
-    booth.pass_over(ANNA, booth.open(ANNA))
+    booth.mark_unfit(ANNA, booth.open(ANNA))
+    booth.mark_unfit(ANNA, booth.open(ANNA))
     assert booth.open(ANNA) is None
     booth.arrive(ANNA)
     assert booth.open(ANNA).pair == others[0].pair and not booth.open(ANNA).was_skipped
@@ -245,6 +245,23 @@ def test_undo_takes_the_rating_back_and_opens_its_pair_again(booth, clock, store
     clock.now += 1
     rating, _ = booth.rate(ANNA, sent(again, "both_bad"))
     assert store.ratings() == [rating]
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_an_answer_that_is_given_anew_comes_back_with_its_marks(booth, clock, monkeypatch, side):
+    """Sides are drawn anew: what was marked on the left stands on the right then."""
+    showing = watch(booth, clock)
+    assert showing.marks == {}
+    rating, _ = booth.rate(ANNA, sent(showing))
+    monkeypatch.setattr("huvidpo.preferences.booth.draw_side", lambda: side)
+    again = booth.undo(ANNA, {"showing": ""})
+    there, elsewhere = ("left", "right") if side == "a" else ("right", "left")
+    assert again.marks["segments"] == [there, elsewhere, "tie", "-"]
+    assert again.marks["answers"][there]["quality"] == 4 and again.marks["answers"][elsewhere]["alignment"] == 2
+    clock.now += 1
+    same, _ = booth.rate(ANNA, {**sent(again), **again.marks})
+    assert (same.segment_labels, same.answers_a) == (rating.segment_labels, rating.answers_a)
+    assert booth.change(ANNA, same.rating_id).marks == again.marks
 
 
 def test_an_answer_after_the_names_were_seen_is_marked_however_the_pair_came_back(booth, clock, store):

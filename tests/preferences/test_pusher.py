@@ -107,7 +107,9 @@ def test_nothing_to_push_to_is_told(monkeypatch: pytest.MonkeyPatch, store: Rati
     pusher = start_pusher(store)
     pusher.notify()
     pusher.stop()
-    assert isinstance(pusher, NoPusher) and "HUVIDPO_DATASET" in pusher.problem
+    assert isinstance(pusher, NoPusher) and pusher.problem == "", "one's own disk lasts"
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    assert "HUVIDPO_DATASET" in start_pusher(store).problem
     monkeypatch.setenv("HUVIDPO_DATASET", REPO)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))

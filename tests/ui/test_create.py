@@ -1,5 +1,6 @@
 """What the tab Create does on the server: the form, the takes on disk, what comes back from them, what is refused."""
 
+import json
 import os
 import shutil
 import socket
@@ -9,6 +10,7 @@ from dataclasses import fields, replace
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.processing_utils import encode_pil_to_bytes
 from PIL import Image
 
 import app
@@ -16,12 +18,15 @@ from huvidpo import adapters
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.ui.create import CreateTab
+from huvidpo.ui.create_views import show
+from huvidpo.ui.first_frames import read_made, signed
 from huvidpo.ui.history import open_take, open_takes, read_take, save_take, takes_folder
-from huvidpo.ui.making import Form, compare_models, draw_first_frame, estimate, make_take, read_upload
+from huvidpo.ui.making import ASKED, Form, compare_models, draw_first_frame, estimate, make_take, read_upload
 from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate_layout import visitor_state
-from huvidpo.ui.settings import form_values
+from huvidpo.ui.settings import KEPT, form_values, kept_values
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import picked
 from huvidpo.video import read_frames, read_metadata
 
@@ -43,7 +48,6 @@ FORM = Form(
     attention="first-previous",
     fit="crop",
     picture=None,
-    made=None,
 )
 PICTURE = Image.fromarray(np.arange(128 * 128 * 3, dtype=np.uint8).reshape(128, 128, 3))
 SETTINGS = {"huvidpo": "test", "prompt": "a red horse", "category": "horse", "seed": 3, "steps": 1, "guidance": 1.0}
@@ -58,14 +62,14 @@ def run(pocket):
 
 def png(picture: Image.Image, tmp_path) -> str:
     """The file of a picture that the page shows, as Gradio hands it to handlers."""
-    picture.save(tmp_path / "shown.png")
+    (tmp_path / "shown.png").write_bytes(encode_pil_to_bytes(picture, "png"))
     return str(tmp_path / "shown.png")
 
 
 def filled(form: Form, values: dict, tmp_path) -> Form:
     """The form after `values` were put into it, as the page does."""
-    shown = {"picture": values["picture"] and png(values["picture"], tmp_path)}
-    return replace(form, **values | shown)
+    picture = values["picture"] and png(values["picture"], tmp_path)
+    return replace(form, **values | {"picture": picture, "made": read_made(picture, "pocket")})
 
 
 def test_one_button_makes_first_frame_and_clip_and_shows_every_step(run):
@@ -101,8 +105,55 @@ def test_an_own_picture_comes_back_from_the_clip_itself(run, tmp_path):
     take = open_take(list(make_take(run, replace(FORM, picture=png(PICTURE, tmp_path))))[-1].take)
     assert take.request.first_frame_model == "upload"
     values = form_values(read_take(shutil.copy(take.clip, tmp_path / "dropped.mp4")))
-    assert values["made"] is None and "frame_model" not in values
+    assert "frame_model" not in values and read_made(png(values["picture"], tmp_path), "pocket") is None
     np.testing.assert_array_equal(np.asarray(values["picture"]), read_frames(take.clip)[0][0])
+
+
+def test_what_a_browser_kept_of_the_form_is_put_back_as_far_as_the_form_can_show_it():
+    kept = {name: getattr(FORM, name) for name in KEPT}
+    assert kept_values(kept, ("dpo", "base")) == kept
+    assert set(kept) | {"fit", "picture", "made"} == {field.name for field in fields(Form)}
+    hostile = {"prompt": "x" * 1001, "category": "cats", "style": ["any"], "recipe": None, "frame_model": "dpo-small"}
+    hostile |= {"adapter": 3, "random_seed": "yes", "seed": 2**31, "steps": True, "guidance": float("nan"), "made": 1}
+    assert kept_values(kept | hostile, ("dpo", "base")) == {name: kept[name] for name in KEPT if name not in hostile}
+    for nothing in (None, "", [], 3):
+        assert kept_values(nothing, ("dpo",)) == {}
+
+
+def test_an_adapter_that_is_gone_is_not_put_back(pocket):
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+    changes = tab.on_load([], {"category": "rain", "adapter": "gone", "prompt": "rain at night"})
+    form = tab.ui.form
+    assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
+    assert changes[form["adapter"]].value == ""
+    assert "rain" in changes[tab.ui.chips[0]] and changes[tab.ui.video], "an example plays all the same"
+
+
+def test_a_first_frame_s_file_says_how_it_was_made_whatever_the_server_remembers(tmp_path, pocket):
+    """So the seed outlives a restart, and an hour in which the browser slept."""
+    file = png(signed(PICTURE, MADE, "pocket"), tmp_path)
+    assert read_made(file, "pocket") == MADE and read_made(file, "sd14") is None
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+    form = tab.form([getattr(replace(FORM, picture=file), name) for name in ASKED])
+    assert form.made == MADE and "(seed 5)" in estimate(pocket, replace(form, frame_seed=5))
+
+    brought = tab.on_upload(file)[tab.ui.form["picture"]]
+    assert np.array_equal(brought, PICTURE) and read_made(png(brought, tmp_path), "pocket") is None
+
+
+def test_what_a_stranger_s_picture_says_of_itself_is_not_believed(tmp_path):
+    changed = signed(PICTURE, MADE, "pocket")
+    changed.putpixel((3, 3), (0, 0, 0))
+    assert read_made(png(changed, tmp_path), "pocket") is None
+    for words in ("", "[]", "{", json.dumps({"seed": -1}), "[" * 10_000):
+        picture = PICTURE.copy()
+        picture.info["Comment"] = words
+        assert read_made(png(picture, tmp_path), "pocket") is None
+    assert read_made(None, "pocket") is read_made(str(tmp_path / "gone.png"), "pocket") is None
+    hostile = signed(PICTURE, replace(MADE, steps=10**9), "pocket")
+    assert read_made(png(hostile, tmp_path), "pocket") is None
 
 
 MADE = FirstFrameRequest(FORM.prompt, model="base", seed=5, steps=1)
@@ -143,18 +194,18 @@ def test_models_are_compared_at_one_seed(run, pocket):
 
 
 @pytest.mark.slow
-def test_base_or_dpo_and_the_one_that_is_kept(pocket):
+def test_base_or_dpo_and_the_one_that_is_kept(pocket, tmp_path):
     """Both stand on the slider, left to right; what is kept becomes the first frame, its model that of the form."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
-    *steps, shown = tab.on_compare(*(getattr(FORM, field.name) for field in fields(Form)))
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+    *steps, shown = tab.on_compare(*(getattr(FORM, name) for name in ASKED))
     assert all(tab.ui.cancel in changes for changes in steps)
     frames = shown[tab.ui.compared]
     assert [frame.request.model for frame in frames] == ["base", "dpo"] and shown[tab.ui.comparison].visible
     assert shown[tab.ui.slider] == tuple(frame.image for frame in frames)
     for place, frame in enumerate(frames):
         kept = tab.keep(place, frames)
-        assert kept[tab.ui.form["picture"]] is frame.image and kept[tab.ui.form["made"]] == frame.request
+        assert read_made(png(kept[tab.ui.form["picture"]], tmp_path), "pocket") == frame.request
         assert kept[tab.ui.form["frame_model"]] == frame.request.model and kept[tab.ui.comparison].visible is False
 
 
@@ -175,7 +226,7 @@ def test_only_names_that_were_given_out_open_a_take(name):
 def test_a_gif_that_is_dropped_plays_as_an_mp4_and_stays_a_gif(run, pocket, tmp_path):
     """Its settings and its frames come back; a GIF of anyone's is refused before it is decoded."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     gif = tmp_path / "mine.gif"
     moving = replace(CLIP, frames=np.arange(16, dtype=np.uint8)[:, None, None, None] * 15 + np.zeros_like(CLIP.frames))
     shutil.copy(open_take(save_take(moving, PICTURE)).gif, gif)
@@ -191,13 +242,13 @@ def test_a_gif_that_is_dropped_plays_as_an_mp4_and_stays_a_gif(run, pocket, tmp_
 def test_a_new_first_frame_takes_the_clip_before_it_off_the_stage(run, pocket, tmp_path):
     """Its seed stands in the field that it came from; an uploaded picture brings what to know of it instead."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     *_, view = draw_first_frame(run, FORM)
-    shown = tab.show(view)
+    shown = show(tab.ui, view)
     assert shown[tab.ui.video] is None and shown[tab.ui.mp4].visible is shown[tab.ui.gif].visible is False
     assert shown[tab.ui.form["seed"]] == 7 and "exactly this picture" in shown[tab.ui.hint]
     *_, view = draw_first_frame(run, replace(FORM, frame_seed=9))
-    assert tab.ui.form["seed"] not in tab.show(view), "it came from a field of its own"
+    assert tab.ui.form["seed"] not in show(tab.ui, view), "it came from a field of its own"
     assert "drawings only" in tab.on_upload(png(PICTURE, tmp_path))[tab.ui.hint]
     assert "exactly this picture" in tab.on_clear()[tab.ui.hint]
 
@@ -205,7 +256,7 @@ def test_a_new_first_frame_takes_the_clip_before_it_off_the_stage(run, pocket, t
 def test_clips_of_two_tabs_of_one_browser_stand_together(run, pocket):
     """Each tab knows only what it was told itself; the answer to either has what both made, the newest first."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     old, left, right, other = (save_take(CLIP, PICTURE) for _ in range(4))
     assert tab.remember(left, [old], "me")[tab.ui.names] == [left, old]
     assert tab.remember(other, [], "somebody")[tab.ui.names] == [other]
@@ -268,7 +319,7 @@ def test_what_people_typed_is_escaped_in_toasts():
 def test_the_form_says_what_is_not_read(run, pocket):
     """24 words of 22 that are read; with a style it is said that this is lost as well."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, run, {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(run), {})
     assert tab.on_words("horse", "a red horse", "cartoon", "") == ""
     assert "first 22 words the prompt is not read:" in tab.on_words("horse", "a red horse " * 8, "any", "")
     assert "not read, nor is the style" in tab.on_words("horse", "a red horse " * 8, "cartoon", "")
@@ -371,7 +422,7 @@ def test_a_clip_that_cannot_be_made_draws_no_first_frame(run):
 def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home, monkeypatch):
     monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     chosen = tab.on_category("horse", "a red horse")
     assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
     assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
@@ -381,9 +432,8 @@ def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home,
 def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocket, own_home):
     """Else a promoted adapter, and another recipe's own steps, would not be used until somebody noticed."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = CreateTab(page, visitor_state(), pocket, app.gpu_runner(pocket), {})
-    values = [getattr(FORM, field.name) for field in fields(Form)]
-    shown = tab.on_load([], *values)
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+        shown = tab.on_load([], {})
     form = tab.ui.form
     unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
     assert unset == ["", "", None, None, True] and shown[form["prompt"]]

@@ -25,6 +25,7 @@ from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
+from huvidpo.ui.turns import CountedRun
 from huvidpo.video import write_mp4
 from tests.test_learning_commands import rated_pairs, write_clip
 from tests.ui.sign_in import signed_in
@@ -49,7 +50,7 @@ def tab(pocket, own_home, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
     """The tab; a slice is over after its first step."""
     monkeypatch.setattr(runs, "SLICE_SECONDS", 0)
     with gr.Blocks() as page, gr.Tabs():
-        return FinetuneTab(page, pocket, RatingStore(own_home), app.gpu_runner(pocket), {})
+        return FinetuneTab(page, pocket, RatingStore(own_home), CountedRun(app.gpu_runner(pocket)), {})
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
     empty = tab.on_readiness("horse", "dpo", 5)
     assert dict(empty[tab.ui.readiness]["facts"]) == {"Usable": "0 pairs; 8 more are needed"}
-    assert "Rate more in the tab Rate" in empty[tab.ui.readiness]["text"]
+    assert "Rate more in the tab Rate" in empty[tab.ui.readiness]["text"] and empty[tab.ui.to_rate].visible
     assert empty[tab.ui.begin].interactive is False
     with pytest.raises(gr.Error, match="8 more are needed"):
         begin()
@@ -229,7 +230,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
 def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> None:
     """Gradio refuses a name that its list has lost since the browser sent it: a run discarded just after a pause."""
     with gr.Blocks() as page, gr.Tabs():
-        tab = FinetuneTab(page, pocket, RatingStore(own_home), app.gpu_runner(pocket), {})
+        tab = FinetuneTab(page, pocket, RatingStore(own_home), CountedRun(app.gpu_runner(pocket)), {})
     lists = {tab.unfinished.runs, tab.ui.start, tab.learned.ui.adapter}
     following = [
         fn for fn in page.fns.values() if {trigger for _, trigger in fn.targets} & {"tick", "then", "failure"}

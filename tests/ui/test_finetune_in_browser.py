@@ -102,6 +102,8 @@ def test_nothing_is_shown_that_is_not_there(tuner) -> None:
     visit.wait("#tune-readiness", "8 more are needed")
     assert not page.is_enabled("#tune-begin")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click("#tune-rate")
+    page.wait_for_function("document.querySelector('#rate-only input')?.value.includes('Rain')")
 
 
 def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Path) -> None:
@@ -112,6 +114,11 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is being trained now')")
     assert not other.is_visible("#tune-unfinished-row")
     visit.wait("#tune-meter", "step 2")
+    other.get_by_role("tab", name="Create").click()
+    other.click("#make")
+    other.wait_for_selector("#meter:has-text('an adapter is being trained. That makes way within about')")
+    other.click("#cancel")
+    other.get_by_role("tab", name="Fine-tune").click()
     page.wait_for_selector("#tune-plots canvas, #tune-plots svg")
     assert not page.is_visible("#tune-empty")
     button = page.locator("#tune-pause")
@@ -158,6 +165,7 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
     assert made and {pair.split for pair in made} == {"measure"} and {pair.a.adapter for pair in made} == {"gallop"}
     page.click("#learned-rate")
     page.wait_for_selector(".booth[data-state=open]")
+    assert "Horse" in page.input_value("#rate-only input"), "pairs of that action"
 
     vote(store, *(revision(tune_home, name) for name in ("dense-1", "gallop")), 12)
     visit.open("Fine-tune")

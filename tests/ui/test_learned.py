@@ -20,6 +20,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.training.reference import add_policy
 from huvidpo.ui import learned as module
 from huvidpo.ui.learned import Learned
+from huvidpo.ui.turns import CountedRun
 from tests.preferences.hub_server import HubServer
 from tests.test_learning_commands import vote
 from tests.ui.sign_in import signed_in
@@ -42,7 +43,8 @@ def learned(pocket, own_home) -> Learned:
         return run(operation, (replace(first, steps=2), short, *rest))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
-        return Learned(gr.Dropdown(["horse", "rain"], value="horse"), pocket, RatingStore(own_home), short, {})
+        actions = gr.Dropdown(["horse", "rain"], value="horse")
+        return Learned(actions, pocket, RatingStore(own_home), CountedRun(short), {})
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_nothing_is_deleted_on_a_space(pocket, candidate: Adapter, monkeypatch: 
     monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         learned = Learned(
-            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), app.gpu_runner(pocket), {}
+            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), CountedRun(app.gpu_runner(pocket)), {}
         )
     assert learned.on_adapter("horse", "dpo-1")[learned.ui.delete].visible is False
     with pytest.raises(gr.Error, match="Nothing is deleted"):
@@ -148,7 +150,7 @@ def test_on_a_space_only_votes_make_a_default(
     monkeypatch.setitem(os.environ, "SPACE_ID", "someone/space")
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         learned = Learned(
-            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), app.gpu_runner(pocket), {}
+            gr.Dropdown(["horse"], value="horse"), pocket, RatingStore(home()), CountedRun(app.gpu_runner(pocket)), {}
         )
     assert learned.on_adapter("horse", "gallop")[learned.ui.promote].visible is False
     with pytest.raises(gr.Error, match="Only what won by votes"):

@@ -36,6 +36,7 @@ def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
     page.wait_for_selector("#picture img")
     page.wait_for_selector("#cancel", state="hidden")
     assert "First frame with seed" in here.said()
+    page.wait_for_selector("#estimate:has-text('Starts from the first frame shown (seed ')")  # as its file says
     assert page.locator("#history li").count() == 0
     page.focus("#prompt textarea")
     page.keyboard.press("Control+Enter")
@@ -102,20 +103,58 @@ def test_settings_come_back_from_history_after_a_reload_and_from_a_dropped_file(
         assert page.evaluate("document.querySelector('#styles input:checked').value") == "cartoon"
         assert not page.is_checked("#dice input")
 
+    def changed() -> None:
+        page.fill("#prompt textarea", "something else")
+        page.fill("#seed input", "5")
+        page.click("#styles label:has-text('Pixel art')")
+        new_words = "document.querySelector('#unknown').textContent.includes('something')"
+        page.wait_for_function(new_words)
+
+    changed()
     page.reload()
     here.settled()
-    assert page.input_value("#prompt textarea") != PROMPT
     page.click("#history button")
     came_back()
 
-    page.fill("#prompt textarea", "something else")
-    page.fill("#seed input", "5")
+    changed()
     page.set_input_files("#settings-file input[type=file]", clip)
     came_back()
 
     foreign = write_mp4(np.zeros((16, 32, 32, 3), np.uint8), tmp_path / "foreign.mp4", 8)
     page.set_input_files("#settings-file input[type=file]", foreign)
     page.wait_for_selector("text=This file holds no settings")
+
+
+def test_a_reload_keeps_what_was_written_into_the_form(visit):
+    here = visit()
+    page = here.page
+    here.few_steps()
+    page.click("#actions label:has-text('Birds')")
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'white birds fly over the beach'")
+    page.fill("#prompt textarea", "pink birds at night")
+    page.click("#styles label:has-text('Claymation')")
+    here.new_seed_each_time(False)
+    page.fill("#seed input", "41")
+    page.wait_for_function("JSON.stringify(localStorage).includes('huvidpo-form')")
+    page.wait_for_timeout(1000)  # the last of the changes is on its way
+
+    def as_it_was() -> None:
+        page.wait_for_function("document.querySelector('#prompt textarea').value === 'pink birds at night'")
+        page.wait_for_function("document.querySelector('#seed input').value === '41'")
+        assert page.evaluate("document.querySelector('#actions input:checked').value") == "birds"
+        assert page.evaluate("document.querySelector('#styles input:checked').value") == "claymation"
+        assert not page.is_checked("#dice input")
+        assert "pink birds fly" in page.inner_text("#chips")
+        page.click("#advanced > button")
+        assert page.input_value("#steps input") == page.input_value("#frame-steps input") == "1"
+
+    for tab in ("", "Rate"):  # what is on a tab that was not opened yet is there once it is
+        if tab:
+            page.get_by_role("tab", name=tab).click()
+        page.reload()
+        here.settled()
+        page.get_by_role("tab", name="Create").click()
+        as_it_was()
 
 
 def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit, tmp_path):
@@ -166,8 +205,9 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     page = here.page
     page.fill("#prompt textarea", "   ")
     page.click("#make")
-    page.wait_for_selector("text=the prompt is empty", state="visible")
+    page.wait_for_selector("#meter:has-text('the prompt is empty')")  # also when the toast is gone
     page.wait_for_selector("#make:enabled")
+    assert "Stopped" not in here.said()
     page.fill("#prompt textarea", PROMPT)
     page.click("#advanced > button")
     page.fill("#steps input", "200")
@@ -179,6 +219,21 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     page.wait_for_timeout(3000)  # what comes in late of the cancelled run changes nothing
     page.wait_for_function("document.activeElement.id === 'make'")
     assert page.is_enabled("#make") and here.said() == "Stopped." and page.locator("#history li").count() == 0
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def test_the_main_button_is_seen_without_scrolling_and_stays_where_it_is(visit, size):
+    page = visit(viewport=dict(zip(("width", "height"), size, strict=True))).page
+    for action, words in (("smile", "turns to smile"), ("guitar", "plays a red guitar")):
+        page.click(f"#actions label:has(input[value={action}])")
+        page.wait_for_selector(f"#chips:has-text('{words}')")  # the longest examples
+        box = page.locator("#make").bounding_box()
+        assert box["y"] + box["height"] <= size[1]
+    page.fill("#prompt textarea", "a girl")
+    before = page.locator("#make").bounding_box()
+    page.fill("#prompt textarea", "a ship")
+    page.wait_for_selector("#unknown:has-text('does not know')")
+    assert page.locator("#make").bounding_box() == before
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -12,7 +12,8 @@ from huvidpo import adapters
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import BACKBONES
 from huvidpo.requests import FirstFrameRequest
-from huvidpo.ui.pair_making import CountedRun, Filler, make_pair
+from huvidpo.ui.pair_making import Filler, make_pair
+from huvidpo.ui.turns import CountedRun
 from huvidpo.video import read_frames
 from tests.waiting import until
 

@@ -147,6 +147,19 @@ def test_keys_leave_typing_and_shortcuts_alone(player):
     assert sent(page) == []
 
 
+def test_marks_of_an_answer_taken_back_are_there_again_and_are_sent_again(player):
+    segments = ["left", "-", "tie", "right"]
+    answers = {"left": {"quality": 4}, "right": {"alignment": 2}}
+    page = player(told(showing("one") | {"marks": {"segments": segments, "answers": answers}}))
+    watched(page)
+    pressed = "[...document.querySelectorAll('[data-side=left] .segments button')].map((b) => b.ariaPressed)"
+    assert page.evaluate(pressed) == ["true", "false", "true", "false"]
+    page.click("[data-side=left] .segments button >> nth=0")  # this part not, after all
+    page.keyboard.press("1")
+    ((_, answer),) = sent(page)
+    assert answer["segments"] == ["-", "-", "tie", "right"] and answer["answers"] == answers
+
+
 def test_undo_and_skip_have_keys_and_say_which_pair_they_are_about(player):
     page = player(told(showing("one"), can_undo=True))
     page.wait_for_selector(".booth[data-state=open]")

@@ -14,6 +14,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.ui.rate import RateTab
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
+from huvidpo.ui.turns import CountedRun
 from tests.ui.planted import FPS, FRAMES, SETTINGS, SIZE, plant_pair
 from tests.ui.sign_in import signed_in
 from tests.ui.test_owner import asked_from
@@ -35,7 +36,7 @@ def sources(store: RatingStore, pocket) -> PairSources:
         visitor = visitor_state()
         with gr.Tabs():
             tab = RateTab(page, visitor, store, NoPusher(""), None)
-            return PairSources(tab, pocket, app.gpu_runner(pocket), {})
+            return PairSources(tab, pocket, CountedRun(app.gpu_runner(pocket)), {})
 
 
 @pytest.fixture

@@ -114,6 +114,14 @@ def test_by_touch_on_a_phone(rater, store, colours):
     assert page.locator("#own-ratings li").count() == 2
 
 
+def test_a_pair_is_rated_without_scrolling(rater):
+    here = rater(viewport={"width": 1280, "height": 800})
+    here.rate_by_key("4")
+    for control in (".ask", ".screen", ".choices", ".next"):
+        box = here.page.locator(f".booth {control} >> visible=true").first.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 800, control
+
+
 def test_undo_change_and_withdraw(rater, store):
     here = rater()
     page = here.page

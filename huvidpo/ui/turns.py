@@ -1,0 +1,57 @@
+"""Whose turn it is with the model: who is at work, for how long others wait. Knows nothing of what is made."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from huvidpo.takes import Clip, FirstFrame, Progress
+from huvidpo.ui.making import WAITING, Run
+from huvidpo.ui.phrases import duration
+
+
+class CountedRun:
+    """A `Run` that knows whether anyone is waiting for it, and for what, and can be given up at once.
+
+    Gradio closes a cancelled generator where it answers all requests: whatever the model is in the middle of, a step
+    or a picture's decoding, comes to its end on a thread of its own.
+    """
+
+    def __init__(self, run: Run, one_at_a_time: bool = True):
+        """`one_at_a_time` says whether who comes later waits; on ZeroGPU everybody gets a worker."""
+        self.run, self.active, self.one_at_a_time = run, 0, one_at_a_time
+        self._trains_until = 0.0  # seconds of the monotonic clock
+        self._lock = threading.Lock()
+
+    def waiting(self, otherwise: str = WAITING) -> str:
+        """What to say to who asks for the model now: for what they wait and how long, where that is known."""
+        if not (self.one_at_a_time and self.active and self._trains_until):
+            return otherwise
+        left = duration(max(5.0, self._trains_until - time.monotonic()))  # a step that has begun comes to its end
+        why = "an adapter is being trained. That makes way"
+        return f"Waiting for the model: {why} within about {left}, or once it is paused."
+
+    def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
+        self._count(1)
+        self._trains_until = time.monotonic() + payload[1] if operation == "train" else 0.0
+        steps = self.run(operation, payload)
+        try:
+            for item in steps:  # noqa: UP028 - `yield from` would close it here and wait
+                yield item
+        except GeneratorExit:
+            threading.Thread(target=self._end, args=(steps,), daemon=True).start()
+            raise
+        except BaseException:
+            self._count(-1)
+            raise
+        self._count(-1)
+
+    def _end(self, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
+        try:
+            steps.close()
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self.active += change
