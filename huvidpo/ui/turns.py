@@ -25,33 +25,40 @@ class CountedRun:
 
     def waiting(self, otherwise: str = WAITING) -> str:
         """What to say to who asks for the model now: for what they wait and how long, where that is known."""
-        if not (self.one_at_a_time and self.active and self._trains_until):
+        if not (self.one_at_a_time and self._trains_until):
             return otherwise
         left = duration(max(5.0, self._trains_until - time.monotonic()))  # a step that has begun comes to its end
         why = "an adapter is being trained. That makes way"
         return f"Waiting for the model: {why} within about {left}, or once it is paused."
 
     def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
-        self._count(1)
-        self._trains_until = time.monotonic() + payload[1] if operation == "train" else 0.0
+        self._begin(operation, payload)
         steps = self.run(operation, payload)
         try:
             for item in steps:  # noqa: UP028 - `yield from` would close it here and wait
                 yield item
         except GeneratorExit:
-            threading.Thread(target=self._end, args=(steps,), daemon=True).start()
+            threading.Thread(target=self._close, args=(operation, steps), daemon=True).start()
             raise
         except BaseException:
-            self._count(-1)
+            self._end(operation)
             raise
-        self._count(-1)
+        self._end(operation)
 
-    def _end(self, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
+    def _close(self, operation: str, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
         try:
             steps.close()
         finally:
-            self._count(-1)
+            self._end(operation)
 
-    def _count(self, change: int) -> None:
+    def _begin(self, operation: str, payload: Any) -> None:
         with self._lock:
-            self.active += change
+            self.active += 1
+            if operation == "train":
+                self._trains_until = time.monotonic() + payload[1]
+
+    def _end(self, operation: str) -> None:
+        with self._lock:
+            self.active -= 1
+            if operation == "train":
+                self._trains_until = 0.0

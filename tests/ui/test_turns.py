@@ -17,6 +17,9 @@ def test_who_waits_behind_a_training_is_told_how_long():
     next(slice_)
     assert "adapter is being trained. That makes way within about 45 s, or once it is paused" in run.waiting()
     assert run.waiting("Getting ready …") == run.waiting()
+    queued = run("clip", None)
+    next(queued)
+    assert "adapter is being trained" in run.waiting(), "the third one waits for the same"
     assert list(slice_) == [1, 2] and run.waiting() == WAITING, "between two slices it is anybody's turn"
     clip = run("clip", None)
     next(clip)
