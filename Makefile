@@ -18,9 +18,9 @@ run: .venv/run.stamp
 # Two processes with a thread each: many tests wait for a browser or a server rather than compute.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist
 
-# A browser that waits in vain on a busy machine gets a second try, which the summary names; nothing else does.
+# A browser that crashes, or waits in vain on a busy machine, gets a second try, which the summary names; else nothing.
 test: .venv/dev.stamp chromium
-	$(PYTEST) loadfile --reruns 1 --only-rerun '^TimeoutError: (Page|Locator)' -rfER
+	$(PYTEST) loadfile --reruns 1 --only-rerun '^(TimeoutError: (Page|Locator)|TargetClosedError)' -rfER
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

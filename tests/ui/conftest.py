@@ -84,8 +84,8 @@ def running_page(folder: Path, settings: Mapping[str, str] = MappingProxyType({}
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium: the system's, or the one that playwright brought."""
+def living_browser() -> Iterator[Callable]:
+    """Gives headless Chromium, the system's or the one that playwright brought; another one when that has crashed."""
     from playwright.sync_api import sync_playwright
 
     flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -96,9 +96,22 @@ def browser():
         if not Path(program).exists():
             message = "no Chromium here: apt-get install chromium, or playwright install chromium"
             pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-        chromium = playwright.chromium.launch(executable_path=program, args=flags.split())
-        yield chromium
-        chromium.close()
+        started = []
+
+        def living():
+            if not started or not started[-1].is_connected():
+                started.append(playwright.chromium.launch(executable_path=program, args=flags.split()))
+            return started[-1]
+
+        yield living
+        for one in started:
+            one.close()
+
+
+@pytest.fixture
+def browser(living_browser: Callable):
+    """A browser that lives: a crash costs the test that it happens in, and not all that follow."""
+    return living_browser()
 
 
 class Visit:
