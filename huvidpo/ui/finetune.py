@@ -170,6 +170,9 @@ class FinetuneTab:
         self, run: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
+        if run and not self.unfinished.is_awaited(run):  # asked for just before the page heard that the run is paused
+            yield {self.ui.meter: gr.skip()}
+            return
         try:
             with self.unfinished.training(run):
                 yield from self.one_slice(run, may_change(request, profile))

@@ -70,7 +70,8 @@ class Unfinished:
         except BaseException:  # also GeneratorExit: a pause, or a page that was closed
             self.stopped(run)
             raise
-        self.expect(run)
+        if self.is_awaited(run):  # and was not paused in its last step
+            self.expect(run)
 
     def expect(self, run: str) -> None:
         """A page will ask for a slice of the run soon."""
@@ -79,6 +80,10 @@ class Unfinished:
     def stopped(self, run: str) -> None:
         """Nobody trains the run now."""
         self._trained_until.pop(run, None)
+
+    def is_awaited(self, run: str) -> bool:
+        """Whether a page began the run, or went on with it, and nobody has paused it since."""
+        return run in self._trained_until
 
     def is_trained(self, run: str) -> bool:
         """Whether a page trains the run now."""

@@ -299,6 +299,21 @@ def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, 
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
+def test_a_slice_that_was_asked_for_before_a_pause_does_not_begin_after_it(tab, begin, store) -> None:
+    """The page's clock may tick between the press of the button and the answer."""
+    run = begin()
+    assert tab.unfinished.is_awaited(run)
+    tab.on_pause(run)
+    (late,) = tab.on_slice(run)
+    assert [*late] == [tab.ui.meter] and not tab.unfinished.is_trained(run)
+    assert runs.log_of(tab.backbone.preset, run) == [], "nothing was trained"
+    with tab.unfinished.training(run):
+        tab.on_pause(run)
+    assert not tab.unfinished.is_trained(run), "a slice that ends as it is paused is not waited for"
+    tab.on_resume(run)
+    assert tab.unfinished.is_awaited(run)
+
+
 def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
@@ -308,6 +323,7 @@ def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.Mo
         assert "Somebody is going on with this run already" in refused[tab.ui.meter]["text"]
         with pytest.raises(gr.Error, match="Somebody is going on"):
             tab.on_discard(run, f"Really discard {run}?")
+    tab.on_resume(run)
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]
 
