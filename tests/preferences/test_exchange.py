@@ -25,8 +25,11 @@ RATER = "e" * 16
 @pytest.fixture
 def folder(tmp_path: Path, clips: list[Path]) -> Path:
     """A folder with the clips 0.mp4 to 5.mp4."""
-    shutil.copytree(clips[0].parent, tmp_path / "import")
-    return tmp_path / "import"
+    folder = tmp_path / "import"
+    folder.mkdir()
+    for clip in clips:
+        shutil.copy(clip, folder)
+    return folder
 
 
 def write_json(folder: Path, rows: object, name: str = "scores.json") -> Path:
