@@ -8,7 +8,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.presets import BACKBONES
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.finetune_needs import SLICE_SECONDS, requested_seconds
-from huvidpo.ui.making import QUOTA_FACTOR, asked_seconds, clip_seconds, first_frame_seconds, pair_seconds
+from huvidpo.ui.making import asked_seconds, clip_seconds, first_frame_seconds, pair_seconds, quota_of
 
 
 def asked_by_action() -> dict[str, int]:
@@ -29,7 +29,7 @@ def asked_by_action() -> dict[str, int]:
 
 def main() -> None:
     for action, asked in asked_by_action().items():
-        print(f"{action:34} asks for {asked:4} s, {round(QUOTA_FACTOR * asked):4} s of a quota")
+        print(f"{action:34} asks for {asked:4} s, {quota_of(asked):4} s of a quota")
 
 
 if __name__ == "__main__":

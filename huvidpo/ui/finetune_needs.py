@@ -16,7 +16,7 @@ from huvidpo.training.preference_settings import MEMBERS_OF, PreferenceSettings,
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import CLIPS, Measuring
-from huvidpo.ui.making import MARGIN, QUOTA_FACTOR, clip_seconds
+from huvidpo.ui.making import MARGIN, clip_seconds, quota_of
 from huvidpo.ui.phrases import counted, duration
 
 OBJECTIVES = {
@@ -91,7 +91,7 @@ def run_quota_words(backbone: LoadedBackbone, seconds: float) -> str:
     """What a run of so many seconds takes of a visitor's quota on ZeroGPU, which counts what is asked for."""
     slices = max(1, math.ceil(seconds / SLICE_SECONDS))
     asked = requested_seconds(backbone, min(seconds, SLICE_SECONDS), 2 * RunPlan.validation_clips)
-    each = round(QUOTA_FACTOR * asked)
+    each = quota_of(asked)
     if slices == 1:
         return f"{each} s for a request of {asked} s"
     return f"up to {each} s for each of about {slices} requests, the first of {asked} s"

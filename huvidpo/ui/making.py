@@ -242,14 +242,14 @@ def asked_seconds(estimate: float) -> int:
     return round(10 + MARGIN * estimate)
 
 
-def quota_seconds(estimate: float) -> int:
-    """What a call of so many seconds costs a visitor of ZeroGPU, which counts what is asked for."""
-    return round(QUOTA_FACTOR * asked_seconds(estimate))
+def quota_of(asked: int) -> int:
+    """Seconds of quota that a call costs a visitor of ZeroGPU, which counts what is asked for."""
+    return round(QUOTA_FACTOR * asked)
 
 
 def quota_words(backbone: LoadedBackbone, what: str, estimate: float) -> str:
     """On ZeroGPU, what a call of so many seconds costs the visitor's quota; else ""."""
-    return f" {what} for {quota_seconds(estimate)} s of your quota." if backbone.gpu_is_lent else ""
+    return f" {what} for {quota_of(asked_seconds(estimate))} s of your quota." if backbone.gpu_is_lent else ""
 
 
 def pair_quota_words(backbone: LoadedBackbone, pairs: int = 1) -> str:
