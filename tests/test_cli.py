@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main, new_parser
+from huvidpo.commands import options
 from huvidpo.evaluation.critics import NAMES
 from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
@@ -282,7 +282,7 @@ def test_what_is_not_read_of_a_prompt_is_said(run) -> None:
 
 def test_ctrl_c_is_130_and_leaves_nothing(run, picture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The signal comes with the first finished step: one by the clock now and then hit a place that swallows it.
-    monkeypatch.setattr("huvidpo.commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("huvidpo.commands.common.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a test process that runs beside others ignores it

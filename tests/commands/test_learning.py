@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter, read_promotions
 from huvidpo.categories import find_category
 from huvidpo.cli import main, new_parser
-from huvidpo.commands import chosen_preset
+from huvidpo.commands.common import chosen_preset
+from huvidpo.commands.learning import find_examples, newly_begun
 from huvidpo.home import home
-from huvidpo.learning_commands import find_examples, newly_begun
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_state import run_outcome
@@ -137,7 +137,7 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
     """Ctrl-C in its first step, which is kept. Another call begins another run; --resume goes on, once."""
     train = (*TRAIN, "--data", "own", "--few", "--pairs-per-step", "1", "--rank", "2", "--start", "none")
     with monkeypatch.context() as patch:
-        patch.setattr("huvidpo.learning_commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
+        patch.setattr("huvidpo.commands.learning.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # beside others a test process ignores it
         try:
             code, out, err = run(*train, "--steps", "2")

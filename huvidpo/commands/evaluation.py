@@ -1,7 +1,4 @@
-"""The commands `evaluate` (systems compared on the same prompts) and `winrate` (what votes say). Knows no argparse.
-
-As in commands.py, heavy modules are imported after what can be checked without them.
-"""
+"""The commands `evaluate` (systems compared on the same prompts) and `winrate` (what votes say)."""
 
 import dataclasses
 import re
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, chosen_preset, load, warn_of
 from huvidpo.home import home
 
 if TYPE_CHECKING:

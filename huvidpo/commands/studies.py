@@ -1,4 +1,4 @@
-"""The command `study`: a study made from an evaluation, its results, its answers as CSV. Knows nothing of argparse."""
+"""The command `study`: a study made from an evaluation, its results, its answers as CSV."""
 
 import math
 from argparse import Namespace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huvidpo.atomic import replacing
-from huvidpo.commands import answer, check_out
+from huvidpo.commands.common import answer, check_out
 from huvidpo.home import home
 
 if TYPE_CHECKING:

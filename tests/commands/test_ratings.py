@@ -161,7 +161,7 @@ def test_import_export_push_and_pull(
 
         def of_its_own(command: str) -> dict:  # the Hub's client reads where the Hub is when it is imported
             program = [sys.executable, "-m", "huvidpo", command, "--dataset", "someone/ratings", "--json"]
-            environment = os.environ | hub | {"PYTHONPATH": str(Path(__file__).parents[1])}
+            environment = os.environ | hub | {"PYTHONPATH": str(Path(__file__).parents[2])}
             done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
             return as_json((done.returncode, done.stdout, done.stderr))
 

@@ -1,19 +1,31 @@
-"""The commands about adapters that are there: imported, pushed, promoted, rolled back. Knows nothing of argparse.
-
-As in `commands`, heavy modules are imported inside, after what can be checked without them.
-"""
+"""The commands about adapters that are there: listed, imported, pushed, promoted, rolled back."""
 
 from argparse import Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from huvidpo.categories import CATEGORIES, find_category
-from huvidpo.commands import answer, chosen_preset
+from huvidpo.commands.common import answer, chosen_preset
 from huvidpo.home import home
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
     from huvidpo.preferences.gate import Verdict
+
+
+def adapters(arguments: Namespace) -> None:
+    """`adapters`"""
+    if arguments.category is not None:
+        find_category(arguments.category)
+    from huvidpo.adapters import list_adapters
+
+    backbone = chosen_preset(arguments).name
+    rows = [
+        {"name": found.name, "category": found.category, "status": found.status, "revision": found.revision()}
+        for found in list_adapters(backbone, arguments.category)
+    ]
+    lines = [f"{row['category']}/{row['name']} ({row['status']})" for row in rows] or ["There are no adapters yet."]
+    answer(arguments, {"backbone": backbone, "adapters": rows}, lines)
 
 
 def import_checkpoint(arguments: Namespace) -> None:

@@ -1,7 +1,4 @@
-"""The commands about pairs and ratings: checks, calls, one answer on stdout. Knows nothing of argparse.
-
-As in `commands`, heavy modules are imported inside, after what can be checked without them.
-"""
+"""The commands about pairs and ratings."""
 
 import dataclasses
 import hashlib
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, check_alone, chosen_preset, follow, load, take_requests, warn
+from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
