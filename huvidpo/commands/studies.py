@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.commands.common import answer, check_out
 from huvidpo.home import home
 
@@ -132,8 +132,7 @@ def export(arguments: Namespace) -> None:
     from huvidpo.evaluation.study_report import to_csv
 
     study, answers = answers_of(home(), arguments.name)
-    with replacing(arguments.out) as temporary:
-        temporary.write_text(to_csv(study, answers), encoding="utf-8")
+    write_whole(arguments.out, to_csv(study, answers))
     answer(
         arguments, {"out": str(arguments.out), "answers": len(answers)}, [f"{len(answers)} answers: {arguments.out}"]
     )
