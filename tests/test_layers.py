@@ -34,6 +34,7 @@ LAYERS = {
     "pipelines": 2,
     "models": 1,
     "hub_models": 1,
+    "hub_errors": 1,
     "shared_adapters": 1,
     "images": 1,
     "memory": 1,
@@ -59,7 +60,7 @@ LEAVES = {
 FENCES = {
     "gradio": {"app", "ui"},
     "spaces": {"app", "ui"},
-    "huggingface_hub": {"hub_models", "shared_adapters", "preferences.hub", "deploy"},
+    "huggingface_hub": {"hub_errors", "hub_models", "shared_adapters", "preferences.hub", "deploy"},
 }
 
 

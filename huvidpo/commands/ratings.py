@@ -229,11 +229,11 @@ def pull(arguments: Namespace) -> None:
 
 def chosen_repo(arguments: Namespace) -> str:
     """--dataset or HUVIDPO_DATASET. ValueError when there is neither."""
+    from huvidpo.hub_errors import check_repo
     from huvidpo.preferences.hub import dataset_repo
 
     repo = arguments.dataset or dataset_repo()
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise ValueError("Name the dataset as owner/name: set HUVIDPO_DATASET, or give --dataset.")
+    check_repo(repo, "Name the dataset as owner/name: set HUVIDPO_DATASET, or give --dataset.")
     return repo
 
 
