@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import find_category
 from huvidpo.commands.common import answer, chosen_preset, load, warn_of
 from huvidpo.home import home
 
@@ -183,7 +182,6 @@ def summary(results: "Results") -> dict[str, dict[str, dict[str, float | None]]]
 
 def winrate(arguments: Namespace) -> None:
     """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
-    find_category(arguments.category)
     backbone = chosen_preset(arguments).name
     adapter, against = the_two(arguments, backbone)
     from huvidpo.adapters import list_adapters

@@ -37,7 +37,7 @@ def add_take_commands(command: Command) -> None:
     command("categories", takes.categories, "List the eight actions.")
     frame = command("first-frame", takes.first_frame, "Draw a first frame from a prompt.")
     add_prompt_options(frame)
-    frame.add_argument("--category", help="noted in the settings of the picture")
+    add_category(frame, "noted in the settings of the picture")
     frame.add_argument("--out", type=Path, required=True, metavar="X.png", help="the picture, its settings inside")
     video = command("video", takes.video, "Make a clip from a prompt and a first frame.")
     add_clip_options(video)
@@ -46,10 +46,10 @@ def add_take_commands(command: Command) -> None:
 
 def add_adapter_commands(command: Command) -> None:
     listed = command("adapters", adapters.adapters, "List the adapters of a backbone.")
-    listed.add_argument("--category", help="list only those of this category")
+    add_category(listed, "list only those of this category")
     taken = command("import-checkpoint", adapters.import_checkpoint, "Make an adapter of LAMP's or HuViDPO's weights.")
     taken.add_argument("file", type=Path, metavar="FILE", help=".bin, .pth or .safetensors, or the folder with unet/")
-    taken.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(taken)
     taken.add_argument("--name", default="imported", help="what the new adapter is called (default: imported)")
     taken.add_argument("--source", default="", metavar="ADDRESS", help="where the file comes from, for the card")
     taken.add_argument("--lora-alpha", type=float, help="how strong its LoRA is (default: twice the rank)")
@@ -57,16 +57,22 @@ def add_adapter_commands(command: Command) -> None:
     taken.add_argument("--attention", choices=ATTENTION_VARIANTS, default=ATTENTION_VARIANTS[0], help=wanted)
     pushed = command("push-adapter", adapters.push_adapter, "Share an adapter in a model repository of the Hub.")
     pushed.add_argument("name", help="the adapter, as `adapters` lists it")
-    pushed.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(pushed)
     pushed.add_argument(
         "--repo", default="", metavar="OWNER/NAME", help="the model repository (default: HUVIDPO_ADAPTERS)"
     )
     promote = command("promote", adapters.promote, "Make an adapter its category's default.")
     promote.add_argument("name", help="the adapter, as `adapters` lists it")
-    promote.add_argument("--category", help="needed where two categories have an adapter of that name")
+    add_category(promote, "needed where two categories have an adapter of that name")
     promote.add_argument("--force", action="store_true", help="whatever the votes say")
     rollback = command("rollback", adapters.rollback, "Bring back a category's default before this one.")
-    rollback.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(rollback)
+
+
+def add_category(parser: argparse.ArgumentParser, says: str = "") -> None:
+    """`--category`; needed, unless `says` tells what it does where it is given."""
+    names, needed = list(CATEGORIES), not says
+    parser.add_argument("--category", choices=names, metavar="CATEGORY", required=needed, help=says or ONE_OF_EIGHT)
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +89,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
 
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(parser)
     parser.add_argument(
         "--first-frame", type=Path, metavar="IMAGE", help="a picture to begin with (default: made from the prompt)"
     )
@@ -124,10 +130,10 @@ def add_rating_commands(command: Command) -> None:
     withdraw = command("withdraw", ratings.withdraw, "Take an own rating back.")
     withdraw.add_argument("--rating", required=True, metavar="ID", help="the name that `rate` printed")
     listed = command("ratings", ratings.ratings, "List the ratings that count, and what they say.")
-    listed.add_argument("--category", help="only those of this category")
+    add_category(listed, "only those of this category")
     taken = command("import-ratings", ratings.import_ratings, "Take over ratings from files.")
     taken.add_argument("file", type=Path, metavar="FILE.csv|.json|.jsonl|FOLDER", help="the table")
-    taken.add_argument("--category", default="", help="the action, where the file names none")
+    add_category(taken, "the action, where the file names none")
     taken.add_argument(
         "--prompt", default="", help="the prompt, where the file names none (default: the category's motion prompt)"
     )
@@ -136,7 +142,7 @@ def add_rating_commands(command: Command) -> None:
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
     layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
-    export.add_argument("--category", help="only those of this category")
+    add_category(export, "only those of this category")
     for name, run, summary in (
         ("push", ratings.push, "Upload what waits to the dataset on the Hub."),
         ("pull", ratings.pull, "Take over others' ratings from the dataset on the Hub."),
@@ -147,7 +153,8 @@ def add_rating_commands(command: Command) -> None:
 
 def add_evaluation_commands(command: Command) -> None:
     parser = command("evaluate", evaluation.evaluate, "Compare systems on the same prompts.")
-    parser.add_argument("--category", required=True, help="one of the eight, or all")
+    every = [*CATEGORIES, "all"]
+    parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=f"{ONE_OF_EIGHT}, or all")
     parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
     named = "adapters to compare, by name or folder"
     parser.add_argument("--adapters", default="", metavar="A,B", help=named)
@@ -172,7 +179,7 @@ def add_evaluation_commands(command: Command) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help=shown)
     winrate = command("winrate", evaluation.winrate, "What blind votes say of an adapter against another.")
-    winrate.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(winrate)
     winrate.add_argument("--adapter", default="", metavar="A", help="whose rate (default: the newest candidate's)")
     against = "what it is held against (default: what it was trained from)"
     winrate.add_argument("--against", default="", metavar="B", help=against)
@@ -205,7 +212,7 @@ def add_study_commands(command: Command) -> None:
 
 def add_motion_command(command: Command) -> None:
     parser = command("train-motion", motion.train_motion, "Learn a category's motion from a few clips.")
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(parser)
     shown = (
         "8 to 16 clips of 16 frames or more; x.txt is the caption of x.mp4 (with --resume: those it was begun with)"
     )
@@ -257,7 +264,7 @@ def add_preference_options(parser: argparse.ArgumentParser) -> None:
 
 def add_training_choices(parser: argparse.ArgumentParser) -> None:
     """What `train-preference` and `rounds` have in common."""
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(parser)
     learns = "what is minimised; dense learns from marked segments too (default: dpo)"
     parser.add_argument("--objective", choices=list(OBJECTIVES), help=learns)
     named = "where the other settings come from (default: recommended)"

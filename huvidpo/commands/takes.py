@@ -3,7 +3,7 @@
 import dataclasses
 from argparse import Namespace
 
-from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.categories import CATEGORIES, check_prompt
 from huvidpo.commands.common import (
     answer,
     check_out,
@@ -38,8 +38,6 @@ def categories(arguments: Namespace) -> None:
 def first_frame(arguments: Namespace) -> None:
     """`first-frame`"""
     check_prompt(arguments.prompt)
-    if arguments.category is not None:
-        find_category(arguments.category)
     check_out(arguments.out, (".png",))
     from huvidpo import requests
 
@@ -60,7 +58,6 @@ def first_frame(arguments: Namespace) -> None:
 def video(arguments: Namespace) -> None:
     """`video`"""
     check_prompt(arguments.prompt)
-    find_category(arguments.category)
     check_out(arguments.out, (".mp4", ".gif"))
     image = read_image(arguments.first_frame) if arguments.first_frame else None
     from huvidpo import requests

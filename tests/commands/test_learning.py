@@ -73,7 +73,7 @@ def own_clips(run) -> Path:
     "arguments, sentence",
     [
         (("train-preference",), "required: --category"),
-        ((*TRAIN, "--category", "swim"), "There is no category 'swim'"),
+        ((*TRAIN, "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         ((*TRAIN, "--objective", "ppo"), "invalid choice: 'ppo' (choose from"),
         ((*TRAIN, "--preset", "fast"), "invalid choice: 'fast'"),
         ((*TRAIN, "--preset", "huvidpo-release", "--objective", "kto"), "is for the objective dpo, not kto"),
@@ -92,7 +92,7 @@ def own_clips(run) -> Path:
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
         (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
-        (("promote", "lost", "--category", "swim"), "There is no category 'swim'"),
+        (("promote", "lost", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         (("rollback", "--category", "horse"), "There is no earlier default of horse"),
         (("winrate", "--category", "horse"), "There is no adapter of horse that learned from preferences"),
     ],
