@@ -109,16 +109,11 @@ def chosen_preset(arguments: Namespace) -> "Backbone":
 
 
 def load(arguments: Namespace) -> "LoadedBackbone":
-    """The chosen backbone, without the loading bars of the libraries below it."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
+    """The chosen backbone; says on stderr where a GPU goes to waste."""
     from huvidpo.backbones import load_backbone
     from huvidpo.memory import unusable_gpu
 
     warn_of(filter(None, [unusable_gpu()]))
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     return load_backbone(arguments.backbone, arguments.memory)
 
 
