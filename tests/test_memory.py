@@ -44,6 +44,7 @@ def test_every_backbone_names_its_modes_from_large_to_small() -> None:
         assert list(preset.gigabytes) == [mode for mode in MODES if mode in preset.gigabytes]
         assert sorted(preset.gigabytes.values(), reverse=True) == list(preset.gigabytes.values())
         assert lower_mode(list(preset.gigabytes)[-1], preset.gigabytes) is None
+    assert list(BACKBONES["sd14"].gigabytes) == list(MODES), "so that --memory offers each of them"
 
 
 def test_a_cpu_has_one_mode(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huvidpo.categories import CATEGORIES, STYLES
 from huvidpo.commands import adapters, evaluation, learning, motion, page, ratings, studies, takes
+from huvidpo.evaluation.contestants import CRITICS, KNOWN, USUAL
 from huvidpo.preferences.export import LAYOUTS
 from huvidpo.preferences.records import PAIRINGS, PREFERENCES
 from huvidpo.presets import FIRST_FRAME_MODELS
@@ -23,13 +24,6 @@ ALL_PAIRS = "pair scored clips all with all, not each once"
 SAME_SEED = "the same seed trains the same adapter (default: 33)"
 RESUMED = "go on with the run in --out, else with the newest one; what it was begun with need not be said again"
 NEW_ADAPTER = "where the adapter is written (default: a new one among the category's)"
-# As in evaluation/critics.py and systems.py, which take seconds to import.
-CRITICS = ["judge", "taste:warmer", "taste:livelier", "taste:steadier"]
-SYSTEMS = (
-    "what is compared: "
-    "default, first-only, no-adapter, no-dpo, base-first-frame, own-noise, huvidpo-recipe, animatediff, modelscope "
-    "(default: default,first-only,no-adapter,own-noise)"
-)
 
 
 def add_take_commands(command: Command) -> None:
@@ -155,7 +149,8 @@ def add_evaluation_commands(command: Command) -> None:
     parser = command("evaluate", evaluation.evaluate, "Compare systems on the same prompts.")
     every = [*CATEGORIES, "all"]
     parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=f"{ONE_OF_EIGHT}, or all")
-    parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
+    compared = f"what is compared: {', '.join(KNOWN)} (default: {','.join(USUAL)})"
+    parser.add_argument("--systems", default="", metavar="A,B", help=compared)
     named = "adapters to compare, by name or folder"
     parser.add_argument("--adapters", default="", metavar="A,B", help=named)
     parser.add_argument(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from huvidpo.requests import ClipRequest
+
 
 def pair(arguments: Namespace) -> None:
     """`pair`: two takes of one prompt and one first frame; with --count many such pairs."""
@@ -36,14 +38,14 @@ def pair(arguments: Namespace) -> None:
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
+    pairing = chosen_pairing(request, arguments)
     preset = chosen_preset(arguments)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
     from huvidpo import takes
-    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
+    from huvidpo.preferences.making import keep_pair
+    from huvidpo.preferences.pairing import pair_requests
 
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     store, source, source_sha256 = RatingStore(home()), None, ""
     if arguments.source:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
@@ -79,16 +81,14 @@ def pairs(arguments: Namespace) -> None:
     from huvidpo.requests import MAX_SEED
 
     request, first = take_requests(arguments)
+    pairing = chosen_pairing(request, arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
     if start + arguments.count - 1 > MAX_SEED:
         raise ValueError(f"The seeds would go beyond {MAX_SEED}: choose a smaller --seed.")
     from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
-    from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     seeds = list(range(start, start + arguments.count))
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     order = PairOrder(request, first, pairing, arguments.against)
     join_processes()
     rank, _ = process_number()
@@ -105,6 +105,15 @@ def pairs(arguments: Namespace) -> None:
             raise ValueError(f"What other processes made is not in {home()}: pair --count is for one machine.")
         made = [pair.pair_id for pair in there]
         answer(arguments, {"pairs": made, "seeds": seeds, "warnings": warnings}, made)
+
+
+def chosen_pairing(request: "ClipRequest", arguments: Namespace) -> str:
+    """--pairing, else the usual one for the request. ValueError for one that does not go with it."""
+    from huvidpo.preferences.pairing import check_pairing, default_pairing
+
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
+    return pairing
 
 
 def rate(arguments: Namespace) -> None:

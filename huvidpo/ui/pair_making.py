@@ -12,7 +12,8 @@ import gradio as gr
 from huvidpo.adapters import list_adapters
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import CATEGORIES, check_prompt, find_category
-from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair
+from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
