@@ -98,7 +98,10 @@ def files_here() -> list[str]:
         ),
         (("train-motion", "--category", "horse", "--clips", "lost", "--out", "o"), "no folder of clips at lost"),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "o"), "holds no clips"),
-        (("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--steps", "0"), "at least 1, not 0"),
+        (
+            ("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--steps", "0"),
+            "steps must be from 1",
+        ),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "o", "--resume"), "no run to continue in o"),
         (("train-motion", "--category", "horse", "--clips", ".", "--out", "../picture.png"), "it is not a folder"),
     ],
