@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
-from huvidpo.cli import main, new_parser
+from huvidpo.cli import new_parser
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
@@ -27,20 +27,6 @@ from huvidpo.video import read_frames, read_metadata, write_gif, write_mp4
 PROMPT = ("--prompt", "a red horse runs on the beach")
 FRAME = ("first-frame", *PROMPT, "--steps", "2")
 VIDEO = ("video", *PROMPT, "--category", "horse", "--steps", "2")
-
-
-@pytest.fixture
-def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = main([*arguments])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.fixture

@@ -27,6 +27,11 @@ def answer(arguments: Namespace, result: dict[str, object], lines: list[str]) ->
     print(json.dumps(result) if arguments.json else "\n".join(lines))
 
 
+def names_in(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def check_out(path: Path, suffixes: tuple[str, ...]) -> None:
     """ValueError when nothing can be written there; asked before hours of work, not after."""
     if path.suffix.lower() not in suffixes:

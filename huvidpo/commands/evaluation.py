@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.commands.common import answer, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, chosen_preset, load, names_in, warn_of
 from huvidpo.evaluation.contestants import KNOWN, STILL, USUAL, Contestant
 from huvidpo.home import home
 
@@ -95,8 +95,8 @@ def contestants(arguments: Namespace) -> list[Contestant]:
     Without any of them, the usual ablations; with folders only, nothing else. ValueError for names that are unknown,
     twice there, or no name of a folder.
     """
-    adapters, folders = split(arguments.adapters), arguments.clips or []
-    named = split(arguments.systems) or ([] if adapters or folders else [*USUAL])
+    adapters, folders = names_in(arguments.adapters), arguments.clips or []
+    named = names_in(arguments.systems) or ([] if adapters or folders else [*USUAL])
     if unknown := [name for name in named if name not in KNOWN]:
         raise ValueError(f"There is no system {unknown[0]!r}; choose from: {', '.join(KNOWN)}.")
     found = [KNOWN[name] for name in named]
@@ -131,11 +131,6 @@ def check_adapters(chosen: list[Contestant], backbone: str, categories: Sequence
                 problems.append(error)
         if len(problems) == len(categories):
             raise problems[0]
-
-
-def split(text: str) -> list[str]:
-    """The parts of a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def judge(arguments: Namespace, backbone: "LoadedBackbone", quiet: bool) -> "Vision":
