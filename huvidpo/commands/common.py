@@ -160,7 +160,7 @@ def follow(events: "Iterator[Progress | FirstFrame | Clip]", label: str) -> "Fir
                     doing = event.doing
                     bar.reset()
                     bar.unit, bar.unit_scale = ("B", True) if doing else ("step", False)
-                    print(doing, end="\n" * bool(doing), file=sys.stderr)
+                    print(doing, end="\n" if doing else "", file=sys.stderr)
                 bar.total = event.total
                 bar.update(event.step - bar.n)
     return event

@@ -106,5 +106,5 @@ def environment(backbone: LoadedBackbone) -> dict[str, Plain]:
 def arithmetic(backbone: LoadedBackbone) -> dict[str, str]:
     """Device and precision: the same seed gives slightly other clips on another."""
     mixed = backbone.video.config.mixed_precision and has_bfloat16(backbone.device)
-    dtype = str(backbone.video.unet.dtype).removeprefix("torch.") + ", bfloat16 for matrices" * mixed
+    dtype = str(backbone.video.unet.dtype).removeprefix("torch.") + (", bfloat16 for matrices" if mixed else "")
     return {"device": backbone.device, "dtype": dtype}

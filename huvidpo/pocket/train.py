@@ -199,7 +199,7 @@ def run_all(run: Run) -> None:
         run_adopt(run)
     for stage, share in SHARES.items():
         done = run.work / NEW / f"{stage}.done"
-        print(f"stage {stage}{' is over already' * done.exists()}", flush=True)
+        print(f"stage {stage}{' is over already' if done.exists() else ''}", flush=True)
         if not done.exists():
             steps = min(run.steps or STEPS, PREFERENCE_STEPS) if stage == "preference" else run.steps
             STAGES[stage](replace(run, steps=steps, minutes=run.minutes and run.minutes * share))
