@@ -11,13 +11,13 @@ from tqdm import tqdm
 from huvidpo.categories import find_category
 from huvidpo.commands.common import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.interrupts import until_interrupted
+from huvidpo.presets import Backbone
 from huvidpo.training.motion_settings import MotionSettings, begun_with, check_settings, usual_settings
 from huvidpo.video import clips_in
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
     from huvidpo.backbones import LoadedBackbone
-    from huvidpo.presets import Backbone
     from huvidpo.training.clips import TrainingClip
     from huvidpo.training.loop import StepRecord
 
@@ -70,7 +70,7 @@ def train_motion(arguments: Namespace) -> None:
     answer(arguments, result, [str(out), how_to_use(saved)])
 
 
-def chosen_settings(arguments: Namespace, preset: "Backbone", before: dict[str, object]) -> MotionSettings:
+def chosen_settings(arguments: Namespace, preset: Backbone, before: dict[str, object]) -> MotionSettings:
     """The backbone's own settings, or those that a run began with, with those that were given.
 
     ValueError when one is out of range.
@@ -116,7 +116,7 @@ def caption_warnings(backbone: "LoadedBackbone", clips: "list[TrainingClip]") ->
     return [*filter(None, [*cut, unknown_notice(backbone, *(clip.prompt for clip in clips))])]
 
 
-def speed_warnings(clips: "list[TrainingClip]", preset: "Backbone") -> list[str]:
+def speed_warnings(clips: "list[TrainingClip]", preset: Backbone) -> list[str]:
     """What to know of clips whose frames follow each other much faster than those of the model's clips."""
     fast = [clip for clip in clips if clip.fps > 1.5 * preset.fps]
     if not fast:

@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import check_prompt
 from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn
 from huvidpo.home import home
 from huvidpo.images import read_image
+from huvidpo.preferences.pairing import check_pairing, default_pairing, pair_requests
 from huvidpo.preferences.raters import rater_hash, rater_salt
 from huvidpo.preferences.records import Pair, Rating, new_id
 from huvidpo.preferences.store import RatingStore
+from huvidpo.requests import MAX_SEED, ClipRequest, starting_from
 from huvidpo.video import read_frames
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
-
-    from huvidpo.requests import ClipRequest
 
 
 def pair(arguments: Namespace) -> None:
@@ -30,11 +29,9 @@ def pair(arguments: Namespace) -> None:
     if arguments.count is not None:
         return pairs(arguments)
     check_alone("pair without --count")
-    check_prompt(arguments.prompt)
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
@@ -44,7 +41,6 @@ def pair(arguments: Namespace) -> None:
         find_adapter(preset.name, request.category, name)
     from huvidpo import takes
     from huvidpo.preferences.making import keep_pair
-    from huvidpo.preferences.pairing import pair_requests
 
     store, source, source_sha256 = RatingStore(home()), None, ""
     if arguments.source:
@@ -54,7 +50,7 @@ def pair(arguments: Namespace) -> None:
     warnings = warn(backbone, request, arguments.against)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, requests.starting_from(request, frame.request)
+        image, request = frame.image, starting_from(request, frame.request)
     image = image or first_image(source)
     asked = pair_requests(preset, request, pairing, source_sha256, arguments.against)
     clips = []
@@ -69,7 +65,6 @@ def pair(arguments: Namespace) -> None:
 
 def pairs(arguments: Namespace) -> None:
     """`pair --count N`: a pair for each of N seeds; under `accelerate launch` every process makes its share."""
-    check_prompt(arguments.prompt)
     if arguments.count < 1:
         raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
     given = arguments.first_frame or arguments.source or arguments.first_frame_seed is not None
@@ -78,8 +73,6 @@ def pairs(arguments: Namespace) -> None:
             "With --count every pair has a first frame of its own: leave --first-frame, --first-frame-seed and "
             "--source out."
         )
-    from huvidpo.requests import MAX_SEED
-
     request, first = take_requests(arguments)
     pairing = chosen_pairing(request, arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
@@ -107,10 +100,8 @@ def pairs(arguments: Namespace) -> None:
         answer(arguments, {"pairs": made, "seeds": seeds, "warnings": warnings}, made)
 
 
-def chosen_pairing(request: "ClipRequest", arguments: Namespace) -> str:
+def chosen_pairing(request: ClipRequest, arguments: Namespace) -> str:
     """--pairing, else the usual one for the request. ValueError for one that does not go with it."""
-    from huvidpo.preferences.pairing import check_pairing, default_pairing
-
     pairing = arguments.pairing or default_pairing(request, arguments.against)
     check_pairing(request, pairing, arguments.against)
     return pairing
