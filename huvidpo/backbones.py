@@ -14,7 +14,7 @@ from torch import nn
 import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
 from huvidpo.adapters import digest_of
-from huvidpo.categories import STYLES, Category, find_category, styled_prompt
+from huvidpo.categories import CATEGORIES, STYLES, Category, find_category, styled_prompt
 from huvidpo.full_size import FirstFramePipeline
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.machine import default_backbone, default_device
@@ -249,7 +249,7 @@ def varied_prompt(backbone: LoadedBackbone, category: str, number: int, unseen: 
     Where there are few, `unseen` says of which: of one that is kept for comparing, or of the others. On `pocket` the
     prompts of other numbers are mostly others.
     """
-    if backbone.preset.name == "pocket":
+    if backbone.preset.name == "pocket" and category in CATEGORIES:
         return caption(sample_scene(number, action=category), variant=number)
     prompts, styles = find_category(category).example_prompts, list(STYLES)
     if unseen is not None:

@@ -70,7 +70,7 @@ def new_parser() -> Parser:
         return added
 
     command("backbones", commands.backbones, "List the backbones.")
-    command("categories", commands.categories, "List the eight actions.")
+    options.add_category_commands(command)
     adapters = command("adapters", commands.adapters, "List the adapters of a backbone.")
     adapters.add_argument("--category", help="list only those of this category")
     options.add_adapter_commands(command)

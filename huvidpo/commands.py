@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.categories import check_prompt, find_category
 from huvidpo.home import CHECKPOINT
 from huvidpo.images import read_image, write_png
 
@@ -42,13 +42,6 @@ def backbones(arguments: Namespace) -> None:
     rows = [dataclasses.asdict(backbone) | {"default": backbone.name == default} for backbone in BACKBONES.values()]
     lines = [f"{row['name']}{' (default)' * row['default']}: {row['title']}. {row['summary']}" for row in rows]
     answer(arguments, {"backbones": rows}, lines)
-
-
-def categories(arguments: Namespace) -> None:
-    """`categories`"""
-    rows = [dataclasses.asdict(category) for category in CATEGORIES.values()]
-    lines = [f"{row['name']}: {row['motion_prompt']}, such as {row['example_prompts'][0]!r}" for row in rows]
-    answer(arguments, {"categories": rows}, lines)
 
 
 def adapters(arguments: Namespace) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huvidpo import (
     adapter_commands,
+    category_commands,
     evaluation_commands,
     learning_commands,
     rating_commands,
@@ -18,7 +19,7 @@ from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 from huvidpo.training.preference_settings import MEMBERS, OBJECTIVES, PRESETS
 
-ONE_OF_EIGHT = f"the action, one of: {', '.join(CATEGORIES)}"
+ONE_OF_EIGHT = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
 WHICH_MODEL = (
     "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
     "there is one)"
@@ -34,6 +35,20 @@ SYSTEMS = (
     "default, first-only, no-adapter, no-dpo, base-first-frame, own-noise, huvidpo-recipe, animatediff, modelscope "
     "(default: default,first-only,no-adapter,own-noise)"
 )
+
+
+def add_category_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+    command("categories", category_commands.categories, "List the actions: the eight, then your own.")
+    added = command("add-category", category_commands.add, "Add an action of your own, to be taught from clips.")
+    added.add_argument("name", metavar="NAME", help="small letters, digits and hyphens, such as dog-jump")
+    examples = "2 to 20 examples; the page offers four"
+    added.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help=examples)
+    added.add_argument("--title", default="", help="what the page calls it (default: made of the name)")
+    words = "what its motion is called in training, such as 'dog jumps' (default: the title)"
+    added.add_argument("--motion-prompt", default="", metavar="WORDS", help=words)
+    added.add_argument("--emoji", default="🎬", help="its sign on the page (default: 🎬)")
+    removed = command("remove-category", category_commands.remove, "Forget an action that you added.")
+    removed.add_argument("name", metavar="NAME", help="the action, as `categories` lists it")
 
 
 def add_adapter_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -145,7 +160,7 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
 
 
 def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--category", required=True, help="one of the eight, or all")
+    parser.add_argument("--category", required=True, help="an action, or all for the eight")
     parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
     named = "adapters to compare, by name or folder"
     parser.add_argument("--adapters", default="", metavar="A,B", help=named)

@@ -16,6 +16,7 @@ LAYERS = {
     "options": 4,
     "commands": 4,
     "adapter_commands": 4,
+    "category_commands": 4,
     "learning_commands": 4,
     "motion_commands": 4,
     "rating_commands": 4,

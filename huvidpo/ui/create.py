@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, prompt_for
+from huvidpo.categories import find_category, prompt_for
 from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import HINT, CreateLayout
@@ -196,8 +197,9 @@ class CreateTab:
 
     def on_category(self, category: str, prompt: str) -> Changes:
         """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
-        ui, prompts = self.ui, CATEGORIES[category].example_prompts
-        changes = dict(zip(ui.chips, prompts, strict=True))
+        ui, prompts = self.ui, find_category(category).example_prompts
+        shown = zip_longest(ui.chips, prompts[: len(ui.chips)])  # an action of one's own may have fewer
+        changes = {chip: gr.Button(words or "", visible=words is not None) for chip, words in shown}
         changes[ui.form["adapter"]] = gr.Dropdown(ui.adapter_choices(category), value="")
         if (fitting := prompt_for(category, prompt)) != prompt:
             changes[ui.form["prompt"]] = fitting

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
-from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.categories import CATEGORIES, STYLES, known_categories
 from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import Backbone
@@ -42,7 +42,7 @@ class CreateLayout:
 
     def _compose(self) -> None:
         form, prompts = self.form, CATEGORIES[START].example_prompts
-        actions = [(f"{category.emoji}\n{category.title}", name) for name, category in CATEGORIES.items()]
+        actions = [(f"{category.emoji}\n{category.title}", name) for name, category in known_categories().items()]
         form["category"] = gr.Radio(actions, value=START, label="Action", elem_id="actions")
         form["prompt"] = gr.Textbox(
             prompts[0], label="Prompt", max_lines=6, placeholder="A picture in a few words", elem_id="prompt"

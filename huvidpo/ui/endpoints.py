@@ -8,7 +8,7 @@ from PIL import Image
 
 from huvidpo.adapters import list_adapters, motion_notice
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.categories import STYLES, known_categories
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
@@ -29,7 +29,7 @@ class Endpoints:
             prompt = gr.Textbox(label="Prompt, at most 1000 characters")
             style = gr.Radio(list(STYLES), value="any", label="Style")
             model = gr.Radio(models, value=models[0], label="First-frame model")
-            category = gr.Radio(list(CATEGORIES), value="horse", label="Action")
+            category = gr.Radio(list(known_categories()), value="horse", label="Action")
             adapter = gr.Textbox("", label='Adapter: "" the best for the action, "none", or a name from /adapters')
             negative = gr.Textbox("", label="Negative prompt")
             seed = gr.Number(-1, precision=0, label="Seed; -1 draws one")

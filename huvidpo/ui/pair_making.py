@@ -11,7 +11,7 @@ import gradio as gr
 
 from huvidpo.adapters import list_adapters
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.categories import check_prompt, find_category, known_categories
 from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
@@ -101,7 +101,7 @@ class Filler:
     def _make_one(self) -> bool:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
         preset = self.backbone.preset
-        category = random.choice(list(CATEGORIES.values()))
+        category = random.choice(list(known_categories().values()))
         prompt = random.choice(category.example_prompts)
         # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
         against = random.choice([None, rival(preset.name, category.name)])

@@ -15,6 +15,7 @@ from PIL import Image
 
 import app
 from huvidpo import adapters
+from huvidpo.categories import CATEGORIES, Category, add_category, remove_category
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.ui.create import CreateTab
@@ -120,6 +121,32 @@ def test_what_a_browser_kept_of_the_form_is_put_back_as_far_as_the_form_can_show
         assert kept_values(nothing, ("dpo",)) == {}
 
 
+def test_an_action_of_one_s_own_is_among_the_others(pocket, own_home):
+    """With its own prompts to begin with; what a browser kept of it is put back while it is there."""
+    prompts = ("a red horse jumps", "a horse")
+    add_category(Category("horse-jump", "Horse jumps", "horse jumps", "🏇", prompts))
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+    form, chips = tab.ui.form, tab.ui.chips
+    assert ("🏇\nHorse jumps", "horse-jump") in form["category"].choices
+    changes = tab.on_category("horse-jump", CATEGORIES["rain"].example_prompts[0])
+    assert changes[form["prompt"]] == prompts[0]
+    assert [(changes[chip].value, changes[chip].visible) for chip in chips] == [
+        *((words, True) for words in prompts),
+        ("", False),
+        ("", False),
+    ]
+    changes = tab.on_category("rain", "a dog of mine")
+    assert all(changes[chip].visible for chip in chips) and form["prompt"] not in changes
+    kept = {"category": "horse-jump", "prompt": "a dog"}
+    assert kept_values(kept, ("dpo",)) == kept
+    name = save_take(Clip(CLIP.frames, 8, SETTINGS | {"category": "horse-jump"}), PICTURE)
+    assert open_take(name).card.title == "🏇 Horse jumps"
+    remove_category("horse-jump")
+    assert kept_values(kept, ("dpo",)) == {"prompt": "a dog"}
+    assert open_take(name).card.title == "horse-jump", "what was made of it stays"
+
+
 def test_an_adapter_that_is_gone_is_not_put_back(pocket):
     with gr.Blocks() as page:
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
@@ -127,7 +154,7 @@ def test_an_adapter_that_is_gone_is_not_put_back(pocket):
     form = tab.ui.form
     assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
     assert changes[form["adapter"]].value == ""
-    assert "rain" in changes[tab.ui.chips[0]] and changes[tab.ui.video], "an example plays all the same"
+    assert "rain" in changes[tab.ui.chips[0]].value and changes[tab.ui.video], "an example plays all the same"
 
 
 def test_a_first_frame_s_file_says_how_it_was_made_whatever_the_server_remembers(tmp_path, pocket):
