@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from huvidpo import categories
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.categories import (
     ADDED,
@@ -130,6 +131,17 @@ def test_an_action_of_one_s_own_is_kept_replaced_and_forgotten(own_home):
     for name in ("dog-jump", "horse"):
         with pytest.raises(ValueError, match="is no action that was added here"):
             remove_category(name)
+
+
+def test_actions_can_ship_with_a_copy_of_the_program(own_home, tmp_path, monkeypatch):
+    monkeypatch.setattr(categories, "SHIPPED", tmp_path / ADDED)
+    add_category(DOG)
+    (own_home / ADDED).rename(tmp_path / ADDED)
+    assert find_category("dog-jump") == DOG
+    add_category(dataclasses.replace(DOG, title="Mine"))
+    assert find_category("dog-jump").title == "Mine", "the home's comes after it"
+    remove_category("dog-jump")
+    assert find_category("dog-jump") == DOG
 
 
 @pytest.mark.parametrize(
