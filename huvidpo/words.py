@@ -3,7 +3,7 @@
 from itertools import accumulate
 
 from huvidpo.backbones import LoadedBackbone, known_words
-from huvidpo.categories import STYLES, WORD, known_categories, styled_prompt
+from huvidpo.categories import CATEGORIES, STYLES, WORD, styled_prompt
 
 
 def notices(backbone: LoadedBackbone, prompt: str, style: str = "any", negative_prompt: str = "") -> list[str]:
@@ -33,13 +33,13 @@ def unknown_sentences(backbone: LoadedBackbone, unknown: list[str]) -> tuple[str
 
 
 def action_notice(category: str, prompt: str) -> str:
-    """Says that a prompt names another action than the chosen one, and not that one; else ""."""
-    said, known = set(WORD.findall(prompt.lower())), known_categories()
-    named = [one for one in known.values() if said & {one.name, f"{one.name}s", one.name.removesuffix("s")}]
-    chosen = known.get(category)
-    if not (named and chosen) or chosen in named:
+    """Says that a prompt names another of the eight actions than the chosen one, and not that one; else ""."""
+    said = set(WORD.findall(prompt.lower()))
+    named = [one for one in CATEGORIES.values() if said & {one.name, f"{one.name}s", one.name.removesuffix("s")}]
+    if not named or category not in CATEGORIES or CATEGORIES[category] in named:
         return ""
-    return f"This reads like “{named[0].title}”, and the action is “{chosen.title}”: change one of them."
+    chosen = CATEGORIES[category].title
+    return f"This reads like “{named[0].title}”, and the action is “{chosen}”: change one of them."
 
 
 def unknown_words(backbone: LoadedBackbone, *prompts: str) -> list[str]:
