@@ -18,7 +18,7 @@ from huvidpo.adapters import (
     promotions_file,
     read_promotions,
 )
-from huvidpo.atomic import replacing
+from huvidpo.atomic import replacing, write_whole
 from huvidpo.home import home
 from huvidpo.preferences.gate import Verdict
 from huvidpo.shared_adapters import push_folder
@@ -107,8 +107,7 @@ def write_promotions(backbone: str, category: str, rows: list[dict[str, object]]
     """The old list or the new one, whole."""
     path = promotions_file(backbone, category)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(rows) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(rows) + "\n")
 
 
 def delete(adapter: Adapter) -> None:

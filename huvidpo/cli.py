@@ -1,4 +1,4 @@
-"""The commands of `python -m huvidpo`, and how they end; their options lie in options.py. Knows no work of theirs."""
+"""`python -m huvidpo`: finds the command, runs it, ends as a shell has it. Knows no work of the commands."""
 
 import argparse
 import io
@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from huvidpo import __version__, commands, evaluation_commands, motion_commands, options
+from huvidpo import __version__
+from huvidpo.commands import options
+from huvidpo.commands.common import check_alone
 from huvidpo.home import check_home
 from huvidpo.presets import BACKBONES
 
@@ -22,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_home()  # first: the home may hold actions of one's own, which options are about
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
-        commands.check_alone(arguments.run.__name__)
-        check_home()
+        check_alone(arguments.run.__name__)
         code = arguments.run(arguments) or 0
         sys.stdout.flush()
         return code
@@ -69,27 +71,13 @@ def new_parser() -> Parser:
         added.set_defaults(run=run)
         return added
 
-    command("backbones", commands.backbones, "List the backbones.")
     options.add_category_commands(command)
-    adapters = command("adapters", commands.adapters, "List the adapters of a backbone.")
-    adapters.add_argument("--category", help="list only those of this category")
+    options.add_take_commands(command)
     options.add_adapter_commands(command)
-    options.add_first_frame_options(command("first-frame", commands.first_frame, "Draw a first frame from a prompt."))
-    options.add_video_options(command("video", commands.video, "Make a clip from a prompt and a first frame."))
-    options.add_training_options(
-        command("train-motion", motion_commands.train_motion, "Learn a category's motion from a few clips.")
-    )
+    options.add_motion_command(command)
     options.add_learning_commands(command)
     options.add_rating_commands(command)
-    options.add_evaluation_options(
-        command("evaluate", evaluation_commands.evaluate, "Compare systems on the same prompts.")
-    )
+    options.add_evaluation_commands(command)
     options.add_study_commands(command)
-    serve = command("serve", commands.serve, "Start the page.")
-    serve.add_argument(
-        "--host",
-        help="address to listen on; 0.0.0.0 for the whole network, where everybody may use the page and rate, and "
-        "nobody but you at this machine delete or push (default: this machine only)",
-    )
-    serve.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    options.add_page_command(command)
     return parser

@@ -6,7 +6,6 @@ unpacked archive, which git does not know, the repository's own files and folder
 """
 
 import argparse
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,9 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError
 
+from huvidpo.hub_errors import check_repo, check_token, why_not_sent
+
 ROOT = Path(__file__).parents[1]
-SPACE = re.compile(r"[\w.-]+/[\w.-]+")
 # The last one stays as the Hub makes it: it says there which files lie in the large-file store.
 NOT_NEEDED_THERE = ("tests", "benchmarks", ".github", ".ci", ".gitattributes")
 NEEDED = ("README.md", "app.py", "requirements.txt", "huvidpo/backbones.py")
@@ -105,7 +105,7 @@ def deploy(root: Path, space: str, api: HfApi, replace: bool = False) -> str:
         gone = [CommitOperationDelete(name) for name in to_remove(files, there or set())]
         return api.create_commit(space, [*sent, *gone], commit_message="Deploy", repo_type="space").commit_url
     except (HTTPError, OSError, RuntimeError) as error:  # the last one of the large-file store
-        raise ValueError(f"The Hub did not take it: {str(error).splitlines()[0]}") from error
+        raise ValueError(why_not_sent("Space", space, error)) from error
 
 
 def to_remove(files: list[Path], there: set[str]) -> list[str]:
@@ -144,13 +144,13 @@ def main(argv: list[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--replace", action="store_true", help="also where the Space holds another program")
     arguments = parser.parse_args(argv)
     try:
-        if not SPACE.fullmatch(arguments.space):
-            raise ValueError("Name the Space as owner/name: make deploy SPACE=owner/name.")
+        check_repo(arguments.space, "Name the Space as owner/name: make deploy SPACE=owner/name.")
         if left_out := files_left_out(root):
             print(warning(left_out), file=sys.stderr)
         if arguments.dry_run:
             print("\n".join(dry_run(root, arguments.space, HfApi())))
         else:
+            check_token()
             print(deploy(root, arguments.space, HfApi(), arguments.replace))
     except ValueError as error:
         print(error, file=sys.stderr)

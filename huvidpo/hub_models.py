@@ -15,7 +15,6 @@ from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -24,7 +23,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import get_session
 from tqdm import tqdm
 
-SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
+from huvidpo.hub_errors import INVALID_TOKEN, SILENCE, status_of
+
 GIGABYTE = 1e9
 FULL_DISK = r"os error (28|122)\b|No space left"  # ENOSPC and EDQUOT
 WEIGHTS = (".safetensors", ".json", ".txt")  # nothing that could be code, nothing pickled
@@ -206,15 +206,17 @@ def is_hub_error(error: BaseException) -> bool:
 
 def sentence(wanted: HubFiles, error: BaseException) -> str:
     """What went wrong, for a person; an exception's own text can hold a whole page, or a token."""
-    status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
+    status = status_of(error)
     if isinstance(error, RevisionNotFoundError):
         return f"{wanted.repo} on the Hub no longer has the revision {wanted.revision} that this program was made for."
-    if isinstance(error, GatedRepoError) or status in (401, 403):
+    if status == 401 and not isinstance(error, RepositoryNotFoundError):  # as it answers where it sees no repository
+        return f"{INVALID_TOKEN}; models that are open to all need none."
+    if isinstance(error, GatedRepoError) or status == 403:
         return f"{wanted.repo} is not open to you: accept its terms at hf.co/{wanted.repo}, then set HF_TOKEN."
     if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
         return f"{wanted.repo} on the Hub lacks a file that is needed from it."
     if isinstance(error, RepositoryNotFoundError) or status == 404:
-        return f"There is no model {wanted.repo} on the Hub, or your token may not see it."
+        return f"There is no model {wanted.repo} on the Hub, or no token is set that may see it."
     # Xet raises a RuntimeError with Rust's words for everything.
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, RuntimeError) and re.search(FULL_DISK, str(error))):

@@ -1,4 +1,4 @@
-"""The libraries below this one, without their loading bars for a while. Knows nothing of what they load."""
+"""The libraries below this one, without their loading bars or warnings for a while. Knows nothing of what they do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,3 +18,14 @@ def without_bars() -> Iterator[None]:
     finally:
         for library in shown:
             library.utils.logging.enable_progress_bar()
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """No warnings of diffusers in the block, for where it gives one that is none."""
+    before = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers.utils.logging.set_verbosity(before)

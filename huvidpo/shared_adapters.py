@@ -6,18 +6,17 @@ are first listed, weights when they are first used; both stay in the Hub's cache
 
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
+from huvidpo.hub_errors import check_repo, check_token, why_not_sent
 from huvidpo.hub_models import Downloaded, HubFiles, fetch, sentence
 
-REPO = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 CARDS = ["*/*/*/card.json", "*/*/*/README.md"]
 WEIGHTS = ("motion.safetensors", "preference_lora.safetensors")
 AGAIN = 60.0
@@ -28,8 +27,8 @@ MAX_BYTES = 4e9  # of one adapter; the motion weights of sd14 are 0.5e9
 def adapters_repo() -> str:
     """HUVIDPO_ADAPTERS, "" when it is not set. ValueError when it is not owner/name."""
     repo = os.environ.get("HUVIDPO_ADAPTERS", "").strip()
-    if repo and not REPO.fullmatch(repo):
-        raise ValueError("HUVIDPO_ADAPTERS must name a model repository on the Hub as owner/name.")
+    if repo:
+        check_repo(repo, "HUVIDPO_ADAPTERS must name a model repository on the Hub as owner/name.")
     return repo
 
 
@@ -96,19 +95,14 @@ def push_folder(repo: str, place: str, files: dict[str, Path]) -> str:
     The repository is made when it is missing, private: who owns it publishes it in its settings. ValueError with one
     sentence when the Hub does not take it.
     """
-    if not REPO.fullmatch(repo):
-        raise ValueError("Name the repository as owner/name: set HUVIDPO_ADAPTERS, or give --repo.")
-    if not get_token():
-        raise ValueError("There is no Hugging Face token: set HF_TOKEN or run `hf auth login`.")
+    check_repo(repo, "Name the repository as owner/name: set HUVIDPO_ADAPTERS, or give --repo.")
+    check_token()
     api = HfApi(library_name="huvidpo")
     operations = [CommitOperationAdd(f"{place}/{name}", path) for name, path in files.items()]
     try:
         api.create_repo(repo, repo_type="model", private=True, exist_ok=True)
         made = api.create_commit(repo, operations, commit_message=f"Adapter {place}")
     except (HTTPError, OSError, RuntimeError) as error:  # the last one of the large-file store
-        status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-        if status in (401, 403):
-            raise ValueError(f"The Hugging Face token may not write to {repo}: it needs write access.") from error
-        raise ValueError(f"{repo} on the Hub did not take the adapter ({type(error).__name__}): try again.") from error
+        raise ValueError(why_not_sent("model", repo, error)) from error
     _found.pop(repo, None)
     return made.oid

@@ -109,19 +109,26 @@ def test_no_room_to_learn_motion_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_a_program_that_uses_the_library_reads_nothing_of_its_insides(pocket_weights: Path) -> None:
-    """No advice, no bars; and bars of its own are as they were."""
+def test_a_program_that_uses_the_library_reads_nothing_of_its_insides(pocket_weights: Path, tmp_path: Path) -> None:
+    """No advice, no bars, no warnings; and those of its own are as they were."""
     program = """
+import sys
+from pathlib import Path
 from diffusers.utils import logging
+from peft import LoraConfig
 from huvidpo.backbones import load_backbone
+from huvidpo.models.checkpoints import save_lora
 from huvidpo.pocket.judge import load_judge
-load_backbone("pocket"), load_judge()
-assert logging.is_progress_bar_enabled()
+unet, _ = load_backbone("pocket").video.unet, load_judge()
+unet.add_adapter(LoraConfig(r=2, target_modules=["to_q"]), "taste")
+save_lora(unet, "taste", Path(sys.argv[1]))
+assert logging.is_progress_bar_enabled() and logging.get_verbosity() == logging.WARNING
 """
     environment = os.environ | {"HUVIDPO_POCKET_WEIGHTS": str(pocket_weights)}
     for library in ("TRANSFORMERS", "DIFFUSERS"):
         environment.pop(f"{library}_VERBOSITY", None)
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-c", program, str(tmp_path / "taste.safetensors")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from huvidpo import options
 from huvidpo.adapters import find_adapter
 from huvidpo.categories import CATEGORIES
 from huvidpo.cli import main, new_parser
+from huvidpo.commands import options
 from huvidpo.evaluation.critics import NAMES
 from huvidpo.evaluation.systems import KNOWN, USUAL
 from huvidpo.home import home
@@ -73,13 +73,13 @@ def files_here() -> list[str]:
         ((*FRAME, "--out", "x.png", "--prompt", "!!!"), "The prompt has no words"),
         ((*FRAME, "--out", "x.png", "--prompt", "x" * 10_000), "The prompt has 10000 characters"),
         ((*FRAME, "--out", "x.png", "--style", "oil"), "invalid choice: 'oil'"),
-        ((*FRAME, "--out", "x.png", "--category", "swim"), "There is no category 'swim'"),
+        ((*FRAME, "--out", "x.png", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         ((*FRAME, "--out", "x.png", "--backbone", "huge"), "invalid choice: 'huge' (choose from"),
         ((*FRAME, "--out", "x.jpg"), "--out must end in .png, not 'x.jpg'"),
         ((*FRAME, "--out", "no/x.png"), "there is no folder no"),
         ((*FRAME, "--out", "../picture.png/x.png"), "there is no folder"),
         ((*VIDEO, "--out", "x.avi"), "--out must end in .mp4 or .gif, not 'x.avi'"),
-        ((*VIDEO, "--out", "x.mp4", "--category", "swim"), "There is no category 'swim'"),
+        ((*VIDEO, "--out", "x.mp4", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         ((*VIDEO, "--out", "x.mp4", "--adapter", "lost"), "There is no adapter 'lost' for horse"),
         ((*VIDEO, "--out", "x.mp4", "--adapter", "./lost"), "There is no adapter './lost' for horse"),
         ((*VIDEO, "--out", "x.mp4", "--recipe", "fast"), "invalid choice: 'fast'"),
@@ -91,7 +91,7 @@ def files_here() -> list[str]:
         ),
         ((*VIDEO, "--out", "x.mp4", "--first-frame", __file__), "is not a readable picture"),
         ((*VIDEO, "--out", "x.mp4", "--first-frame-seed", "-3"), "The seed must be a whole number"),
-        (("adapters", "--category", "../.."), "There is no category '../..'"),
+        (("adapters", "--category", "../.."), "Argument --category: invalid choice: '../..'"),
         (
             ("evaluate", "--category", "horse", "--out", "o", "--adapters", "gallopp"),
             "no adapter 'gallopp'",
@@ -282,7 +282,7 @@ def test_what_is_not_read_of_a_prompt_is_said(run) -> None:
 
 def test_ctrl_c_is_130_and_leaves_nothing(run, picture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The signal comes with the first finished step: one by the clock now and then hit a place that swallows it.
-    monkeypatch.setattr("huvidpo.commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("huvidpo.commands.common.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a test process that runs beside others ignores it

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 
@@ -80,14 +81,22 @@ def test_a_space_is_made_then_changed(clone: Path, loopback_hub: HubServer) -> N
     deploy(clone, SPACE, api)
     files = hub.repositories[SPACE].files
     assert files["app.py"] == b"new" and "docs/a.png" not in files
-    with pytest.raises(ValueError, match="did not take it"):
+    with pytest.raises(ValueError, match="token is not valid"):
         deploy(clone, SPACE, HfApi(endpoint=hub.url, token="hf_wrong"))
 
 
 def test_a_picture_that_the_large_file_store_does_not_take(clone: Path, loopback_hub: HubServer, capsys) -> None:
     loopback_hub.fault = lambda kind, path: 403 if kind == "put" else None
     assert main([SPACE], clone) == 2
-    assert "The Hub did not take it: " in capsys.readouterr().err
+    assert f"{SPACE} on the Hub could not be reached" in capsys.readouterr().err
+
+
+def test_without_a_token_nothing_is_asked(
+    clone: Path, loopback_hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert main([SPACE], clone) == 2 and "There is no Hugging Face token" in capsys.readouterr().err
 
 
 def test_weights_that_git_lfs_has_not_fetched_are_not_sent(clone: Path) -> None:

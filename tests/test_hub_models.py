@@ -134,9 +134,14 @@ def test_each_trouble_has_its_own_sentence(hub: HubServer, monkeypatch: pytest.M
     assert "no longer has the revision ffff" in refused(HubFiles(WANTED.repo, "f" * 40, WANTED.files, **other))
     lacking = HubFiles(WANTED.repo, REVISION, (*WANTED.files, "vae/y.safetensors"), **other)
     assert "someone/model on the Hub has no file vae/y.safetensors at revision 0123" in refused(lacking)
-    monkeypatch.setenv("HF_TOKEN", "hf_other")
-    absent = HubFiles("someone/closed", REVISION, WANTED.files, **other)
-    assert "someone/closed is not open to you: accept its terms" in refused(absent)
+    closed = HubFiles("someone/closed", REVISION, WANTED.files, **other)
+    hub.plant("someone/closed", REVISION, FILES)
+    hub.fault = lambda kind, path: 403 if kind == "file" else None
+    assert "someone/closed is not open to you: accept its terms" in refused(closed)
+    hub.fault = lambda kind, path: None
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    said = refused(closed)
+    assert "token is not valid" in said and "hf auth login" in said and "terms" not in said
 
 
 @pytest.mark.parametrize("trouble", ["offline", "cut", "server"])

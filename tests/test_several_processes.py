@@ -11,7 +11,7 @@ from accelerate.utils import DistributedType
 from safetensors.torch import load_file
 
 from huvidpo.cli import main
-from huvidpo.learning_commands import fitted_to_processes
+from huvidpo.commands.learning import fitted_to_processes
 from huvidpo.memory import unusable_gpu
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.store import RatingStore

@@ -115,10 +115,10 @@ def test_the_command(hub: HubServer, moving_adapter: Adapter, capsys, monkeypatc
     assert said["repo"] == REPO and said["commit"] == hub.repositories[REPO].head and hub.repositories[REPO].private
     hub.fault = lambda kind, path: 500 if kind == "put" else None
     hub.blobs.clear()
-    assert main(arguments) == 2 and "did not take the adapter" in capsys.readouterr().err
+    assert main(arguments) == 2 and "someone/adapters on the Hub could not be reached" in capsys.readouterr().err
     hub.fault = lambda kind, path: None
     monkeypatch.setenv("HF_TOKEN", "hf_other")
-    assert main(arguments) == 2 and "may not write to someone/adapters" in capsys.readouterr().err
+    assert main(arguments) == 2 and "token is not valid" in capsys.readouterr().err
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main([*arguments, "--repo", "no repo"]) == 2 and "as owner/name" in capsys.readouterr().err
     monkeypatch.setenv("HUVIDPO_ADAPTERS", "../x")

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.commands.evaluation import warn_of_prompts
 from huvidpo.evaluation.prompts import Task
-from huvidpo.evaluation_commands import warn_of_prompts
 from huvidpo.pocket.components import TEXT_TOKENS
 from huvidpo.words import notices, unknown_words, words_read
 

@@ -27,6 +27,7 @@ from PIL import Image
 
 from huvidpo.hub_models import HubFiles, cached, is_hub_error, sentence
 from huvidpo.pipelines.latents import fit_image
+from huvidpo.quiet import without_bars
 
 # Where the parts come from, and one file of each, by which it is seen whether a part was downloaded before.
 PARTS = {
@@ -89,6 +90,7 @@ def baseline_settings(name: str) -> dict[str, str | int | float]:
 
 
 @lru_cache(maxsize=1)
+@without_bars()
 def load_baseline(name: str, device: str) -> DiffusionPipeline:
     """The pipeline of a baseline; one at a time is kept. ValueError that names the part that cannot be loaded."""
     dtype = torch.float16 if device == "cuda" else torch.float32

@@ -21,6 +21,7 @@ from huvidpo.categories import CATEGORIES
 from huvidpo.evaluation.metrics import consistency, first_frame_psnr, image_fidelity, pixel_metrics
 from huvidpo.pipelines.latents import fit_image, frames_to_tensor
 from huvidpo.pocket.judge import load_judge, text_embeddings
+from huvidpo.quiet import without_bars
 
 CLIP_SCORE_MODEL = "openai/clip-vit-large-patch14"
 BACKGROUND_MODEL = "openai/clip-vit-base-patch32"
@@ -136,6 +137,7 @@ class HubModel:
         return unit(self.network(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0])
 
 
+@without_bars()
 def hub_vision(
     device: str,
     clip_score: str = CLIP_SCORE_MODEL,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.evaluation.clip_folders import find_clip, remove_clip
 from huvidpo.images import SETTINGS, read_image
 from huvidpo.video import read_frames, read_metadata, write_mp4
@@ -55,8 +55,7 @@ class ClipPlace:
     def note(self, row: dict[str, object]) -> None:
         """Writes down what is known of the clip."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.notes_file()) as temporary:
-            temporary.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        write_whole(self.notes_file(), json.dumps(row) + "\n")
 
     def notes(self) -> dict:
         """What was noted; {} when nothing was."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import replacing, write_whole
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.results import Results, clip_name
 from huvidpo.evaluation.summary import figure
@@ -19,10 +19,13 @@ SHOWN = ("clip_score", "ssim", "motion", "dynamic")  # under each clip of the pa
 
 def write_report(results: Results, folder: Path) -> list[Path]:
     """Writes table.md, index.html and plots/*.png into an evaluation folder; gives their paths."""
-    written = [write_text(folder / "table.md", tables(results)), write_text(folder / "index.html", page(results))]
+    texts = {folder / "table.md": tables(results), folder / "index.html": page(results)}
+    for path, text in texts.items():
+        write_whole(path, text)
     (folder / "plots").mkdir(exist_ok=True)
     for metric in set(PLOTTED) - set(results.metrics()):  # of what was measured here before
         (folder / "plots" / f"{metric}.png").unlink(missing_ok=True)
+    written = [*texts]
     for metric in (name for name in PLOTTED if name in results.metrics()):
         path = folder / "plots" / f"{metric}.png"
         with replacing(path) as temporary:
@@ -80,10 +83,3 @@ def short_figures(metrics: Mapping[str, float]) -> str:
     shown += ["stands still"] * (metrics.get("still", 0) > 0)
     unbroken = [figure.replace(" ", "\N{NO-BREAK SPACE}") for figure in shown]
     return "\N{NO-BREAK SPACE}· ".join(unbroken)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Writes a text file whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path

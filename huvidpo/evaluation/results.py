@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.checks import require
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.preferences.fields import check_fields, from_fields
@@ -90,8 +90,7 @@ def clip_name(prompt_id: str, seed: int) -> str:
 def write_results(results: Results, folder: Path) -> Path:
     """Writes `results.json` whole or not at all; ValueError when the folder cannot be written."""
     row = {"schema_version": SCHEMA_VERSION, **asdict(results)}
-    with replacing(folder / RESULTS_FILE) as temporary:
-        temporary.write_text(json.dumps(row, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(folder / RESULTS_FILE, json.dumps(row, indent=1, allow_nan=False) + "\n")
     return folder / RESULTS_FILE
 
 

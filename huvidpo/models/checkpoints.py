@@ -15,6 +15,7 @@ from torch import Tensor
 
 from huvidpo.atomic import replacing
 from huvidpo.models.motion import plain_name
+from huvidpo.quiet import without_warnings
 
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -82,7 +83,7 @@ def convert_state_dict(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dic
 
 def save_lora(unet: UNet2DConditionModel, name: str, path: Path) -> None:
     """Writes the LoRA called `name` of a UNet. ValueError when it cannot be written."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, without_warnings():  # of modules to keep in float32: an empty list of them
         try:
             unet.save_lora_adapter(path.parent, adapter_name=name, weight_name=temporary.name)
         except SafetensorError as error:  # how it says that the disk is full

@@ -19,16 +19,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    HTTPError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import EntryNotFoundError, HTTPError, RemoteEntryNotFoundError
 from huggingface_hub.utils import disable_progress_bars, get_session
 
+from huvidpo.hub_errors import SILENCE, check_token, status_of, why_not_sent
 from huvidpo.preferences.dataset_card import new_card, renewed_card
 from huvidpo.preferences.fields import LaterRow
 from huvidpo.preferences.files import MAX_FILE_BYTES, DiskProblem
@@ -41,7 +36,6 @@ Answer = TypeVar("Answer")
 ROOT = "data/train"
 METADATA = re.compile(rf"{ROOT}/((?:[\w-][\w.-]*/)+)metadata\.jsonl")
 MAX_METADATA_BYTES = 20_000_000
-SILENCE = 60.0  # seconds without a byte after which a connection is given up; the Hub's client waits for ever
 ATTEMPTS = 6
 LONGEST_PAUSE = 60.0  # seconds between attempts
 OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN)  # no fault of a row
@@ -64,8 +58,7 @@ def dataset_repo() -> str:
 
 def new_api() -> HfApi:
     """The Hub's client with the user's own token. ValueError when there is none."""
-    if not get_token():
-        raise ValueError("There is no Hugging Face token: set HF_TOKEN or run `hf auth login`.")
+    check_token()
     disable_progress_bars()
     return HfApi(library_name="huvidpo")
 
@@ -253,23 +246,10 @@ def persist(repo: str, attempts: int, pause: Callable[[float], object], step: Ca
         try:
             return step()
         except (HTTPError, OSError, RuntimeError, json.JSONDecodeError) as error:  # of the Hub or of the way there
-            status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
-            if status in HOPELESS or attempt == attempts:
-                raise ValueError(sentence(repo, error, status)) from error
+            if status_of(error) in HOPELESS or attempt == attempts:
+                raise ValueError(why_not_sent("dataset", repo, error)) from error
         if pause(min(LONGEST_PAUSE, 2.0**attempt) * random.uniform(0.5, 1)):
             raise ValueError(f"{repo} on the Hub has not answered yet.")
-
-
-def sentence(repo: str, error: Exception, status: int | None) -> str:
-    """What went wrong, for a person; an exception's own text can hold a whole page, or a token."""
-    if status == 401:
-        return "The Hugging Face token is not valid: set another HF_TOKEN."
-    if status == 403:
-        return f"The Hugging Face token may not write to {repo}: it needs write access to that dataset."
-    if isinstance(error, RepositoryNotFoundError) or status == 404:
-        return f"There is no dataset {repo} on the Hub, or the token may not see it."
-    answer = f"answered with error {status}" if status else f"could not be reached ({type(error).__name__})"
-    return f"{repo} on the Hub {answer}: try again later."
 
 
 @contextlib.contextmanager

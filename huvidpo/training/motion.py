@@ -13,7 +13,7 @@ from diffusers import DDIMInverseScheduler, DDIMScheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.home import CHECKPOINT
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.precision import check_can_learn, mixed_precision
@@ -194,8 +194,7 @@ def begin(work: Path, settings: MotionSettings, clips: list[TrainingClip], origi
         raise ValueError(f"{work} holds a run with other {words}: give the same, or another output folder.")
     if process_number()[0] == 0:
         work.mkdir(parents=True, exist_ok=True)
-        with replacing(work / BEGUN_WITH) as temporary:
-            temporary.write_text(json.dumps(now), encoding="utf-8")
+        write_whole(work / BEGUN_WITH, json.dumps(now))
 
 
 def steps_done(work: Path) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from huvidpo.adapters import Adapter, list_adapters, read_adapter
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
@@ -122,8 +122,7 @@ def check_same_plan(plan: RoundsPlan, backbone: LoadedBackbone) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         raise ValueError(f"{plan.work} holds other rounds: choose another folder, or go on as they were begun.")
     plan.work.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def check_names(plan: RoundsPlan, backbone: str) -> None:

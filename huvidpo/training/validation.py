@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import fit_image
@@ -84,8 +84,7 @@ class Validation:
             if process_number()[0] == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 write_mp4(frames, self.folder / f"{clip}.mp4", self.fps)
-                with replacing(self.known) as temporary:
-                    temporary.write_text(json.dumps(self.motions), encoding="utf-8")
+                write_whole(self.known, json.dumps(self.motions))
         return self.motions[clip]
 
     def sample(self, i: int) -> np.ndarray:

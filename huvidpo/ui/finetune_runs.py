@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huvidpo.adapters import find_adapter, is_plain_name
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.home import home
@@ -74,8 +74,7 @@ def begin(
     for number, clip in enumerate(real):
         (folder / "real").mkdir(exist_ok=True)
         shutil.copyfile(clip, folder / "real" / f"{number:02d}{clip.suffix.lower()}")
-    with replacing(folder / REQUEST) as temporary:
-        temporary.write_text(json.dumps(asdict(request)), encoding="utf-8")
+    write_whole(folder / REQUEST, json.dumps(asdict(request)))
     return f"{category}/{folder.name}"
 
 

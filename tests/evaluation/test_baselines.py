@@ -1,5 +1,7 @@
 """Other people's models and the published judges: the real classes at tiny size, from folders."""
 
+import io
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,7 +160,10 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Vision:
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     ViTModel(ViTConfig(**shape, image_size=32)).save_pretrained(folder / "dino")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "dino")
-    return hub_vision("cpu", str(folder / "clip"), str(folder / "clip"), str(folder / "dino"))
+    with redirect_stderr(io.StringIO()) as said:
+        vision = hub_vision("cpu", str(folder / "clip"), str(folder / "clip"), str(folder / "dino"))
+    assert said.getvalue() == "", "no bars of the libraries below"
+    return vision
 
 
 def test_published_judges_measure_any_size(published: Vision) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from huvidpo.cli import main
+from huvidpo.commands.studies import clips_of_one_seed
 from huvidpo.evaluation.results import ClipResult, Results, System, write_results
 from huvidpo.evaluation.study import (
     QUESTIONS,
@@ -27,7 +28,6 @@ from huvidpo.evaluation.study import (
 from huvidpo.evaluation.study_report import comparisons_of, study_report, to_csv
 from huvidpo.preferences.fields import from_fields
 from huvidpo.preferences.records import Answers
-from huvidpo.study_commands import clips_of_one_seed
 from huvidpo.ui.evaluate_tables import marks, rates
 from huvidpo.ui.study import StudyPage
 from huvidpo.video import write_mp4

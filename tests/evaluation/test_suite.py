@@ -185,7 +185,7 @@ def test_the_command_writes_the_whole_report(
         (["--prompts", "twice.txt"], "twice.txt has the prompt 'a red horse' twice"),
         (["--systems", "no-dpo"], "horse has no default adapter"),
         (["--seeds", "0"], "--seeds must be 1 or more"),
-        (["--category", "cats"], "There is no category 'cats'"),
+        (["--category", "cats"], "Argument --category: invalid choice: 'cats'"),
     ],
 )
 def test_bad_input_ends_with_a_sentence(

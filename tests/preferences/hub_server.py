@@ -138,10 +138,12 @@ class Handler(BaseHTTPRequestHandler):
         elif fault == CUT:
             return self.hang_up()
         elif isinstance(fault, int):
-            return self.answer({"error": "told to fail"}, fault)
+            gated = {"X-Error-Code": "GatedRepo"} if (kind, fault) == ("file", 403) else None  # terms not accepted yet
+            return self.answer({"error": "told to fail"}, fault, gated)
         public = kind in ("blob", "put", "verify")
         if not public and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer({"error": "who are you?"}, 401)
+            wrong = {"X-Error-Message": "Invalid credentials in Authorization header"}  # its client looks for this
+            return self.answer({"error": "who are you?"}, 401, wrong if self.headers.get("Authorization") else None)
         if public and kind == "blob" and self.headers.get("Authorization"):
             return self.answer({"error": "the token was sent to another origin"}, 400)
         with self.hub.lock:

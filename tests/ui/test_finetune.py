@@ -27,7 +27,7 @@ from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
 from huvidpo.ui.turns import CountedRun
 from huvidpo.video import write_mp4
-from tests.test_learning_commands import rated_pairs, write_clip
+from tests.commands.test_learning import rated_pairs, write_clip
 from tests.ui.sign_in import signed_in
 
 

@@ -13,7 +13,7 @@ from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters
 from huvidpo.preferences.store import RatingStore
-from tests.test_learning_commands import rated_pairs, vote
+from tests.commands.test_learning import rated_pairs, vote
 from tests.ui.conftest import Visit, running_page, visits_of
 
 pytestmark = pytest.mark.browser

@@ -21,8 +21,8 @@ from huvidpo.training.reference import add_policy
 from huvidpo.ui import learned as module
 from huvidpo.ui.learned import Learned
 from huvidpo.ui.turns import CountedRun
+from tests.commands.test_learning import vote
 from tests.preferences.hub_server import HubServer
-from tests.test_learning_commands import vote
 from tests.ui.sign_in import signed_in
 
 

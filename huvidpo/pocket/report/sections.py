@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from huvidpo import __version__
-from huvidpo.atomic import replacing
+from huvidpo.atomic import write_whole
 from huvidpo.backbones import load_backbone
 from huvidpo.pocket.judge import load_judge
 from huvidpo.pocket.practice_clips import ACTIONS
@@ -95,8 +95,7 @@ def add_to_file(path: Path, name: str, tables: list[Table], made_with: dict[str,
     """Puts a section into a file of JSON in the place of its earlier figures; other sections stay as they are."""
     whole = read_file(path)
     whole[name] = {"settings": made_with, "tables": [dataclasses.asdict(table) for table in tables]}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(whole, indent=1) + "\n")
 
 
 def read_file(path: Path) -> dict[str, object]:

@@ -1,7 +1,4 @@
-"""The commands `evaluate` (systems compared on the same prompts) and `winrate` (what votes say). Knows no argparse.
-
-As in commands.py, heavy modules are imported after what can be checked without them.
-"""
+"""The commands `evaluate` (systems compared on the same prompts) and `winrate` (what votes say)."""
 
 import dataclasses
 import re
@@ -14,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import find_category
-from huvidpo.commands import answer, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, chosen_preset, load, warn_of
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -186,7 +182,6 @@ def summary(results: "Results") -> dict[str, dict[str, dict[str, float | None]]]
 
 def winrate(arguments: Namespace) -> None:
     """`winrate`: the gate's verdict on an adapter, and everything that should stand beside a win rate."""
-    find_category(arguments.category)
     backbone = chosen_preset(arguments).name
     adapter, against = the_two(arguments, backbone)
     from huvidpo.adapters import list_adapters

@@ -112,9 +112,9 @@ def test_aligned_pair(run, store: RatingStore, moving_adapter) -> None:
         (("rate", "--pair", "f" * 16, "--preference", "a"), "There is no pair"),
         (("rate", "--pair", "f" * 16, "--preference", "left"), "invalid choice: 'left'"),
         (("withdraw", "--rating", "f" * 32), "You have no rating"),
-        (("ratings", "--category", "swim"), "There is no category 'swim'"),
+        (("ratings", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         (("import-ratings", "no.csv", "--category", "horse"), "There is no file no.csv"),
-        (("import-ratings", "no.csv", "--category", "swim"), "There is no category 'swim'"),
+        (("import-ratings", "no.csv", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         (("export-ratings", "out"), "There are no ratings to export yet."),
         (("push",), "Name the dataset as owner/name"),
         (("pull", "--dataset", "nobody"), "Name the dataset as owner/name"),
@@ -161,7 +161,7 @@ def test_import_export_push_and_pull(
 
         def of_its_own(command: str) -> dict:  # the Hub's client reads where the Hub is when it is imported
             program = [sys.executable, "-m", "huvidpo", command, "--dataset", "someone/ratings", "--json"]
-            environment = os.environ | hub | {"PYTHONPATH": str(Path(__file__).parents[1])}
+            environment = os.environ | hub | {"PYTHONPATH": str(Path(__file__).parents[2])}
             done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
             return as_json((done.returncode, done.stdout, done.stderr))
 

@@ -1,7 +1,4 @@
-"""The commands that learn from preferences: `train-preference`, `rounds`. Knows nothing of argparse.
-
-As in commands.py, heavy modules are imported after what can be checked without them.
-"""
+"""The commands that learn from preferences: `train-preference`, `rounds`."""
 
 import math
 import sys
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import Category, find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.preferences.store import RatingStore

@@ -1,14 +1,11 @@
-"""The commands about adapters that are there: imported, pushed, promoted, rolled back. Knows nothing of argparse.
-
-As in `commands`, heavy modules are imported inside, after what can be checked without them.
-"""
+"""The commands about adapters that are there: listed, imported, pushed, promoted, rolled back."""
 
 from argparse import Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from huvidpo.categories import find_category, known_categories
-from huvidpo.commands import answer, chosen_preset
+from huvidpo.categories import known_categories
+from huvidpo.commands.common import answer, chosen_preset
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -16,9 +13,21 @@ if TYPE_CHECKING:
     from huvidpo.preferences.gate import Verdict
 
 
+def adapters(arguments: Namespace) -> None:
+    """`adapters`"""
+    from huvidpo.adapters import list_adapters
+
+    backbone = chosen_preset(arguments).name
+    rows = [
+        {"name": found.name, "category": found.category, "status": found.status, "revision": found.revision()}
+        for found in list_adapters(backbone, arguments.category)
+    ]
+    lines = [f"{row['category']}/{row['name']} ({row['status']})" for row in rows] or ["There are no adapters yet."]
+    answer(arguments, {"backbone": backbone, "adapters": rows}, lines)
+
+
 def import_checkpoint(arguments: Namespace) -> None:
     """`import-checkpoint`"""
-    category = find_category(arguments.category)
     if not arguments.file.exists():
         raise ValueError(f"There is no file or folder {arguments.file}.")
     from huvidpo.backbones import empty_video_unet
@@ -26,8 +35,8 @@ def import_checkpoint(arguments: Namespace) -> None:
     from huvidpo.published_checkpoints import import_checkpoint as import_into
 
     preset = chosen_preset(arguments)
-    folder = candidate_folder(preset.name, category.name, arguments.name)
-    card = {"backbone": preset.name, "category": category.name, "attention": arguments.attention}
+    folder = candidate_folder(preset.name, arguments.category, arguments.name)
+    card = {"backbone": preset.name, "category": arguments.category, "attention": arguments.attention}
     if arguments.source:
         card["source"] = arguments.source
     saved = import_into(arguments.file, empty_video_unet(preset.name), folder, card, arguments.lora_alpha)
@@ -40,15 +49,14 @@ def import_checkpoint(arguments: Namespace) -> None:
 
 def push_adapter(arguments: Namespace) -> None:
     """`push-adapter`"""
-    category = find_category(arguments.category)
     from huvidpo.adapters import find_adapter
     from huvidpo.candidates import push
     from huvidpo.shared_adapters import adapters_repo
 
     preset = chosen_preset(arguments)
-    adapter = find_adapter(preset.name, category.name, arguments.name)
+    adapter = find_adapter(preset.name, arguments.category, arguments.name)
     if adapter is None:
-        raise ValueError(f"Name an adapter of {category.name} to push.")
+        raise ValueError(f"Name an adapter of {arguments.category} to push.")
     repo = arguments.repo or adapters_repo()
     commit = push(adapter, repo)
     answer(arguments, {"repo": repo, "commit": commit, "name": adapter.name}, [f"{adapter.name} is in {repo} now."])
@@ -70,7 +78,6 @@ def promote(arguments: Namespace) -> None:
 
 def rollback(arguments: Namespace) -> None:
     """`rollback`"""
-    find_category(arguments.category)
     from huvidpo import candidates
 
     backbone = chosen_preset(arguments).name
@@ -81,8 +88,6 @@ def rollback(arguments: Namespace) -> None:
 
 def named_adapter(arguments: Namespace) -> "Adapter":
     """The adapter of that name; ValueError when no category has one, or several have."""
-    if arguments.category is not None:
-        find_category(arguments.category)
     from huvidpo.adapters import list_adapters
 
     backbone = chosen_preset(arguments).name

@@ -1,12 +1,12 @@
-"""The command `study`: a study made from an evaluation, its results, its answers as CSV. Knows nothing of argparse."""
+"""The command `study`: a study made from an evaluation, its results, its answers as CSV."""
 
 import math
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huvidpo.atomic import replacing
-from huvidpo.commands import answer, check_out
+from huvidpo.atomic import write_whole
+from huvidpo.commands.common import answer, check_out
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def export(arguments: Namespace) -> None:
     from huvidpo.evaluation.study_report import to_csv
 
     study, answers = answers_of(home(), arguments.name)
-    with replacing(arguments.out) as temporary:
-        temporary.write_text(to_csv(study, answers), encoding="utf-8")
+    write_whole(arguments.out, to_csv(study, answers))
     answer(
         arguments, {"out": str(arguments.out), "answers": len(answers)}, [f"{len(answers)} answers: {arguments.out}"]
     )

@@ -4,7 +4,7 @@ import dataclasses
 from argparse import Namespace
 
 from huvidpo.categories import CATEGORIES, Category, add_category, known_categories, remove_category
-from huvidpo.commands import answer
+from huvidpo.commands.common import answer
 
 SHOWN = "A page that runs already shows the change once it is started again."
 

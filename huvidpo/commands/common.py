@@ -1,14 +1,7 @@
-"""What each command does: checks, calls, one answer on stdout. Knows nothing of argparse and of how clips are made.
+"""What the commands share: checks, requests out of arguments, a backbone loaded, words on stderr, the answer."""
 
-Heavy modules are imported inside the commands, after what can be checked without them: bad input is answered at once.
-"""
-
-import dataclasses
 import json
 import os
-import re
-import signal
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -18,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import check_prompt, find_category
 from huvidpo.home import CHECKPOINT
-from huvidpo.images import read_image, write_png
 
 if TYPE_CHECKING:
     from huvidpo.backbones import LoadedBackbone
@@ -28,109 +19,7 @@ if TYPE_CHECKING:
     from huvidpo.requests import ClipRequest, FirstFrameRequest
     from huvidpo.takes import Clip, FirstFrame, Progress
 
-APP = Path(__file__).parents[1] / "app.py"
-ADDRESS = re.compile(r"Running on .*?(https?://[^\s,]+)")  # Gradio's line once the page is up
 SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what several processes do together
-
-
-def backbones(arguments: Namespace) -> None:
-    """`backbones`"""
-    from huvidpo.machine import default_backbone
-    from huvidpo.presets import BACKBONES
-
-    default = default_backbone()
-    rows = [dataclasses.asdict(backbone) | {"default": backbone.name == default} for backbone in BACKBONES.values()]
-    lines = [f"{row['name']}{' (default)' * row['default']}: {row['title']}. {row['summary']}" for row in rows]
-    answer(arguments, {"backbones": rows}, lines)
-
-
-def adapters(arguments: Namespace) -> None:
-    """`adapters`"""
-    if arguments.category is not None:
-        find_category(arguments.category)
-    from huvidpo.adapters import list_adapters
-
-    backbone = chosen_preset(arguments).name
-    rows = [
-        {"name": found.name, "category": found.category, "status": found.status, "revision": found.revision()}
-        for found in list_adapters(backbone, arguments.category)
-    ]
-    lines = [f"{row['category']}/{row['name']} ({row['status']})" for row in rows] or ["There are no adapters yet."]
-    answer(arguments, {"backbone": backbone, "adapters": rows}, lines)
-
-
-def first_frame(arguments: Namespace) -> None:
-    """`first-frame`"""
-    check_prompt(arguments.prompt)
-    if arguments.category is not None:
-        find_category(arguments.category)
-    check_out(arguments.out, (".png",))
-    from huvidpo import requests
-
-    model, seed = arguments.model, arguments.seed
-    request = first_frame_request(arguments, model, seed, arguments.steps, arguments.guidance)
-    requests.check_request(request)
-    from huvidpo import takes
-
-    backbone = load(arguments)
-    warnings = warn(backbone, request)
-    frame = follow(takes.make_first_frame(backbone, request), "First frame")
-    settings = takes.first_frame_metadata(backbone, request) | {"category": arguments.category or ""}
-    write_png(frame.image, arguments.out, settings)
-    result = {"out": str(arguments.out), "seed": request.seed, "settings": settings, "warnings": warnings}
-    answer(arguments, result, [f"{arguments.out} (seed {request.seed})"])
-
-
-def video(arguments: Namespace) -> None:
-    """`video`"""
-    check_prompt(arguments.prompt)
-    find_category(arguments.category)
-    check_out(arguments.out, (".mp4", ".gif"))
-    image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests
-    from huvidpo.adapters import find_adapter
-
-    request, first = take_requests(arguments)
-    find_adapter(chosen_preset(arguments).name, request.category, request.adapter)
-    from huvidpo import takes
-
-    backbone = load(arguments)
-    warnings = warn(backbone, request)
-    if image is None:
-        frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, requests.starting_from(request, frame.request)
-    clip = follow(takes.make_clip(backbone, image, request, previews=False), "Clip")
-    takes.save_clip(clip, arguments.out)
-    result = {"out": str(arguments.out), "seed": request.seed, "settings": clip.metadata, "warnings": warnings}
-    answer(arguments, result, [f"{arguments.out} (seed {request.seed})"])
-
-
-def serve(arguments: Namespace) -> int:
-    """`serve`: the page in a process of its own, whose exit code is this one's."""
-    if not APP.is_file():
-        raise ValueError(f"There is no page at {APP}: start it from a clone of the repository.")
-    options = ["--host", arguments.host] if arguments.host else []
-    options += ["--port", str(arguments.port)] if arguments.port is not None else []
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    if arguments.backbone:
-        environment["HUVIDPO_BACKBONE"] = arguments.backbone
-    if arguments.memory:
-        environment["HUVIDPO_MEMORY"] = arguments.memory
-    output = subprocess.PIPE if arguments.json else None
-    page = subprocess.Popen([sys.executable, APP, *options], env=environment, stdout=output, text=True)
-    signal.signal(signal.SIGTERM, lambda *_: page.terminate())  # else it would live on alone
-    said = False
-    try:
-        for line in page.stdout or ():
-            print(line, end="", file=sys.stderr)
-            if not said and (address := ADDRESS.search(line)):
-                print(json.dumps({"url": address[1]}), flush=True)
-                said = True
-        code = page.wait()
-    finally:
-        page.terminate()
-        page.wait()
-    return code if code >= 0 else 128 - code
 
 
 def answer(arguments: Namespace, result: dict[str, object], lines: list[str]) -> None:
@@ -220,16 +109,11 @@ def chosen_preset(arguments: Namespace) -> "Backbone":
 
 
 def load(arguments: Namespace) -> "LoadedBackbone":
-    """The chosen backbone, without the loading bars of the libraries below it."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
+    """The chosen backbone; says on stderr where a GPU goes to waste."""
     from huvidpo.backbones import load_backbone
     from huvidpo.memory import unusable_gpu
 
     warn_of(filter(None, [unusable_gpu()]))
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     return load_backbone(arguments.backbone, arguments.memory)
 
 

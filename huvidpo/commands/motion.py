@@ -1,7 +1,4 @@
-"""The command `train-motion`: checks, calls, one answer on stdout. Knows nothing of argparse.
-
-As in commands.py, heavy modules are imported after what can be checked without them.
-"""
+"""The command `train-motion`."""
 
 import dataclasses
 import itertools
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import find_category
-from huvidpo.commands import answer, check_run_folder, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import CHECKPOINT, home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.video import clips_in

@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter, read_promotions
 from huvidpo.categories import find_category
 from huvidpo.cli import main, new_parser
-from huvidpo.commands import chosen_preset
+from huvidpo.commands.common import chosen_preset
+from huvidpo.commands.learning import find_examples, newly_begun
 from huvidpo.home import home
-from huvidpo.learning_commands import find_examples, newly_begun
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_state import run_outcome
@@ -73,7 +73,7 @@ def own_clips(run) -> Path:
     "arguments, sentence",
     [
         (("train-preference",), "required: --category"),
-        ((*TRAIN, "--category", "swim"), "There is no category 'swim'"),
+        ((*TRAIN, "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         ((*TRAIN, "--objective", "ppo"), "invalid choice: 'ppo' (choose from"),
         ((*TRAIN, "--preset", "fast"), "invalid choice: 'fast'"),
         ((*TRAIN, "--preset", "huvidpo-release", "--objective", "kto"), "is for the objective dpo, not kto"),
@@ -92,7 +92,7 @@ def own_clips(run) -> Path:
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
         (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
-        (("promote", "lost", "--category", "swim"), "There is no category 'swim'"),
+        (("promote", "lost", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),
         (("rollback", "--category", "horse"), "There is no earlier default of horse"),
         (("winrate", "--category", "horse"), "There is no adapter of horse that learned from preferences"),
     ],
@@ -137,7 +137,7 @@ def test_an_interrupted_run_is_named_left_alone_and_resumed(run, own_clips, monk
     """Ctrl-C in its first step, which is kept. Another call begins another run; --resume goes on, once."""
     train = (*TRAIN, "--data", "own", "--few", "--pairs-per-step", "1", "--rank", "2", "--start", "none")
     with monkeypatch.context() as patch:
-        patch.setattr("huvidpo.learning_commands.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
+        patch.setattr("huvidpo.commands.learning.tqdm.update", lambda bar, steps: signal.raise_signal(signal.SIGINT))
         before = signal.signal(signal.SIGINT, signal.default_int_handler)  # beside others a test process ignores it
         try:
             code, out, err = run(*train, "--steps", "2")

@@ -1,25 +1,20 @@
-"""The options of each command, with their help. Knows nothing of what the commands do with them."""
+"""All commands with their options and help. What they do is in the other modules."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from huvidpo import (
-    adapter_commands,
-    category_commands,
-    evaluation_commands,
-    learning_commands,
-    rating_commands,
-    study_commands,
-)
-from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.categories import CATEGORIES, STYLES, known_categories
+from huvidpo.commands import adapters, categories, evaluation, learning, motion, page, ratings, studies, takes
 from huvidpo.preferences.export import LAYOUTS
 from huvidpo.preferences.records import PAIRINGS, PREFERENCES
 from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 from huvidpo.training.preference_settings import MEMBERS, OBJECTIVES, PRESETS
 
-ONE_OF_EIGHT = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
+Command = Callable[..., argparse.ArgumentParser]  # name, function, summary -> the command's parser
+
+THE_ACTION = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
 WHICH_MODEL = (
     "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
     "there is one)"
@@ -37,9 +32,20 @@ SYSTEMS = (
 )
 
 
-def add_category_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    command("categories", category_commands.categories, "List the actions: the eight, then your own.")
-    added = command("add-category", category_commands.add, "Add an action of your own, to be taught from clips.")
+def add_take_commands(command: Command) -> None:
+    command("backbones", takes.backbones, "List the backbones.")
+    frame = command("first-frame", takes.first_frame, "Draw a first frame from a prompt.")
+    add_prompt_options(frame)
+    add_category(frame, "noted in the settings of the picture")
+    frame.add_argument("--out", type=Path, required=True, metavar="X.png", help="the picture, its settings inside")
+    video = command("video", takes.video, "Make a clip from a prompt and a first frame.")
+    add_clip_options(video)
+    video.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif", help="the clip, its settings inside")
+
+
+def add_category_commands(command: Command) -> None:
+    command("categories", categories.categories, "List the actions: the eight, then your own.")
+    added = command("add-category", categories.add, "Add an action of your own, to be taught from clips.")
     added.add_argument("name", metavar="NAME", help="small letters, digits and hyphens, such as dog-jump")
     examples = "2 to 20 examples; the page offers four"
     added.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help=examples)
@@ -47,29 +53,39 @@ def add_category_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     words = "what its motion is called in training, such as 'dog jumps' (default: the title)"
     added.add_argument("--motion-prompt", default="", metavar="WORDS", help=words)
     added.add_argument("--emoji", default="🎬", help="its sign on the page (default: 🎬)")
-    removed = command("remove-category", category_commands.remove, "Forget an action that you added.")
+    removed = command("remove-category", categories.remove, "Forget an action that you added.")
     removed.add_argument("name", metavar="NAME", help="the action, as `categories` lists it")
 
 
-def add_adapter_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    taken = command(
-        "import-checkpoint", adapter_commands.import_checkpoint, "Make an adapter of LAMP's or HuViDPO's weights."
-    )
+def add_adapter_commands(command: Command) -> None:
+    listed = command("adapters", adapters.adapters, "List the adapters of a backbone.")
+    add_category(listed, "list only those of this category")
+    taken = command("import-checkpoint", adapters.import_checkpoint, "Make an adapter of LAMP's or HuViDPO's weights.")
     taken.add_argument("file", type=Path, metavar="FILE", help=".bin, .pth or .safetensors, or the folder with unet/")
-    taken.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(taken)
     taken.add_argument("--name", default="imported", help="what the new adapter is called (default: imported)")
     taken.add_argument("--source", default="", metavar="ADDRESS", help="where the file comes from, for the card")
     taken.add_argument("--lora-alpha", type=float, help="how strong its LoRA is (default: twice the rank)")
     wanted = "what frames look at: LAMP's weights want first, HuViDPO's first-previous (default)"
     taken.add_argument("--attention", choices=ATTENTION_VARIANTS, default=ATTENTION_VARIANTS[0], help=wanted)
-    pushed = command(
-        "push-adapter", adapter_commands.push_adapter, "Share an adapter in a model repository of the Hub."
-    )
+    pushed = command("push-adapter", adapters.push_adapter, "Share an adapter in a model repository of the Hub.")
     pushed.add_argument("name", help="the adapter, as `adapters` lists it")
-    pushed.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(pushed)
     pushed.add_argument(
         "--repo", default="", metavar="OWNER/NAME", help="the model repository (default: HUVIDPO_ADAPTERS)"
     )
+    promote = command("promote", adapters.promote, "Make an adapter its category's default.")
+    promote.add_argument("name", help="the adapter, as `adapters` lists it")
+    add_category(promote, "needed where two categories have an adapter of that name")
+    promote.add_argument("--force", action="store_true", help="whatever the votes say")
+    rollback = command("rollback", adapters.rollback, "Bring back a category's default before this one.")
+    add_category(rollback)
+
+
+def add_category(parser: argparse.ArgumentParser, says: str = "") -> None:
+    """`--category`; needed, unless `says` tells what it does where it is given."""
+    names, needed = list(known_categories()), not says
+    parser.add_argument("--category", choices=names, metavar="CATEGORY", required=needed, help=says or THE_ACTION)
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -84,20 +100,9 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float, help="how closely to follow the prompt (default: the backbone's)")
 
 
-def add_first_frame_options(parser: argparse.ArgumentParser) -> None:
-    add_prompt_options(parser)
-    parser.add_argument("--category", help="noted in the settings of the picture")
-    parser.add_argument("--out", type=Path, required=True, metavar="X.png", help="the picture, its settings inside")
-
-
-def add_video_options(parser: argparse.ArgumentParser) -> None:
-    add_clip_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif", help="the clip, its settings inside")
-
-
 def add_clip_options(parser: argparse.ArgumentParser) -> None:
     add_prompt_options(parser)
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(parser)
     parser.add_argument(
         "--first-frame", type=Path, metavar="IMAGE", help="a picture to begin with (default: made from the prompt)"
     )
@@ -111,8 +116,8 @@ def add_clip_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", choices=list(RECIPES), default="default", help=sampler)
 
 
-def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    pair = command("pair", rating_commands.pair, "Make two takes to choose between.")
+def add_rating_commands(command: Command) -> None:
+    pair = command("pair", ratings.pair, "Make two takes to choose between.")
     add_clip_options(pair)
     pair.add_argument("--against", metavar="NAME|FOLDER|none", help="adapter of take b (default: the same)")
     pair.add_argument(
@@ -124,7 +129,7 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         "--count", type=int, metavar="N", help="that many pairs, of the seeds from --seed (default 0) on"
     )
     pair.add_argument("--source", type=Path, metavar="CLIP", help="the clip that aligned takes start from")
-    rate = command("rate", rating_commands.rate, "Say which take of a pair is better.")
+    rate = command("rate", ratings.rate, "Say which take of a pair is better.")
     rate.add_argument("--pair", required=True, metavar="ID", help="the name that `pair` printed")
     better = "the better take; tie_good where both are good, tie_bad where neither is"
     rate.add_argument("--preference", required=True, choices=PREFERENCES, help=better)
@@ -135,32 +140,34 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
         metavar="ID",
         help="the own rating that this one replaces (default: that on this pair)",
     )
-    withdraw = command("withdraw", rating_commands.withdraw, "Take an own rating back.")
+    withdraw = command("withdraw", ratings.withdraw, "Take an own rating back.")
     withdraw.add_argument("--rating", required=True, metavar="ID", help="the name that `rate` printed")
-    ratings = command("ratings", rating_commands.ratings, "List the ratings that count, and what they say.")
-    ratings.add_argument("--category", help="only those of this category")
-    taken = command("import-ratings", rating_commands.import_ratings, "Take over ratings from files.")
+    listed = command("ratings", ratings.ratings, "List the ratings that count, and what they say.")
+    add_category(listed, "only those of this category")
+    taken = command("import-ratings", ratings.import_ratings, "Take over ratings from files.")
     taken.add_argument("file", type=Path, metavar="FILE.csv|.json|.jsonl|FOLDER", help="the table")
-    taken.add_argument("--category", default="", help="the action, where the file names none")
+    add_category(taken, "the action, where the file names none")
     taken.add_argument(
         "--prompt", default="", help="the prompt, where the file names none (default: the category's motion prompt)"
     )
     taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
-    export = command("export-ratings", rating_commands.export_ratings, "Write the ratings as plain files.")
+    export = command("export-ratings", ratings.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
     layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
-    export.add_argument("--category", help="only those of this category")
+    add_category(export, "only those of this category")
     for name, run, summary in (
-        ("push", rating_commands.push, "Upload what waits to the dataset on the Hub."),
-        ("pull", rating_commands.pull, "Take over others' ratings from the dataset on the Hub."),
+        ("push", ratings.push, "Upload what waits to the dataset on the Hub."),
+        ("pull", ratings.pull, "Take over others' ratings from the dataset on the Hub."),
     ):
         where = "the dataset on the Hub (default: HUVIDPO_DATASET)"
         command(name, run, summary).add_argument("--dataset", default="", metavar="OWNER/NAME", help=where)
 
 
-def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--category", required=True, help="an action, or all for the eight")
+def add_evaluation_commands(command: Command) -> None:
+    parser = command("evaluate", evaluation.evaluate, "Compare systems on the same prompts.")
+    every, which = [*known_categories(), "all"], "an action, or all for the eight"
+    parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=which)
     parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
     named = "adapters to compare, by name or folder"
     parser.add_argument("--adapters", default="", metavar="A,B", help=named)
@@ -184,10 +191,15 @@ def add_evaluation_options(parser: argparse.ArgumentParser) -> None:
         "tab Evaluate shows)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help=shown)
+    winrate = command("winrate", evaluation.winrate, "What blind votes say of an adapter against another.")
+    add_category(winrate)
+    winrate.add_argument("--adapter", default="", metavar="A", help="whose rate (default: the newest candidate's)")
+    against = "what it is held against (default: what it was trained from)"
+    winrate.add_argument("--against", default="", metavar="B", help=against)
 
 
-def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    study = command("study", study_commands.listed, "Let invited people mark the clips of systems, blind.")
+def add_study_commands(command: Command) -> None:
+    study = command("study", studies.listed, "Let invited people mark the clips of systems, blind.")
     does = study.add_subparsers(metavar="create|list|results|export", required=True)
 
     def part(name: str, run: Callable[[argparse.Namespace], None], summary: str) -> argparse.ArgumentParser:
@@ -196,23 +208,24 @@ def add_study_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
         added.set_defaults(run=run)
         return added
 
-    create = part("create", study_commands.create, "Make a study from an evaluation folder.")
+    create = part("create", studies.create, "Make a study from an evaluation folder.")
     create.add_argument("name", help="small letters, digits and -; the link is /?study=NAME")
     create.add_argument("--evaluation", type=Path, required=True, metavar="DIR", help="what `evaluate` wrote")
     create.add_argument(
         "--systems", default="", metavar="A,B", help="what is shown (default: all that were evaluated)"
     )
     create.add_argument("--prompts", type=int, default=14, help="how many prompts (default: 14, as in the paper)")
-    part("list", study_commands.listed, "List the studies.")
+    part("list", studies.listed, "List the studies.")
     which = "the study, as `study list` has it"
-    part("results", study_commands.results, "What people said, with intervals.").add_argument("name", help=which)
-    export = part("export", study_commands.export, "Write the answers that count as a CSV file.")
+    part("results", studies.results, "What people said, with intervals.").add_argument("name", help=which)
+    export = part("export", studies.export, "Write the answers that count as a CSV file.")
     export.add_argument("name", help=which)
     export.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the file to write")
 
 
-def add_training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+def add_motion_command(command: Command) -> None:
+    parser = command("train-motion", motion.train_motion, "Learn a category's motion from a few clips.")
+    add_category(parser)
     shown = (
         "8 to 16 clips of 16 frames or more; x.txt is the caption of x.mp4 (with --resume: those it was begun with)"
     )
@@ -231,11 +244,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help=NEW_ADAPTER)
 
 
-def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
+def add_learning_commands(command: Command) -> None:
     add_preference_options(
-        command("train-preference", learning_commands.train_preference, "Learn a taste from ratings or own clips.")
+        command("train-preference", learning.train_preference, "Learn a taste from ratings or own clips.")
     )
-    rounds = command("rounds", learning_commands.rounds, "Make clips, let a critic choose, learn, check; again.")
+    rounds = command("rounds", learning.rounds, "Make clips, let a critic choose, learn, check; again.")
     who = "who chooses; judge knows pocket only (default: judge)"
     rounds.add_argument("--critic", choices=CRITICS, default="judge", help=who)
     accepts = "which critic accepts rounds (default: --critic)"
@@ -246,17 +259,6 @@ def add_learning_commands(command: Callable[..., argparse.ArgumentParser]) -> No
     rounds.add_argument("--unseen", type=int, default=40, help=unseen)
     add_training_choices(rounds)
     rounds.add_argument("--out", type=Path, metavar="DIR", help="where the rounds lie, to go on with them")
-    promote = command("promote", adapter_commands.promote, "Make an adapter its category's default.")
-    promote.add_argument("name", help="the adapter, as `adapters` lists it")
-    promote.add_argument("--category", help="needed where two categories have an adapter of that name")
-    promote.add_argument("--force", action="store_true", help="whatever the votes say")
-    rollback = command("rollback", adapter_commands.rollback, "Bring back a category's default before this one.")
-    rollback.add_argument("--category", required=True, help=ONE_OF_EIGHT)
-    winrate = command("winrate", evaluation_commands.winrate, "What blind votes say of an adapter against another.")
-    winrate.add_argument("--category", required=True, help=ONE_OF_EIGHT)
-    winrate.add_argument("--adapter", default="", metavar="A", help="whose rate (default: the newest candidate's)")
-    against = "what it is held against (default: what it was trained from)"
-    winrate.add_argument("--against", default="", metavar="B", help=against)
 
 
 def add_preference_options(parser: argparse.ArgumentParser) -> None:
@@ -275,7 +277,7 @@ def add_preference_options(parser: argparse.ArgumentParser) -> None:
 
 def add_training_choices(parser: argparse.ArgumentParser) -> None:
     """What `train-preference` and `rounds` have in common."""
-    parser.add_argument("--category", required=True, help=ONE_OF_EIGHT)
+    add_category(parser)
     learns = "what is minimised; dense learns from marked segments too (default: dpo)"
     parser.add_argument("--objective", choices=list(OBJECTIVES), help=learns)
     named = "where the other settings come from (default: recommended)"
@@ -296,3 +298,13 @@ def add_training_choices(parser: argparse.ArgumentParser) -> None:
         "--members", choices=MEMBERS, help="apart takes winner and loser one after the other, in less memory"
     )
     parser.add_argument("--seed", type=int, help=SAME_SEED)
+
+
+def add_page_command(command: Command) -> None:
+    serve = command("serve", page.serve, "Start the page.")
+    serve.add_argument(
+        "--host",
+        help="address to listen on; 0.0.0.0 for the whole network, where everybody may use the page and rate, and "
+        "nobody but you at this machine delete or push (default: this machine only)",
+    )
+    serve.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")

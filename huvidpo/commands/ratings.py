@@ -1,7 +1,4 @@
-"""The commands about pairs and ratings: checks, calls, one answer on stdout. Knows nothing of argparse.
-
-As in `commands`, heavy modules are imported inside, after what can be checked without them.
-"""
+"""The commands about pairs and ratings."""
 
 import dataclasses
 import hashlib
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import check_prompt, find_category
-from huvidpo.commands import answer, check_alone, chosen_preset, follow, load, take_requests, warn
+from huvidpo.categories import check_prompt
+from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.raters import rater_hash, rater_salt
@@ -32,7 +29,6 @@ def pair(arguments: Namespace) -> None:
         return pairs(arguments)
     check_alone("pair without --count")
     check_prompt(arguments.prompt)
-    find_category(arguments.category)
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
@@ -72,7 +68,6 @@ def pair(arguments: Namespace) -> None:
 def pairs(arguments: Namespace) -> None:
     """`pair --count N`: a pair for each of N seeds; under `accelerate launch` every process makes its share."""
     check_prompt(arguments.prompt)
-    find_category(arguments.category)
     if arguments.count < 1:
         raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
     given = arguments.first_frame or arguments.source or arguments.first_frame_seed is not None
@@ -149,8 +144,6 @@ def withdraw(arguments: Namespace) -> None:
 
 def ratings(arguments: Namespace) -> None:
     """`ratings`: those that count, and what they say about the raters."""
-    if arguments.category is not None:
-        find_category(arguments.category)
     from huvidpo.preferences.statistics import stillness_warning, summarise
 
     store = RatingStore(home())
@@ -185,12 +178,10 @@ def ratings(arguments: Namespace) -> None:
 
 def import_ratings(arguments: Namespace) -> None:
     """`import-ratings`: from a CSV, JSON or JSONL file, or a folder that holds one."""
-    if arguments.category:
-        find_category(arguments.category)
     from huvidpo.preferences.exchange import import_ratings as take_over
 
     store = RatingStore(home())
-    done = take_over(store, arguments.file, owner(), arguments.category, arguments.prompt, arguments.all_pairs)
+    done = take_over(store, arguments.file, owner(), arguments.category or "", arguments.prompt, arguments.all_pairs)
     known = f" {done.known} were here already." if done.known else ""
     lines = [f"Imported: {done.ratings} ratings, {done.pairs} new pairs.{known}"]
     answer(arguments, dataclasses.asdict(done) | counted(store), lines)
@@ -198,8 +189,6 @@ def import_ratings(arguments: Namespace) -> None:
 
 def export_ratings(arguments: Namespace) -> None:
     """`export-ratings`: plain files for other programs."""
-    if arguments.category is not None:
-        find_category(arguments.category)
     from huvidpo.preferences.export import export_ratings as write
 
     rows = write(RatingStore(home()), arguments.out, arguments.layout, arguments.category)
@@ -232,11 +221,11 @@ def pull(arguments: Namespace) -> None:
 
 def chosen_repo(arguments: Namespace) -> str:
     """--dataset or HUVIDPO_DATASET. ValueError when there is neither."""
+    from huvidpo.hub_errors import check_repo
     from huvidpo.preferences.hub import dataset_repo
 
     repo = arguments.dataset or dataset_repo()
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise ValueError("Name the dataset as owner/name: set HUVIDPO_DATASET, or give --dataset.")
+    check_repo(repo, "Name the dataset as owner/name: set HUVIDPO_DATASET, or give --dataset.")
     return repo
 
 
