@@ -124,6 +124,20 @@ def test_blind_answers_are_first_ones_also_if_changed(store: RatingStore, add_pa
     assert store.blind_answers("horse") == [first, second] and store.blind_answers("rain") == []
     store.withdraw(second.rating_id, second.rater)
     assert store.blind_answers() == [first]
+    assert store.taken_back_answers() == [second]
+
+
+def test_an_undone_repeat_leaves_the_first_answer(store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    """Also one that was changed before; the first answer itself goes by a withdrawal of its own."""
+    first = rating_of(add_pair())
+    again = replace(first, rating_id=new_id(), is_repeat=True)
+    changed = replace(again, rating_id=new_id(), preference="b", supersedes=again.rating_id)
+    for rating in (first, again, changed):
+        store.append(rating)
+    store.withdraw(changed.rating_id, changed.rater)
+    assert store.blind_answers() == [first, again] and store.taken_back_answers() == []
+    store.withdraw(first.rating_id, first.rater)
+    assert store.blind_answers() == [] and first in store.taken_back_answers()
 
 
 def test_the_same_rating_twice_is_one_and_a_stolen_name_is_refused(
