@@ -291,6 +291,13 @@ def test_a_new_store_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
     assert len(opened) == 2 and opened[0].rows("PRAGMA journal_mode") == [("wal",)]
 
 
+def test_a_disk_that_cannot_do_it_is_told_when_the_store_is_opened(tmp_path: Path) -> None:
+    """Here SQLite's shared memory cannot be opened, as on a network disk."""
+    (tmp_path / "ratings.db-shm").symlink_to("ratings.db-shm")
+    with pytest.raises(ValueError, match=f"{tmp_path} cannot be opened: .* set HUVIDPO_HOME to a folder"):
+        Database(tmp_path / "ratings.db", SCHEMA)
+
+
 def test_a_full_disk_is_an_error_and_loses_nothing(store: RatingStore, add_pair: Callable[..., Pair]) -> None:
     """Files of the writer may not grow beyond 200 kB: from some rating on, the system refuses every write."""
     add_pair()
