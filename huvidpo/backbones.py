@@ -1,7 +1,7 @@
 """How each of the two backbones is loaded and put together: the only place that asks which one it is."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -255,3 +255,12 @@ def varied_prompt(backbone: LoadedBackbone, category: str, number: int, unseen: 
     if unseen is not None:
         prompts = prompts[-1:] if unseen else prompts[:-1]
     return styled_prompt(prompts[number % len(prompts)], styles[number // len(prompts) % len(styles)])
+
+
+def unseen_prompts(
+    backbone: LoadedBackbone, category: str, numbers: Iterable[int], seen: Collection[str]
+) -> Iterator[tuple[int, str]]:
+    """The prompts of those numbers that are kept for comparing, each with its number, but for those among `seen`."""
+    for number in numbers:
+        if (prompt := varied_prompt(backbone, category, number, unseen=True)) not in seen:
+            yield number, prompt

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import Category, find_category
+from huvidpo.checks import require
 from huvidpo.commands.common import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
@@ -238,17 +239,19 @@ def rounds(arguments: Namespace) -> None:
     """`rounds`: a line for each, as soon as it is over."""
     category = find_category(arguments.category)
     from huvidpo.adapters import find_adapter
+    from huvidpo.training.rounds import MAX_PAIRS, MAX_ROUNDS, Round, RoundsPlan, run_rounds
 
     preset = chosen_preset(arguments)
     for name, lowest in (("rounds", 1), ("pairs", 8), ("unseen", 10)):
         if getattr(arguments, name) < lowest:
             raise ValueError(f"Fewer than {lowest} {name} would say nothing.")
+    for name, highest in (("rounds", MAX_ROUNDS), ("pairs", MAX_PAIRS)):
+        require(getattr(arguments, name) <= highest, f"There can be {highest} {name} at most.")
     held_out = arguments.held_out or arguments.critic
     settings = chosen_settings(arguments, preset.preference_learning_rate)
     start = find_adapter(preset.name, category.name, arguments.start)
     real = real_clips(settings.objective, whole_path(arguments.real), category)
     from huvidpo.evaluation.critics import find_critic
-    from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
 
     for name in (arguments.critic, held_out):
         find_critic(name, category.name, preset.name)

@@ -255,7 +255,7 @@ def add_learning_commands(command: Command) -> None:
     rounds.add_argument("--held-out", choices=CRITICS, default="", metavar="CRITIC", help=accepts)
     rounds.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
     rounds.add_argument("--pairs", type=int, default=24, help="pairs made and labelled in each round (default: 24)")
-    unseen = "comparisons with the adapter before, on other prompts (default: 40)"
+    unseen = "comparisons with the adapter before, on prompts that no round trains on (default: 40)"
     rounds.add_argument("--unseen", type=int, default=40, help=unseen)
     add_training_choices(rounds)
     rounds.add_argument("--out", type=Path, metavar="DIR", help="where the rounds lie, to go on with them")
