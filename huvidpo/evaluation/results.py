@@ -75,11 +75,6 @@ class Results:
         """Names of all that was measured of any clip, in order of appearance."""
         return list(dict.fromkeys(name for clip in self.clips for name in clip.metrics))
 
-    def clip(self, system: str, prompt_id: str, seed: int) -> ClipResult | None:
-        """One clip, if it is there."""
-        wanted = (system, prompt_id, seed)
-        return next((clip for clip in self.clips if (clip.system, clip.prompt_id, clip.seed) == wanted), None)
-
 
 def clip_name(prompt_id: str, seed: int) -> str:
     """How the files of a prompt and a seed are called, without suffix."""

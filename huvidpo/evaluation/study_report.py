@@ -129,13 +129,13 @@ def agreement(answers: Iterable[StudyAnswer], question: str) -> float:
     return krippendorff_alpha(list(units.values()), interval=True)
 
 
-def comparisons_of(study: Study, answers: Iterable[StudyAnswer], question: str = OVERALL) -> list[Comparison]:
+def comparisons_of(study: Study, answers: Iterable[StudyAnswer]) -> list[Comparison]:
     """Each person's marks of two systems for one prompt as a choice between them; equal marks are a tie."""
     marked: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     for answer in answers:
         clip = study.clips[answer.place]
         systems = marked.setdefault((answer.participant, clip.prompt), {})
-        systems[clip.system] = value(answer.answers, question), clip.motion
+        systems[clip.system] = value(answer.answers, OVERALL), clip.motion
     found = []
     for (participant, prompt), systems in marked.items():
         for first, second in combinations(sorted(systems), 2):
