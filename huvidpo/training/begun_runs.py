@@ -9,10 +9,9 @@ from huvidpo.preferences.pairs import TrainingSet, training_set
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import BACKBONES
 from huvidpo.training.motion_settings import BEGUN_WITH
-from huvidpo.training.preference_settings import PreferenceSettings, preset_settings
+from huvidpo.training.preference_settings import FREE_TO_CHANGE, PreferenceSettings, preset_settings
 
 ON_PAGE = "run.json"  # in the place of BEGUN_WITH, in the folders of runs that were begun on the page
-FREE_TO_CHANGE = ("minutes", "members")  # when a run goes on
 
 
 @dataclass(frozen=True)
