@@ -20,7 +20,7 @@ from huvidpo.pocket.practice_data import practice_caption, practice_frames, trai
 from huvidpo.pocket.resumable import resumable_steps, training_state
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, new_average, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, new_ema, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 BATCH, GPU_BATCH = 64, 256
@@ -117,7 +117,7 @@ def train_first_frames(
         pipeline.unet.compile(dynamic=False)
     latents = frame_latents(pipeline.vae, work)
     trained = trained_parts(pipeline).train().to(memory_format=torch.channels_last)  # for the convolutions
-    optimizer, average = new_optimizer(trained), new_average(trained.parameters())
+    optimizer, average = new_optimizer(trained), new_ema(trained.parameters())
     loss_of = partial(batch_loss, pipeline, latents, batch=batch)
     clock, checkpoint = Clock(steps, minutes), work / "first-frames.pt"
     yield from resumable_steps(trained, optimizer, loss_of, LEARNING_RATE, clock, checkpoint, average=average)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from huvidpo.pocket.resumable import resumable_steps
-from huvidpo.training.loop import Clock, new_average
+from huvidpo.training.loop import Clock, new_ema
 
 
 @pytest.mark.parametrize("averaged", [False, True])
@@ -16,7 +16,7 @@ def test_an_interrupted_training_ends_with_the_same_weights_and_their_average(tm
             torch.manual_seed(0)
             network = torch.nn.Linear(3, 2)
             optimizer = torch.optim.AdamW(network.parameters())
-            average = new_average(network.parameters()) if averaged else None
+            average = new_ema(network.parameters()) if averaged else None
 
             def loss(step: int, network=network) -> torch.Tensor:
                 return network(torch.full((1, 3), float(step))).square().mean()
