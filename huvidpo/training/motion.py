@@ -23,12 +23,12 @@ from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_both_ways
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
+from huvidpo.training.gradient_checkpointing import recompute_as_needed
 from huvidpo.training.loop import Clock, StepRecord, load_state, new_ema, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error
 from huvidpo.training.motion_settings import BEGUN_WITH, FREE_TO_CHANGE, MotionSettings, Origin, begun_with
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
-from huvidpo.training.recompute import recompute_as_needed
 
 DDIM_NAMES = inspect.signature(DDIMInverseScheduler).parameters  # Stable Diffusion's file is another scheduler's
 
