@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_refused(store: RatingStore, add_pair: Callable[...
     with pytest.raises(ValueError, match="lacks the file 1111"):
         store.add_pair(stranger)
     for sha256 in ("../../etc/passwd", "A" * 64, ""):
-        with pytest.raises(ValueError, match="known by its sha256"):
+        with pytest.raises(ValueError, match="known by the sha256"):
             store.video_path(sha256)
     (tmp_path / "evil.html").write_text("<script>")
     for path, sentence in ((tmp_path / "evil.html", "keeps .mp4 and .png"), (tmp_path / "no.mp4", "No such file")):

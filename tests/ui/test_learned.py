@@ -93,7 +93,7 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
         assert (pair.a.adapter, pair.b.adapter) == ("gallop", "dpo-1") and pair.a.seed == pair.b.seed
         assert pair.a.first_frame_sha256 == pair.b.first_frame_sha256
     served = next_showing(store, "e" * 16)
-    assert served.pair in pairs and served.drawn == "measure"
+    assert served.pair in pairs and not served.is_repeat
     store.append(Rating(new_id(), served.pair, "b", "a", "e" * 16))
     told = dict(learned.on_adapter("horse", "dpo-1")[learned.ui.about]["facts"])
     assert told["Votes"] == "1 for it, 0 against, 0 the same" and told["In the tab Rate"].startswith("1 pair ")
