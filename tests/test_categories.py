@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from huvidpo.categories import CATEGORIES, STYLES, check_prompt, find_category, prompt_for, styled_prompt
+from huvidpo.categories import CATEGORIES, STYLES, check_prompt, find_category, styled_prompt
 from huvidpo.pocket import practice_clips
 
 
@@ -87,9 +87,3 @@ def test_check_prompt():
         with pytest.raises(ValueError, match="The prompt has no words"):
             check_prompt(wordless)
     assert check_prompt("🎆!") == "🎆!"
-
-
-def test_a_prompt_that_was_only_an_example_goes_with_the_action():
-    horse, rain = (CATEGORIES[name].example_prompts for name in ("horse", "rain"))
-    assert prompt_for("rain", horse[2]) == prompt_for("rain", " ") == rain[0]
-    assert prompt_for("rain", "a red zebra") == "a red zebra"

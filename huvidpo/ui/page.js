@@ -49,6 +49,17 @@ document.addEventListener('click', (event) => {
   stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
 });
 
+// A prompt that was only an example, or none, becomes the first example of the action that is chosen now.
+function promptFor(action, prompt) {
+  const isExample = Object.values(examplePrompts).flat().includes(prompt);
+  return isExample || !prompt.trim() ? examplePrompts[action][0] : prompt;
+}
+
+// What a browser remembers of the form comes after the page: what a visitor has changed since the start stays.
+function unlessChanged(remembered, ...now) {
+  return now.map((value, place) => value === remembered[place][0] ? remembered[place][1] : value);
+}
+
 // What was asked for may be out of view: a new pair above the form that made it, two first frames below the stage.
 function bringIntoView(selector) {
   const part = document.querySelector(selector);

@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import prompt_for
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
@@ -47,8 +46,8 @@ class PairSources:
         making.failure(self.on_stop, ui.reason, live, **QUIET)
         making.success(None, js="() => bringIntoView('#player')", **QUIET)
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
-        ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
         words = [ui.action, ui.prompt]
+        ui.action.input(None, words, ui.prompt, js="promptFor", api_visibility="private")
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         added = ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)

@@ -124,10 +124,9 @@ def test_an_adapter_that_is_gone_is_not_put_back(pocket):
     with gr.Blocks() as page:
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     changes = tab.on_load([], {"category": "rain", "adapter": "gone", "prompt": "rain at night"})
-    form = tab.ui.form
-    assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
-    assert changes[form["adapter"]].value == ""
-    assert "rain" in changes[tab.ui.chips[0]] and changes[tab.ui.video], "an example plays all the same"
+    offered = dict(zip(KEPT, changes[tab.ui.recalled], strict=True))
+    assert offered["category"] == ["horse", "rain"] and offered["prompt"][1] == "rain at night"
+    assert offered["adapter"] == ["", ""] and offered["seed"] == [1, 1]
 
 
 def test_a_first_frame_s_file_says_how_it_was_made_whatever_the_server_remembers(tmp_path, pocket):
@@ -423,7 +422,7 @@ def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home,
     monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
     with gr.Blocks() as page, gr.Tabs():
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
-    chosen = tab.on_category("horse", "a red horse")
+    chosen = tab.on_category("horse")
     assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
     assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
     assert "no adapter 'gone' for horse" in tab.motion_note("horse", "gone")[tab.ui.motion_note]
@@ -435,5 +434,6 @@ def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocke
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
         shown = tab.on_load([], {})
     form = tab.ui.form
-    unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
-    assert unset == ["", "", None, None, True] and shown[form["prompt"]]
+    unset = [form[name].value for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
+    assert unset == ["", "", None, None, True] and form["prompt"].value and tab.ui.video.value
+    assert all(built_in == offered for built_in, offered in shown[tab.ui.recalled])
