@@ -16,7 +16,7 @@ from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
 from huvidpo.ui.create_layout import EXAMPLE, HINT, CreateLayout
 from huvidpo.ui.create_views import play, show, show_progress
-from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, STOPPING, Changes
 from huvidpo.ui.first_frames import read_made
 from huvidpo.ui.history import SavedTake, Shelves, examples, open_takes, read_dropped
 from huvidpo.ui.making import (
@@ -73,7 +73,7 @@ class CreateTab:
         for event in runs:
             event.failure(self.on_stop, ui.reason, shown, **QUIET)
         runs[-1].success(None, js="() => bringIntoView('#comparison')", **QUIET)
-        ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
+        ui.cancel.click(None, None, ui.cancel, cancels=runs, **STOPPING)
         for place, button in enumerate(ui.keep):
             button.click(partial(self.keep, place), ui.compared, shown, **SPOKEN)
         uploaded = form["picture"].upload(self.on_upload, form["picture"], shown, **QUIET)
@@ -156,7 +156,7 @@ class CreateTab:
         return show(self.ui, view) | {self.ui.form["frame_model"]: frame.request.model}
 
     def on_stop(self, reason: str = STOPPED) -> Changes:
-        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        """The run has ended, by Cancel or by a toast, whose words are said once more, as toasts go."""
         return show_progress(self.ui, View(reason, busy=False))
 
     def remember(self, name: str, names: object, visitor: object) -> Changes:

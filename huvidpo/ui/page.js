@@ -95,16 +95,15 @@ document.addEventListener('click', (event) => {
 });
 
 // Who cancels by keyboard would find the focus at the top of the page, as the button goes: it returns to what began.
-// A last update of the run can come in after that and disable the button once more, hence the ten seconds of watching.
 document.addEventListener('click', (event) => {
   const cancel = event.target.closest?.('#cancel, #live-cancel');
   if (!cancel) return;
   const began = { cancel: '#make', 'live-cancel': '#live-make' }[cancel.id];
   const watching = setInterval(() => {
-    const gone = !cancel.isConnected || !cancel.offsetParent;
-    if (gone && [document.body, cancel].includes(document.activeElement)) document.querySelector(began)?.focus();
+    if (cancel.isConnected && cancel.offsetParent) return;
+    if ([document.body, cancel].includes(document.activeElement)) document.querySelector(began)?.focus();
+    clearInterval(watching);
   }, 100);
-  setTimeout(() => clearInterval(watching), 10_000);
 });
 
 // A link can ask for a tab: /?tab=rate. Who signs in on the tab Rate comes back by such a link.

@@ -12,7 +12,7 @@ from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rat
 from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
-from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, STOPPING, Changes
 from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.phrases import counted
@@ -45,7 +45,7 @@ class PairSources:
         )
         making.failure(self.on_stop, ui.reason, live, **QUIET)
         making.success(None, js="() => bringIntoView('#player')", **QUIET)
-        ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
+        ui.stop.click(None, None, ui.stop, cancels=making, **STOPPING)
         words = [ui.action, ui.prompt]
         ui.action.input(None, words, ui.prompt, js="promptFor", api_visibility="private")
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
@@ -87,14 +87,14 @@ class PairSources:
         yield from told(steps(), self.ui.reason)
 
     def on_stop(self, reason: str = STOPPED) -> Changes:
-        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        """The run has ended, by Cancel or by a toast, whose words are said once more, as toasts go."""
         return self.progress(View(reason, busy=False))
 
     def progress(self, view: View) -> Changes:
         return {
             self.ui.meter: meter_value(view.text, view.step, view.total),
             self.ui.make: gr.Button(interactive=not view.busy),
-            self.ui.stop: gr.Button(visible=view.busy),
+            self.ui.stop: gr.Button("Cancel", visible=view.busy),
         }
 
     def on_words(self, category: str, prompt: str) -> str:
