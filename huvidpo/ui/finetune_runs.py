@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from huvidpo.adapters import find_adapter, is_plain_name
 from huvidpo.atomic import replacing
@@ -31,6 +30,7 @@ from huvidpo.ui.finetune_needs import (
     planned_steps,
     readiness,
 )
+from huvidpo.ui.jobs import Run, Step, TrainSlice
 
 COMPARISONS = 5  # clips before and during a run, at most; each takes the time of a clip
 MAX_REAL = 32  # clips, objective ipo
@@ -151,7 +151,7 @@ def log_of(backbone: Backbone, run: str) -> list[Row]:
     return run_outcome(run_folder(backbone.name, request.category, request.name)).rows
 
 
-def train_slice(run: Any, plan: RunPlan) -> Iterator[Any]:
+def train_slice(run: Run, plan: RunPlan) -> Iterator[Step]:
     """One request's share of a run: its step records, through the function that computes."""
-    with closing(run("train", (plan, SLICE_SECONDS))) as records:
+    with closing(run(TrainSlice(plan, SLICE_SECONDS))) as records:
         yield from records
