@@ -237,12 +237,6 @@ def check_prompt(prompt: str) -> str:
     return prompt
 
 
-def prompt_for(category: str, prompt: str) -> str:
-    """The prompt after another category was chosen: the first example of it, where it was only an example or empty."""
-    every_example = {words for other in known_categories().values() for words in other.example_prompts}
-    return find_category(category).example_prompts[0] if not prompt.strip() or prompt in every_example else prompt
-
-
 def styled_prompt(prompt: str, style: str) -> str:
     """`prompt` with the words of `style` behind it, unless it names the style already.
 

@@ -15,7 +15,6 @@ from huvidpo.categories import (
     find_category,
     known_categories,
     label_of,
-    prompt_for,
     remove_category,
     styled_prompt,
 )
@@ -107,12 +106,6 @@ def test_check_prompt():
     assert check_prompt("🎆!") == "🎆!"
 
 
-def test_a_prompt_that_was_only_an_example_goes_with_the_action():
-    horse, rain = (CATEGORIES[name].example_prompts for name in ("horse", "rain"))
-    assert prompt_for("rain", horse[2]) == prompt_for("rain", " ") == rain[0]
-    assert prompt_for("rain", "a red zebra") == "a red zebra"
-
-
 DOG = Category(
     "dog-jump", "Dog jumps", "dog jumps", "🏃‍♂️", ("a dog jumps on the beach", "a red dog jumps", "a dog jumps")
 )
@@ -125,7 +118,6 @@ def test_an_action_of_one_s_own_is_kept_replaced_and_forgotten(own_home):
     add_category(dataclasses.replace(DOG, name="cat2"))
     add_category(other)
     assert find_category("dog-jump") == other and [*known_categories()][8:] == ["dog-jump", "cat2"]
-    assert prompt_for("rain", DOG.example_prompts[1]) == CATEGORIES["rain"].example_prompts[0], "was an example only"
     remove_category("dog-jump")
     assert [*known_categories()][8:] == ["cat2"] and label_of("dog-jump") == "dog-jump"
     for name in ("dog-jump", "horse"):

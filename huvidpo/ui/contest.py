@@ -9,7 +9,8 @@ from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.preferences.gate import Verdict, answers_between, is_between, judge
 from huvidpo.preferences.records import Pair, Rating
 from huvidpo.preferences.store import RatingStore
-from huvidpo.ui.making import Run, View
+from huvidpo.ui.jobs import Run
+from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 
 MIN_PEOPLE = 3  # who voted, before votes promote anything on a Space

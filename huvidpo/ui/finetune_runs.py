@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from huvidpo.adapters import find_adapter, is_plain_name
 from huvidpo.backbones import LoadedBackbone
@@ -29,6 +28,7 @@ from huvidpo.ui.finetune_needs import (
     planned_steps,
     readiness,
 )
+from huvidpo.ui.jobs import Run, Step, TrainSlice
 
 COMPARISONS = 5  # clips before and during a run, at most; each takes the time of a clip
 PRESET = "recommended"
@@ -129,7 +129,7 @@ def log_of(backbone: Backbone, run: str) -> list[Row]:
     return run_outcome(folder_of(backbone, run)).rows
 
 
-def train_slice(run: Any, plan: RunPlan) -> Iterator[Any]:
+def train_slice(run: Run, plan: RunPlan) -> Iterator[Step]:
     """One request's share of a run: its step records, through the function that computes."""
-    with closing(run("train", (plan, SLICE_SECONDS))) as records:
+    with closing(run(TrainSlice(plan, SLICE_SECONDS))) as records:
         yield from records

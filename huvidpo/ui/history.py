@@ -44,6 +44,14 @@ class SavedTake:
         return self.clip.with_suffix(".png")
 
     @property
+    def line(self) -> str:
+        """What it was made from, in a few words."""
+        request = self.request
+        made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
+        origin = "your first frame" if request.first_frame_model == "upload" else made
+        return f"Seed {request.seed} · {origin} · {request.recipe} recipe"
+
+    @property
     def card(self) -> Card:
         return Card(self.clip, label_of(self.request.category), self.request.prompt)
 

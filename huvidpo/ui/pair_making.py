@@ -18,7 +18,8 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Clip, FirstFrame, Progress
-from huvidpo.ui.making import WAITING, Run, View, progress_words
+from huvidpo.ui.jobs import MakeTakes, Run
+from huvidpo.ui.making import WAITING, View, progress_words
 from huvidpo.ui.turns import CountedRun
 
 MADE_OF = ("First frame", "Clip 1 of 2", "Clip 2 of 2")
@@ -47,7 +48,8 @@ def make_pair(
     yield View(WAITING)
     made: list[FirstFrame | Clip] = []
     # Without previews: a picture of one side before the other would take sides.
-    with closing(run("takes", (FirstFrameRequest(prompt, seed=draw_seed()), requests, False))) as steps:
+    job = MakeTakes(FirstFrameRequest(prompt, seed=draw_seed()), tuple(requests), previews=False)
+    with closing(run(job)) as steps:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words(MADE_OF[len(made)], item), item.step, item.total)

@@ -28,6 +28,7 @@ from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
+from huvidpo.ui.jobs import TrainSlice
 from huvidpo.ui.turns import CountedRun
 from huvidpo.video import write_mp4
 from tests.commands.test_learning import rated_pairs, write_clip
@@ -170,11 +171,11 @@ def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch
     name = begin()
     plan = runs.plan_of(tab.backbone, tab.store, name)
     rare = replace(plan, settings=replace(plan.settings, validate_every=10_000))
-    assert [durations[0]("train", (one, 45)) for one in (plan, rare)] == [59, 55]
+    assert [durations[0](TrainSlice(one, 45)) for one in (plan, rare)] == [59, 55]
     list(tab.on_slice(name))
     read = needs.run_outcome
     monkeypatch.setattr(needs, "run_outcome", lambda work: ended_in(read(work), 8.0))
-    assert durations[0]("train", (rare, 45)) == 10 + 8 + 22
+    assert durations[0](TrainSlice(rare, 45)) == 10 + 8 + 22
 
 
 def ended_in(outcome, seconds: float):
@@ -424,9 +425,9 @@ def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
-def worker(tab: FinetuneTab, payload: bytes, answers) -> None:
+def worker(tab: FinetuneTab, job: bytes, answers) -> None:
     torch.set_num_threads(1)
-    for record in tab.run(*pickle.loads(payload)):
+    for record in tab.run(pickle.loads(job)):
         answers.put(pickle.dumps(record))
     answers.put(None)
 
@@ -440,7 +441,7 @@ def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> Non
     context = get_context("fork")
     for step in (1, 2):
         answers = context.SimpleQueue()
-        process = context.Process(target=worker, args=(tab, pickle.dumps(("train", (plan, 0))), answers), daemon=True)
+        process = context.Process(target=worker, args=(tab, pickle.dumps(TrainSlice(plan, 0)), answers), daemon=True)
         process.start()
         record = pickle.loads(answers.get())
         assert record.step == step and answers.get() is None
