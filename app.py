@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import gradio as gr
 
@@ -19,8 +18,8 @@ from huvidpo.memory import fixed_mode, on_zero_gpu, unusable_gpu
 from huvidpo.preferences.new_pairs import add_starter_pairs
 from huvidpo.preferences.pusher import NoPusher, Pusher, push_on_sigterm, start_pusher
 from huvidpo.preferences.store import RatingStore
-from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, make_takes
-from huvidpo.training.preference import PreferenceRecord
+from huvidpo.requests import FirstFrameRequest
+from huvidpo.takes import make_clip, make_takes
 from huvidpo.training.runs import train_plan
 from huvidpo.ui.create import CreateTab
 from huvidpo.ui.endpoints import Endpoints
@@ -29,13 +28,8 @@ from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_needs import seconds_of_slice
 from huvidpo.ui.first_start import choose_backbone
 from huvidpo.ui.history import EXAMPLES, PAIRS, takes_folder
-from huvidpo.ui.making import (
-    Run,
-    asked_seconds,
-    before_computing,
-    pair_quota_words,
-    sampling_seconds,
-)
+from huvidpo.ui.jobs import Job, MakeTakes, Run, Step, TrainSlice, before_computing
+from huvidpo.ui.making import asked_seconds, pair_quota_words, sampling_seconds
 from huvidpo.ui.pair_making import Filler
 from huvidpo.ui.rate import RateTab, shown_folder
 from huvidpo.ui.rate_layout import visitor_state
@@ -65,30 +59,30 @@ def pairs_ahead() -> int:
 def gpu_runner(backbone: LoadedBackbone) -> Run:
     """What computes, by a GPU that is lent where it is: ZeroGPU keeps a worker with all weights for each function."""
 
-    def seconds(operation: str, payload: Any) -> int:
+    def seconds(job: Job) -> int:
         """Asked of ZeroGPU for one call; the page says the same beforehand."""
-        if operation == "train":
-            return seconds_of_slice(backbone, *payload)
-        return asked_seconds(sampling_seconds(backbone, operation, payload))
+        if isinstance(job, TrainSlice):
+            return seconds_of_slice(backbone, job.plan, job.seconds)
+        return asked_seconds(sampling_seconds(backbone, job))
 
-    def compute(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
+    def compute(job: Job) -> Iterator[Step]:
         """Yields plain data only: on ZeroGPU it crosses from the worker's process into this one."""
         with toasts():
-            if operation == "first_frame":
-                yield from make_first_frame(backbone, payload)
-            elif operation == "takes":
-                yield from make_takes(backbone, *payload)
-            elif operation == "train":
-                yield from train_plan(backbone, *payload)
-            else:
-                yield from make_clip(backbone, *payload)
+            match job:
+                case TrainSlice(plan, time):
+                    yield from train_plan(backbone, plan, time)
+                case MakeTakes(FirstFrameRequest() as first, clips, previews):
+                    yield from make_takes(backbone, first, clips, previews)
+                case MakeTakes(picture, clips, previews):
+                    for request in clips:
+                        yield from make_clip(backbone, picture, request, previews=previews)
 
     on_lent_gpu = spaces.GPU(duration=seconds)(compute)  # ZeroGPU does not start a program without one
 
-    def run(operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip | PreferenceRecord]:
+    def run(job: Job) -> Iterator[Step]:
         with toasts():
-            yield from before_computing(backbone, operation, payload)
-        yield from (on_lent_gpu if backbone.gpu_is_lent else compute)(operation, payload)
+            yield from before_computing(backbone, job)
+        yield from (on_lent_gpu if backbone.gpu_is_lent else compute)(job)
 
     return run
 

@@ -7,7 +7,7 @@ What is not counted: the CUDA context and the libraries' work space, about 1 GB,
 `--check` counts a small network twice, without numbers and with them, which must agree. `--measure` runs what fits on
 a GPU whose memory is capped at 24 GB, and prints torch's own peak and the time of a step beside the count. Steps of
 training are counted without gradient checkpointing, with that of the outer one or two levels, and of all
-(training/recompute.py).
+(training/gradient_checkpointing.py).
 """
 
 import argparse

@@ -22,7 +22,7 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
     Its attention comes with it; another one can be set afterwards. Raises ValueError when its files do not fit the
     UNet; the UNet is then without any adapter.
     """
-    take_adapter_off(unet, still_motion)
+    remove_adapter(unet, still_motion)
     if adapter is None:
         return
     for _ in adapter.download():
@@ -35,11 +35,11 @@ def apply_adapter(unet: VideoUNet, adapter: Adapter | None, still_motion: dict[s
             unet.eval()  # peft's new layers come with their dropout on
         unet.set_attention(adapter.attention())
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as error:
-        take_adapter_off(unet, still_motion)
+        remove_adapter(unet, still_motion)
         raise ValueError(f"The adapter {adapter.name!r} could not be loaded: {error}") from error
 
 
-def take_adapter_off(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
+def remove_adapter(unet: VideoUNet, still_motion: dict[str, torch.Tensor]) -> None:
     """The UNet as it was before any adapter."""
     unet.unload_lora()  # layers and all, so that names are Stable Diffusion's again: `delete_adapters` leaves wrappers
     unet.set_attention(ATTENTION_VARIANTS[0])

@@ -1,6 +1,6 @@
 """How each of the two backbones is loaded and put together: the only place that asks which one it is."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import nn
 
 from huvidpo import full_size, memory
-from huvidpo.categories import STYLES, Category, find_category, styled_prompt
+from huvidpo.categories import CATEGORIES, STYLES, Category, find_category, styled_prompt
 from huvidpo.checks import check_choice
 from huvidpo.full_size import FirstFramePipeline
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
@@ -210,9 +210,18 @@ def varied_prompt(backbone: LoadedBackbone, category: str, number: int, unseen: 
     Where there are few, `unseen` says of which: of one that is kept for comparing, or of the others. On `pocket` the
     prompts of other numbers are mostly others.
     """
-    if backbone.preset.name == "pocket":
+    if backbone.preset.name == "pocket" and category in CATEGORIES:
         return caption(sample_scene(number, action=category), variant=number)
     prompts, styles = find_category(category).example_prompts, list(STYLES)
     if unseen is not None:
         prompts = prompts[-1:] if unseen else prompts[:-1]
     return styled_prompt(prompts[number % len(prompts)], styles[number // len(prompts) % len(styles)])
+
+
+def unseen_prompts(
+    backbone: LoadedBackbone, category: str, numbers: Iterable[int], seen: Collection[str]
+) -> Iterator[tuple[int, str]]:
+    """The prompts of those numbers that are kept for comparing, each with its number, but for those among `seen`."""
+    for number in numbers:
+        if (prompt := varied_prompt(backbone, category, number, unseen=True)) not in seen:
+            yield number, prompt

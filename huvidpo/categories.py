@@ -1,9 +1,13 @@
-"""The eight actions, the styles, and what a prompt may be. Knows nothing of models: words only."""
+"""The actions, the styles, and what a prompt may be. Knows nothing of models: words only."""
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
-from huvidpo.checks import check_choice
+from huvidpo.atomic import write_whole
+from huvidpo.checks import check_choice, require
+from huvidpo.home import home
 
 MAX_PROMPT = 1000  # characters
 WORD = re.compile(r"[^\W_]+|[^\w\s!-~‘’“”–—…]+")  # letters and digits, or signs that are not punctuation
@@ -22,11 +26,11 @@ STYLES: dict[str, str] = {
 class Category:
     """One action that a video model was taught from a few clips."""
 
-    name: str  # folder name, as in the paper
+    name: str  # folder name; of the eight as in the paper
     title: str  # shown to people
     motion_prompt: str  # what the motion weights were trained to call the action
     emoji: str
-    example_prompts: tuple[str, ...]  # in words that every backbone knows, `pocket` too
+    example_prompts: tuple[str, ...]  # of the eight in words that every backbone knows, `pocket` too
 
     @property
     def label(self) -> str:
@@ -132,13 +136,93 @@ _EIGHT = (
         ),
     ),
 )
-CATEGORIES: dict[str, Category] = {category.name: category for category in _EIGHT}
+CATEGORIES: dict[str, Category] = {category.name: category for category in _EIGHT}  # the paper's
+ADDED = "categories.json"  # actions of one's own: in the home, and beside the adapters that ship
+SHIPPED = Path(__file__).parents[1] / "lora_weights" / ADDED
+MAX_BYTES = 2**20
+MAX_EXAMPLES = 20
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LONGEST = {"name": 40, "title": 40, "motion_prompt": 100, "emoji": 8}  # characters
+
+
+def known_categories() -> dict[str, Category]:
+    """The eight actions, then those that were added: to this copy of the program, and to the home.
+
+    Raises ValueError with one sentence when a file of added ones cannot be read.
+    """
+    return CATEGORIES | _read_added(SHIPPED) | _read_added(home() / ADDED)
 
 
 def find_category(name: str) -> Category:
     """The category called `name`; ValueError with the known names when there is none."""
-    check_choice("category", name, CATEGORIES)
-    return CATEGORIES[name]
+    known = known_categories()
+    check_choice("category", name, known)
+    return known[name]
+
+
+def label_of(name: str) -> str:
+    """A category's label, for what was made by anyone: where the category is not known here, its name."""
+    category = known_categories().get(name)
+    return category.label if category else name
+
+
+def add_category(category: Category) -> None:
+    """Keeps an action of one's own in the home, in the place of one that was added there under the same name.
+
+    Raises ValueError with one sentence for a category that cannot be, or when the file cannot be written.
+    """
+    _check_added(category)
+    _write_added(_read_added(home() / ADDED) | {category.name: category})
+
+
+def remove_category(name: str) -> None:
+    """Forgets an action that was added to the home; its adapters, clips and ratings stay. ValueError for another."""
+    added = _read_added(home() / ADDED)
+    require(name in added, f"{name[:80]!r} is no action that was added here.")
+    _write_added({other: category for other, category in added.items() if other != name})
+
+
+def _read_added(file: Path) -> dict[str, Category]:
+    """The categories of a file; none where there is no file. ValueError, naming it, when it holds something else."""
+    try:
+        if not file.is_file():
+            return {}
+        require(file.stat().st_size <= MAX_BYTES, "it is too large")
+        found = [
+            Category(**row | {"example_prompts": tuple(row["example_prompts"])})
+            for row in json.loads(file.read_text(encoding="utf-8"))
+        ]
+        for category in found:
+            _check_added(category)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{file} does not hold actions as `add-category` writes them ({error}): mend it.") from error
+    return {category.name: category for category in found}
+
+
+def _write_added(categories: dict[str, Category]) -> None:
+    file = home() / ADDED
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [asdict(category) for category in categories.values()]
+    write_whole(file, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def _check_added(category: Category) -> None:
+    """ValueError, with one sentence, when a category cannot be added."""
+    values = [getattr(category, field.name) for field in fields(Category)]
+    require(all(isinstance(value, str) for value in (*values[:-1], *values[-1])), "An action is made of texts.")
+    name, prompts = category.name, category.example_prompts
+    require(_NAME.fullmatch(name), f"An action is named with small letters, digits and hyphens, not {name[:80]!r}.")
+    require(name not in (*CATEGORIES, "all", "none"), f"{name!r} is taken: choose another name.")
+    for field, longest in _LONGEST.items():
+        value, words = getattr(category, field), field.replace("_", " ")
+        require(value.strip() and len(value.splitlines()) == 1, f"The {words} of an action must be a line of text.")
+        require(len(value) <= longest, f"The {words} of an action may have {longest} characters, not {len(value)}.")
+    require(
+        2 <= len(set(prompts)) == len(prompts) <= MAX_EXAMPLES,
+        f"An action needs 2 to {MAX_EXAMPLES} different example prompts; the last one is kept for comparisons.",
+    )
+    for prompt in prompts:
+        check_prompt(prompt)
 
 
 def check_prompt(prompt: str) -> str:
@@ -151,12 +235,6 @@ def check_prompt(prompt: str) -> str:
     if not WORD.search(prompt):
         raise ValueError("The prompt has no words: describe the picture in a few.")
     return prompt
-
-
-def prompt_for(category: str, prompt: str) -> str:
-    """The prompt after another category was chosen: the first example of it, where it was only an example or empty."""
-    every_example = {words for other in CATEGORIES.values() for words in other.example_prompts}
-    return find_category(category).example_prompts[0] if not prompt.strip() or prompt in every_example else prompt
 
 
 def styled_prompt(prompt: str, style: str) -> str:

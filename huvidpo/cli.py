@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from huvidpo import __version__
-from huvidpo.commands import options
+from huvidpo.commands import options, training_options
 from huvidpo.commands.common import check_alone
 from huvidpo.home import check_home
 from huvidpo.presets import BACKBONES
@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        check_home()  # first: the home may hold actions of one's own, which options are about
         arguments = new_parser().parse_args(argv, argparse.Namespace(json=False, backbone=None, memory=None))
         check_alone(arguments.run.__name__)
-        check_home()
         code = arguments.run(arguments) or 0
         sys.stdout.flush()
         return code
@@ -71,10 +71,11 @@ def new_parser() -> Parser:
         added.set_defaults(run=run)
         return added
 
+    options.add_category_commands(command)
     options.add_take_commands(command)
     options.add_adapter_commands(command)
-    options.add_motion_command(command)
-    options.add_learning_commands(command)
+    training_options.add_motion_command(command)
+    training_options.add_learning_commands(command)
     options.add_rating_commands(command)
     options.add_evaluation_commands(command)
     options.add_study_commands(command)

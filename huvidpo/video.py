@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from huvidpo.atomic import replacing
+from huvidpo.checks import is_plain
 
 DEFAULT_FPS = 8.0  # frames per second, where a file does not say
 MAX_SIDE = 4096  # pixels
@@ -168,7 +169,7 @@ def _common_palette(frames: np.ndarray) -> Image.Image:
 def _to_json(metadata: Metadata | None) -> str:
     """One line of ASCII (JSON escapes line ends and all other characters), so that no container can mangle it."""
     for key, value in (metadata or {}).items():
-        if not isinstance(key, str) or not _is_plain(value):
+        if not isinstance(key, str) or not is_plain(value):
             raise ValueError(f"Metadata holds finite numbers, strings and booleans under string keys: see {key!r}.")
     text = json.dumps(dict(metadata or {}))
     if len(text) > MAX_METADATA:
@@ -183,11 +184,7 @@ def _from_json(text: str) -> dict[str, str | int | float | bool]:
         values = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return values if isinstance(values, dict) and all(map(_is_plain, values.values())) else {}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+    return values if isinstance(values, dict) and all(map(is_plain, values.values())) else {}
 
 
 def _video_input(path: Path) -> list[str]:

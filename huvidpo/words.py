@@ -33,7 +33,7 @@ def unknown_sentences(backbone: LoadedBackbone, unknown: list[str]) -> tuple[str
 
 
 def action_notice(category: str, prompt: str) -> str:
-    """Says that a prompt names another action than the chosen one, and not that one; else ""."""
+    """Says that a prompt names another of the eight actions than the chosen one, and not that one; else ""."""
     said = set(WORD.findall(prompt.lower()))
     named = [one for one in CATEGORIES.values() if said & {one.name, f"{one.name}s", one.name.removesuffix("s")}]
     if not named or category not in CATEGORIES or CATEGORIES[category] in named:

@@ -59,7 +59,7 @@ def shared_backbone(pocket_weights: Path) -> LoadedBackbone:
 @pytest.fixture
 def backbone(shared_backbone: LoadedBackbone, own_home: Path) -> LoadedBackbone:
     """The small `pocket`, loaded once, without any adapter."""
-    adapter_weights.take_adapter_off(shared_backbone.video.unet, shared_backbone.still_motion)
+    adapter_weights.remove_adapter(shared_backbone.video.unet, shared_backbone.still_motion)
     return shared_backbone
 
 
@@ -101,7 +101,7 @@ def moving_adapter(backbone: LoadedBackbone, own_home: Path) -> adapters.Adapter
     saved = adapter_weights.save_motion_adapter(
         backbone.video.unet, folder, {"backbone": "pocket", "category": "horse"}
     )
-    adapter_weights.take_adapter_off(backbone.video.unet, backbone.still_motion)
+    adapter_weights.remove_adapter(backbone.video.unet, backbone.still_motion)
     return saved
 
 

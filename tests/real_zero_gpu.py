@@ -39,6 +39,7 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
 from huvidpo.presets import BACKBONES  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
 from huvidpo.takes import Progress  # noqa: E402
+from huvidpo.ui.jobs import MakeTakes  # noqa: E402
 from huvidpo.ui.turns import CountedRun  # noqa: E402
 from tests.tiny_models import tiny_sd14, tiny_sdxl  # noqa: E402
 
@@ -80,14 +81,14 @@ def main(folder: Path) -> None:
     LoadedBackbone.gpu_is_lent = True
     run = CountedRun(app.gpu_runner(tiny_backbone(folder)))
     request = ClipRequest(PROMPT, "horse", adapter="none", seed=1, steps=2)
-    steps = run("takes", (FirstFrameRequest(PROMPT, seed=1, steps=2), [request]))
+    steps = run(MakeTakes(FirstFrameRequest(PROMPT, seed=1, steps=2), (request,)))
     frame, clip = (item for item in steps if not isinstance(item, Progress))
-    cancelled = run("clip", (frame.image, replace(request, steps=150)))
+    cancelled = run(MakeTakes(frame.image, (replace(request, steps=150),)))
     next(cancelled)
     cancelled.close()
-    *_, again = run("clip", (frame.image, request))
+    *_, again = run(MakeTakes(frame.image, (request,)))
     try:
-        list(run("clip", (frame.image, replace(request, steps=500))))
+        list(run(MakeTakes(frame.image, (replace(request, steps=500),))))
         refused = ""
     except Exception as error:
         refused = str(error)

@@ -54,7 +54,7 @@ def preferred(backbone: LoadedBackbone, moving_adapter: Adapter, horses: Path) -
     config = LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     unet.add_adapter(config, adapter_name=PREFERENCE)
     unet.save_lora_adapter(folder, adapter_name=PREFERENCE, weight_name=PREFERENCE_FILE)
-    adapter_weights.take_adapter_off(unet, backbone.still_motion)
+    adapter_weights.remove_adapter(unet, backbone.still_motion)
     return read_adapter(folder)
 
 

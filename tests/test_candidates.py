@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from huvidpo.adapter_weights import apply_adapter, save_preference_adapter, take_adapter_off
+from huvidpo.adapter_weights import apply_adapter, remove_adapter, save_preference_adapter
 from huvidpo.adapters import (
     MOTION_FILE,
     PREFERENCE_FILE,
@@ -40,7 +40,7 @@ def trained(backbone: LoadedBackbone, parent: Adapter, name: str) -> Adapter:
     load_lora(unet, {n: 0.2 * torch.randn(v.shape, generator=generator) for n, v in lora_state(unet).items()})
     card = {"backbone": "pocket", "category": "horse", "parent": parent.name}
     saved = save_preference_adapter(unet, candidate_folder("pocket", "horse", name), card)
-    take_adapter_off(unet, backbone.still_motion)
+    remove_adapter(unet, backbone.still_motion)
     return saved
 
 

@@ -3,7 +3,24 @@ import re
 
 import pytest
 
-from huvidpo.categories import CATEGORIES, STYLES, check_prompt, find_category, prompt_for, styled_prompt
+from huvidpo import categories
+from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.categories import (
+    ADDED,
+    CATEGORIES,
+    STYLES,
+    Category,
+    add_category,
+    check_prompt,
+    find_category,
+    known_categories,
+    label_of,
+    remove_category,
+    styled_prompt,
+)
+from huvidpo.evaluation.critics import find_critic
+from huvidpo.evaluation.judges import measure_clip, pocket_vision
+from huvidpo.evaluation.prompts import SHIPPED_PROMPTS, chosen_categories, read_tasks
 from huvidpo.pocket import practice_clips
 
 
@@ -89,7 +106,81 @@ def test_check_prompt():
     assert check_prompt("🎆!") == "🎆!"
 
 
-def test_a_prompt_that_was_only_an_example_goes_with_the_action():
-    horse, rain = (CATEGORIES[name].example_prompts for name in ("horse", "rain"))
-    assert prompt_for("rain", horse[2]) == prompt_for("rain", " ") == rain[0]
-    assert prompt_for("rain", "a red zebra") == "a red zebra"
+DOG = Category(
+    "dog-jump", "Dog jumps", "dog jumps", "🏃‍♂️", ("a dog jumps on the beach", "a red dog jumps", "a dog jumps")
+)
+
+
+def test_an_action_of_one_s_own_is_kept_replaced_and_forgotten(own_home):
+    add_category(DOG)
+    assert find_category("dog-jump") == DOG and [*known_categories()] == [*CATEGORIES, "dog-jump"]
+    other = dataclasses.replace(DOG, title="A dog that jumps")
+    add_category(dataclasses.replace(DOG, name="cat2"))
+    add_category(other)
+    assert find_category("dog-jump") == other and [*known_categories()][8:] == ["dog-jump", "cat2"]
+    remove_category("dog-jump")
+    assert [*known_categories()][8:] == ["cat2"] and label_of("dog-jump") == "dog-jump"
+    for name in ("dog-jump", "horse"):
+        with pytest.raises(ValueError, match="is no action that was added here"):
+            remove_category(name)
+
+
+def test_actions_can_ship_with_a_copy_of_the_program(own_home, tmp_path, monkeypatch):
+    monkeypatch.setattr(categories, "SHIPPED", tmp_path / ADDED)
+    add_category(DOG)
+    (own_home / ADDED).rename(tmp_path / ADDED)
+    assert find_category("dog-jump") == DOG
+    add_category(dataclasses.replace(DOG, title="Mine"))
+    assert find_category("dog-jump").title == "Mine", "the home's comes after it"
+    remove_category("dog-jump")
+    assert find_category("dog-jump") == DOG
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"name": "horse"}, "'horse' is taken"),
+        ({"name": "all"}, "'all' is taken"),
+        ({"name": "Dog"}, "small letters, digits and hyphens, not 'Dog'"),
+        ({"name": "../dog"}, "small letters, digits and hyphens"),
+        ({"name": "d" * 41}, "may have 40 characters, not 41"),
+        ({"title": "two\nlines"}, "The title of an action must be a line of text"),
+        ({"motion_prompt": " "}, "The motion prompt of an action must be a line of text"),
+        ({"emoji": "no emoji at all"}, "The emoji of an action may have 8 characters, not 15"),
+        ({"example_prompts": ("a dog",)}, "needs 2 to 20 different example prompts"),
+        ({"example_prompts": ("a dog", "a dog")}, "needs 2 to 20 different example prompts"),
+        ({"example_prompts": ("a dog", "!!!")}, "The prompt has no words"),
+        ({"title": 7}, "An action is made of texts"),
+    ],
+)
+def test_an_action_that_cannot_be_is_refused_and_nothing_is_written(own_home, changes, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        add_category(dataclasses.replace(DOG, **changes))
+    assert not (own_home / ADDED).exists()
+
+
+@pytest.mark.parametrize("text", ["no JSON", "{}x", "[1]", '[{"name": "dog"}]', '[{"name": "horse"}]', "[[]]", "7"])
+def test_a_file_that_holds_no_actions_is_named_and_left_as_it_is(own_home, text):
+    own_home.mkdir(exist_ok=True)
+    (own_home / ADDED).write_text(text)
+    for asked in (known_categories, lambda: add_category(DOG)):
+        with pytest.raises(ValueError, match=f"{ADDED} does not hold actions"):
+            asked()
+    assert (own_home / ADDED).read_text() == text
+
+
+def test_what_knows_the_eight_only_leaves_an_action_of_one_s_own_alone(own_home, backbone: LoadedBackbone):
+    """Its examples stand in for practice captions and prompt files; pocket's judge was never shown it."""
+    add_category(DOG)
+    *rated, kept = DOG.example_prompts
+    prompts = {varied_prompt(backbone, "dog-jump", number, unseen=False) for number in range(20)}
+    assert prompts == {styled_prompt(prompt, style) for prompt in rated for style in STYLES}
+    assert kept in varied_prompt(backbone, "dog-jump", 3, unseen=True)
+    tasks = read_tasks(chosen_categories("dog-jump"), SHIPPED_PROMPTS, seeds=1)
+    assert [task.prompt for task in tasks] == list(DOG.example_prompts)
+    assert chosen_categories("all") == list(CATEGORIES), "the paper's"
+    with pytest.raises(ValueError, match="knows the eight actions only, not dog-jump"):
+        find_critic("judge", "dog-jump", "pocket")
+    clip, vision = practice_clips.render_clip(practice_clips.sample_scene(3, action="horse")), pocket_vision()
+    assert "action_seen" in measure_clip(vision, clip, "a horse", "horse", None)
+    assert "action_seen" not in measure_clip(vision, clip, "a dog", "dog-jump", None)

@@ -4,7 +4,7 @@ from argparse import Namespace
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from huvidpo.categories import CATEGORIES
+from huvidpo.categories import known_categories
 from huvidpo.commands.common import answer, chosen_preset
 from huvidpo.home import home
 from huvidpo.models.weight_files import weight_file
@@ -93,7 +93,7 @@ def named_adapter(arguments: Namespace) -> "Adapter":
     from huvidpo.adapters import list_adapters
 
     backbone = chosen_preset(arguments).name
-    categories = [arguments.category] if arguments.category else list(CATEGORIES)
+    categories = [arguments.category] if arguments.category else list(known_categories())
     found = [a for name in categories for a in list_adapters(backbone, name) if a.name == arguments.name]
     if len(found) > 1:
         where = ", ".join(adapter.category for adapter in found)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.categories import Category, find_category
+from huvidpo.checks import require
 from huvidpo.commands.common import answer, check_run_folder, chosen_preset, load, warn_of
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
-from huvidpo.training.begun_runs import BegunWith, going_on, read_begun, write_begun
+from huvidpo.training.begun_runs import BegunWith, going_on, rated_examples, read_begun, usable_ids, write_begun
 from huvidpo.training.preference_settings import (
     PAIRS_ALL,
     PreferenceSettings,
@@ -49,7 +50,9 @@ def train_preference(arguments: Namespace) -> None:
     preset, work = chosen_preset(arguments), arguments.out
     if arguments.resume:
         work = work or run_to_resume(preset.name, category.name, arguments.objective)
-        begun = going_on(read_begun(work), given_options(arguments, preset.name))
+        begun = read_begun(work)
+        begun = replace(begun, start=start_folder(preset.name, category.name, begun.start))
+        begun = going_on(begun, given_options(arguments, preset.name))
     else:
         begun = newly_begun(arguments, preset)
     start = find_adapter(preset.name, category.name, begun.start)
@@ -81,19 +84,16 @@ def train_preference(arguments: Namespace) -> None:
 
 def newly_begun(arguments: Namespace, preset: Backbone) -> BegunWith:
     """What a new run begins with. ValueError for a setting out of range, and a start that there is not."""
-    from huvidpo.adapters import find_adapter
-
     settings = chosen_settings(arguments, preset.preference_learning_rate)
-    start = find_adapter(preset.name, arguments.category, arguments.start)
+    start = start_folder(preset.name, arguments.category, arguments.start)
     rating_ids = ()
     if not arguments.data:
         with closing(RatingStore(home())) as store:
-            ratings = store.ratings(arguments.category)
-        rating_ids = tuple(rating.rating_id for rating in ratings if rating.pair.split == "train")
+            rating_ids = usable_ids(store, arguments.category)
     return BegunWith(
         preset=arguments.preset or PRESET,
         settings=settings,
-        start=str(start.folder) if start else "none",
+        start=start,
         data=whole_path(arguments.data),
         all_pairs=arguments.all_pairs or (arguments.preset or PRESET) in PAIRS_ALL,
         real=whole_path(arguments.real),
@@ -103,13 +103,18 @@ def newly_begun(arguments: Namespace, preset: Backbone) -> BegunWith:
 
 def given_options(arguments: Namespace, backbone: str) -> dict[str, object]:
     """The options that were given, by name, as `BegunWith` has them. ValueError for a start that there is not."""
-    from huvidpo.adapters import find_adapter
-
-    start = find_adapter(backbone, arguments.category, arguments.start) if arguments.start else None
     given = {name: getattr(arguments, name) for name in ("objective", "preset", *CHANGEABLE)}
     given |= {"data": whole_path(arguments.data), "real": whole_path(arguments.real), "all_pairs": arguments.all_pairs}
-    given["start"] = str(start.folder) if start else arguments.start
+    given["start"] = arguments.start and start_folder(backbone, arguments.category, arguments.start)
     return {name: value for name, value in given.items() if value not in ("", None, False)}
+
+
+def start_folder(backbone: str, category: str, name: str) -> str:
+    """The folder of the adapter of that name, or "none". ValueError when there is no such adapter."""
+    from huvidpo.adapters import find_adapter
+
+    adapter = find_adapter(backbone, category, name)
+    return str(adapter.folder) if adapter else "none"
 
 
 def whole_path(path: Path | None) -> str:
@@ -168,15 +173,8 @@ def find_examples(begun: BegunWith, category: Category, backbone: str) -> "Train
 
         prompt = category.motion_prompt
         return read_own_clips(Path(begun.data), settings.objective, prompt, begun.all_pairs, settings.seed)
-    from huvidpo.preferences.pairs import training_set
-
     with closing(RatingStore(home())) as store:
-        ratings = store.ratings(category.name)
-        begun_with = {*begun.rating_ids}
-        if not begun_with <= {rating.rating_id for rating in ratings}:
-            raise ValueError("Ratings that this run began with were changed or taken back: begin another run.")
-        there = [one for one in ratings if one.rating_id in begun_with or one.pair.split != "train"]
-        return training_set(there, settings.objective, backbone, store.video_path)
+        return rated_examples(begun, category.name, backbone, store)
 
 
 def check_examples(examples: "TrainingSet", few: bool) -> None:
@@ -243,13 +241,15 @@ def rounds(arguments: Namespace) -> None:
     for name, lowest in (("rounds", 1), ("pairs", 8), ("unseen", 10)):
         if getattr(arguments, name) < lowest:
             raise ValueError(f"Fewer than {lowest} {name} would say nothing.")
+    from huvidpo.evaluation.critics import find_critic
+    from huvidpo.training.rounds import MAX_PAIRS, MAX_ROUNDS, Round, RoundsPlan, run_rounds
+
+    for name, highest in (("rounds", MAX_ROUNDS), ("pairs", MAX_PAIRS)):
+        require(getattr(arguments, name) <= highest, f"There can be {highest} {name} at most.")
     held_out = arguments.held_out or arguments.critic
     settings = chosen_settings(arguments, preset.preference_learning_rate)
     start = find_adapter(preset.name, category.name, arguments.start)
     real = real_clips(settings.objective, whole_path(arguments.real), category)
-    from huvidpo.evaluation.critics import find_critic
-    from huvidpo.training.rounds import Round, RoundsPlan, run_rounds
-
     for name in (arguments.critic, held_out):
         find_critic(name, category.name, preset.name)
     work = arguments.out or home() / "rounds" / preset.name / category.name / arguments.critic.replace(":", "-")

@@ -1,34 +1,29 @@
-"""All commands with their options and help. What they do is in the other modules."""
+"""The commands with their options and help, but those that train. What they do is in the other modules."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from huvidpo.categories import CATEGORIES, STYLES
-from huvidpo.commands import adapters, evaluation, learning, motion, page, ratings, studies, takes
-from huvidpo.evaluation.contestants import CRITICS, KNOWN, USUAL
+from huvidpo.categories import CATEGORIES, STYLES, known_categories
+from huvidpo.commands import adapters, categories, evaluation, page, ratings, studies, takes
+from huvidpo.evaluation.contestants import KNOWN, USUAL
 from huvidpo.preferences.export import LAYOUTS
 from huvidpo.preferences.records import PAIRINGS, PREFERENCES
 from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
-from huvidpo.training.preference_settings import MEMBERS, OBJECTIVES, PRESETS
 
 Command = Callable[..., argparse.ArgumentParser]  # name, function, summary -> the command's parser
 
-ONE_OF_EIGHT = f"the action, one of: {', '.join(CATEGORIES)}"
+THE_ACTION = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
 WHICH_MODEL = (
     "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
     "there is one)"
 )
 ALL_PAIRS = "pair scored clips all with all, not each once"
-SAME_SEED = "the same seed trains the same adapter (default: 33)"
-RESUMED = "go on with the run in --out, else with the newest one; what it was begun with need not be said again"
-NEW_ADAPTER = "where the adapter is written (default: a new one among the category's)"
 
 
 def add_take_commands(command: Command) -> None:
     command("backbones", takes.backbones, "List the backbones.")
-    command("categories", takes.categories, "List the eight actions.")
     frame = command("first-frame", takes.first_frame, "Draw a first frame from a prompt.")
     add_prompt_options(frame)
     add_category(frame, "noted in the settings of the picture")
@@ -36,6 +31,20 @@ def add_take_commands(command: Command) -> None:
     video = command("video", takes.video, "Make a clip from a prompt and a first frame.")
     add_clip_options(video)
     video.add_argument("--out", type=Path, required=True, metavar="X.mp4|X.gif", help="the clip, its settings inside")
+
+
+def add_category_commands(command: Command) -> None:
+    command("categories", categories.categories, "List the actions: the eight, then your own.")
+    added = command("add-category", categories.add, "Add an action of your own, to be taught from clips.")
+    added.add_argument("name", metavar="NAME", help="small letters, digits and hyphens, such as dog-jump")
+    examples = "2 to 20 examples; the page offers four"
+    added.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help=examples)
+    added.add_argument("--title", default="", help="what the page calls it (default: made of the name)")
+    words = "what its motion is called in training, such as 'dog jumps' (default: the title)"
+    added.add_argument("--motion-prompt", default="", metavar="WORDS", help=words)
+    added.add_argument("--emoji", default="🎬", help="its sign on the page (default: 🎬)")
+    removed = command("remove-category", categories.remove, "Forget an action that you added.")
+    removed.add_argument("name", metavar="NAME", help="the action, as `categories` lists it")
 
 
 def add_adapter_commands(command: Command) -> None:
@@ -65,8 +74,8 @@ def add_adapter_commands(command: Command) -> None:
 
 def add_category(parser: argparse.ArgumentParser, says: str = "") -> None:
     """`--category`; needed, unless `says` tells what it does where it is given."""
-    names, needed = list(CATEGORIES), not says
-    parser.add_argument("--category", choices=names, metavar="CATEGORY", required=needed, help=says or ONE_OF_EIGHT)
+    names, needed = list(known_categories()), not says
+    parser.add_argument("--category", choices=names, metavar="CATEGORY", required=needed, help=says or THE_ACTION)
 
 
 def add_prompt_options(parser: argparse.ArgumentParser) -> None:
@@ -147,8 +156,8 @@ def add_rating_commands(command: Command) -> None:
 
 def add_evaluation_commands(command: Command) -> None:
     parser = command("evaluate", evaluation.evaluate, "Compare systems on the same prompts.")
-    every = [*CATEGORIES, "all"]
-    parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=f"{ONE_OF_EIGHT}, or all")
+    every, which = [*known_categories(), "all"], "an action, or all for the eight"
+    parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=which)
     compared = f"what is compared: {', '.join(KNOWN)} (default: {','.join(USUAL)})"
     parser.add_argument("--systems", default="", metavar="A,B", help=compared)
     named = "adapters to compare, by name or folder"
@@ -203,83 +212,6 @@ def add_study_commands(command: Command) -> None:
     export = part("export", studies.export, "Write the answers that count as a CSV file.")
     export.add_argument("name", help=which)
     export.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the file to write")
-
-
-def add_motion_command(command: Command) -> None:
-    parser = command("train-motion", motion.train_motion, "Learn a category's motion from a few clips.")
-    add_category(parser)
-    shown = (
-        "8 to 16 clips of 16 frames or more; x.txt is the caption of x.mp4 (with --resume: those it was begun with)"
-    )
-    parser.add_argument("--clips", type=Path, metavar="DIR", help=shown)
-    parser.add_argument(
-        "--start", default="", metavar="NAME|FOLDER|none", help="adapter to start from (default: the category's own)"
-    )
-    parser.add_argument("--steps", type=int, help="how many steps to train (default: the backbone's)")
-    parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
-    parser.add_argument("--learning-rate", type=float, help="how far a step goes (default: the backbone's)")
-    batch = "clips of one step over all processes (default: one for each)"
-    parser.add_argument("--clips-per-step", type=int, metavar="N", help=batch)
-    parser.add_argument("--inverted-latents", action="store_true", default=None, help="noise clips by DDIM inversion")
-    parser.add_argument("--seed", type=int, help=SAME_SEED)
-    parser.add_argument("--resume", action="store_true", help=RESUMED)
-    parser.add_argument("--out", type=Path, metavar="DIR", help=NEW_ADAPTER)
-
-
-def add_learning_commands(command: Command) -> None:
-    add_preference_options(
-        command("train-preference", learning.train_preference, "Learn a taste from ratings or own clips.")
-    )
-    rounds = command("rounds", learning.rounds, "Make clips, let a critic choose, learn, check; again.")
-    who = "who chooses; judge knows pocket only (default: judge)"
-    rounds.add_argument("--critic", choices=CRITICS, default="judge", help=who)
-    accepts = "which critic accepts rounds (default: --critic)"
-    rounds.add_argument("--held-out", choices=CRITICS, default="", metavar="CRITIC", help=accepts)
-    rounds.add_argument("--rounds", type=int, default=3, help="how many rounds (default: 3)")
-    rounds.add_argument("--pairs", type=int, default=24, help="pairs made and labelled in each round (default: 24)")
-    unseen = "comparisons with the adapter before, on other prompts (default: 40)"
-    rounds.add_argument("--unseen", type=int, default=40, help=unseen)
-    add_training_choices(rounds)
-    rounds.add_argument("--out", type=Path, metavar="DIR", help="where the rounds lie, to go on with them")
-
-
-def add_preference_options(parser: argparse.ArgumentParser) -> None:
-    add_training_choices(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="own clips instead of ratings: chosen/ and rejected/, good/ and bad/ (kto), or scores.json",
-    )
-    parser.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
-    parser.add_argument("--few", action="store_true", help="train on fewer examples than make sense")
-    parser.add_argument("--resume", action="store_true", help=RESUMED)
-    parser.add_argument("--out", type=Path, metavar="DIR", help=NEW_ADAPTER)
-
-
-def add_training_choices(parser: argparse.ArgumentParser) -> None:
-    """What `train-preference` and `rounds` have in common."""
-    add_category(parser)
-    learns = "what is minimised; dense learns from marked segments too (default: dpo)"
-    parser.add_argument("--objective", choices=list(OBJECTIVES), help=learns)
-    named = "where the other settings come from (default: recommended)"
-    parser.add_argument("--preset", choices=list(PRESETS), help=named)
-    parser.add_argument("--real", type=Path, metavar="DIR", help="real clips, for the objective ipo")
-    begins = "adapter to start from (default: the category's own)"
-    parser.add_argument("--start", default="", metavar="NAME|FOLDER|none", help=begins)
-    passes = "how many steps to train (default: the preset's passes through the examples)"
-    parser.add_argument("--steps", type=int, help=passes)
-    parser.add_argument("--minutes", type=float, help="end after this much training, whatever the steps")
-    parser.add_argument(
-        "--learning-rate", type=float, help="how far a step goes (default: the preset's and the backbone's)"
-    )
-    parser.add_argument("--beta", type=float, help="how strongly the adapter is held to where it starts")
-    parser.add_argument("--rank", type=int, help="rank of the LoRA (default: the preset's, or that of --start)")
-    parser.add_argument("--pairs-per-step", type=int, help="pairs of one step over all processes")
-    parser.add_argument(
-        "--members", choices=MEMBERS, help="apart takes winner and loser one after the other, in less memory"
-    )
-    parser.add_argument("--seed", type=int, help=SAME_SEED)
 
 
 def add_page_command(command: Command) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 from argparse import Namespace
 
-from huvidpo.categories import CATEGORIES
 from huvidpo.commands.common import (
     answer,
     check_out,
@@ -27,13 +26,6 @@ def backbones(arguments: Namespace) -> None:
     rows = [dataclasses.asdict(backbone) | {"default": backbone.name == default} for backbone in BACKBONES.values()]
     lines = [f"{row['name']}{' (default)' * row['default']}: {row['title']}. {row['summary']}" for row in rows]
     answer(arguments, {"backbones": rows}, lines)
-
-
-def categories(arguments: Namespace) -> None:
-    """`categories`"""
-    rows = [dataclasses.asdict(category) for category in CATEGORIES.values()]
-    lines = [f"{row['name']}: {row['motion_prompt']}, such as {row['example_prompts'][0]!r}" for row in rows]
-    answer(arguments, {"categories": rows}, lines)
 
 
 def first_frame(arguments: Namespace) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from huvidpo.categories import find_category
+from huvidpo.categories import CATEGORIES, find_category
 from huvidpo.checks import check_choice
 from huvidpo.evaluation.contestants import CRITICS
 from huvidpo.evaluation.metrics import motion_magnitude
@@ -54,7 +54,9 @@ def find_critic(name: str, category: str, backbone: str) -> Critic:
     if name == "judge":
         if find_backbone(backbone).judge != "pocket":
             raise ValueError(f"The critic judge knows clips of pocket only, not of {backbone}; choose another one.")
-        return judge_critic(find_category(category).name)
+        if find_category(category).name not in CATEGORIES:
+            raise ValueError(f"The critic judge knows the eight actions only, not {category}; choose another one.")
+        return judge_critic(category)
     taste = TASTES[name.removeprefix("taste:")]
     return lambda frames, prompt: taste(frames)
 

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BaseImageProcessor, PreTrainedModel
 
-from huvidpo.categories import find_category
-from huvidpo.evaluation.metrics import consistency, first_frame_psnr, image_fidelity, pixel_metrics
+from huvidpo.categories import CATEGORIES
+from huvidpo.evaluation.metrics import consistency, image_fidelity, pixel_metrics, psnr
 from huvidpo.pipelines.latents import fit_image, frames_to_tensor
 from huvidpo.pocket.judge import load_judge, text_embeddings
 from huvidpo.quiet import without_bars
@@ -64,9 +64,9 @@ def measure_clip(
     if image is not None:
         found |= image_fidelity(subject, vision.subject(image[None])[0])
     if image is not None and image.shape == frames[0].shape:
-        found["first_frame_psnr"] = first_frame_psnr(frames, image)
-    if vision.action is not None and len(frames) >= MIN_MOTION_FRAMES:
-        found["action_seen"] = 100.0 * (vision.action(frames) == find_category(category).name)
+        found["first_frame_psnr"] = psnr(frames[0], image)
+    if vision.action is not None and category in CATEGORIES and len(frames) >= MIN_MOTION_FRAMES:
+        found["action_seen"] = 100.0 * (vision.action(frames) == category)
     return found
 
 

@@ -131,11 +131,11 @@ def seam(frames: np.ndarray) -> float | None:
     return None if is_still(frames) else float(errors[0] / errors.mean())
 
 
-def first_frame_psnr(frames: np.ndarray, image: np.ndarray) -> float:
-    """PSNR of frame 0 and the picture that was to be continued, uint8 (h w 3), in dB; at most 100, for equal ones."""
-    if np.array_equal(frames[0], image):
+def psnr(picture: np.ndarray, true: np.ndarray) -> float:
+    """PSNR in dB of uint8 pictures or clips of equal shape; at most 100, for equal ones."""
+    if np.array_equal(picture, true):
         return 100.0
-    return min(100.0, float(peak_signal_noise_ratio(image, frames[0], data_range=255)))
+    return min(100.0, float(peak_signal_noise_ratio(true, picture, data_range=255)))
 
 
 def motion_magnitude(frames: np.ndarray) -> float:

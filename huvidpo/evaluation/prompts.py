@@ -24,8 +24,9 @@ class Task:
 def read_tasks(categories: list[str], source: Path, seeds: int) -> list[Task]:
     """The tasks of some categories, with seeds 0 .. seeds-1 for each prompt.
 
-    `source` is a folder with `<category>.txt`, or one such file for a single category. Raises ValueError with one
-    sentence when a file is missing, too large, not text, empty, or has a prompt twice.
+    `source` is a folder with `<category>.txt`, or one such file for a single category. An action of one's own has no
+    file among the shipped ones: its example prompts are taken. Raises ValueError with one sentence when a file is
+    missing, too large, not text, empty, or has a prompt twice.
     """
     if seeds < 1:
         raise ValueError(f"--seeds must be 1 or more, not {seeds}.")
@@ -35,7 +36,10 @@ def read_tasks(categories: list[str], source: Path, seeds: int) -> list[Task]:
         raise ValueError(f"{source} is one file: give a folder with a file for each category, or one --category.")
     tasks = []
     for category in categories:
-        lines = read_prompts(source if source.is_file() else source / f"{category}.txt")
+        if source == SHIPPED_PROMPTS and category not in CATEGORIES:
+            lines = list(find_category(category).example_prompts)
+        else:
+            lines = read_prompts(source if source.is_file() else source / f"{category}.txt")
         for number, prompt in enumerate(lines, start=1):
             tasks += [Task(category, f"{category}-{number:02d}", prompt, seed) for seed in range(seeds)]
     return tasks
@@ -60,5 +64,5 @@ def read_prompts(path: Path) -> list[str]:
 
 
 def chosen_categories(name: str) -> list[str]:
-    """The category of that name, or every one for "all"."""
+    """The category of that name, or the eight for "all"."""
     return [*CATEGORIES] if name == "all" else [find_category(name).name]

@@ -89,15 +89,10 @@ def systems_in(comparisons: Sequence[Comparison]) -> list[str]:
     return sorted({name for comparison in comparisons for name in (comparison.first, comparison.second)})
 
 
-def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
-    """The systems in these comparisons, the strongest first, by Davidson's model.
-
-    Intervals draw whole prompts with all their votes; where every draw says the same, or there are fewer than
-    MIN_PROMPTS, they are infinite, and so is the upper end of who won every vote and the lower end of who lost every
-    one. ValueError when systems are in no way connected by comparisons: then nothing says which is the better one.
-    """
-    systems = systems_in(comparisons)
-    prompts = sorted({comparison.prompt for comparison in comparisons})
+def counted(
+    comparisons: Sequence[Comparison], systems: list[str], prompts: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often each system won against each other one on each prompt, and how often the two tied: (p s s) each."""
     wins, ties = (np.zeros((len(prompts), len(systems), len(systems))) for _ in range(2))
     for comparison in comparisons:
         prompt, i, j = prompts.index(comparison.prompt), *map(systems.index, (comparison.first, comparison.second))
@@ -107,6 +102,19 @@ def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
         else:
             i, j = (i, j) if comparison.outcome == "first" else (j, i)
             wins[prompt, i, j] += 1
+    return wins, ties
+
+
+def rank(comparisons: Sequence[Comparison]) -> list[Standing]:
+    """The systems in these comparisons, the strongest first, by Davidson's model.
+
+    Intervals draw whole prompts with all their votes; where every draw says the same, or there are fewer than
+    MIN_PROMPTS, they are infinite, and so is the upper end of who won every vote and the lower end of who lost every
+    one. ValueError when systems are in no way connected by comparisons: then nothing says which is the better one.
+    """
+    systems = systems_in(comparisons)
+    prompts = sorted({comparison.prompt for comparison in comparisons})
+    wins, ties = counted(comparisons, systems, prompts)
     votes = wins.sum(axis=0) + ties.sum(axis=0) / 2
     if systems and connected_components(votes, directed=False)[0] > 1:
         raise ValueError("These systems cannot be ranked: some were never compared, not even by way of a third one.")
@@ -120,7 +128,7 @@ def rank(comparisons: Sequence[Comparison], seed: int = 0) -> list[Standing]:
         return []
     low, high = np.full(len(systems), -np.inf), np.full(len(systems), np.inf)
     if len(prompts) >= MIN_PROMPTS:
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(0)
         draws = generator.integers(len(prompts), size=(RESAMPLES, len(prompts)))
         drawn = np.array([strengths(draw) for draw in draws])
         tails = 50 * (1 - expanded(len(prompts)))

@@ -16,14 +16,13 @@ A prompt's id is its category and its number in the list of prompts, such as `ho
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huvidpo.atomic import write_whole
-from huvidpo.checks import require
+from huvidpo.checks import is_plain, require
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.preferences.fields import check_fields, from_fields
 
@@ -75,11 +74,6 @@ class Results:
     def metrics(self) -> list[str]:
         """Names of all that was measured of any clip, in order of appearance."""
         return list(dict.fromkeys(name for clip in self.clips for name in clip.metrics))
-
-    def clip(self, system: str, prompt_id: str, seed: int) -> ClipResult | None:
-        """One clip, if it is there."""
-        wanted = (system, prompt_id, seed)
-        return next((clip for clip in self.clips if (clip.system, clip.prompt_id, clip.seed) == wanted), None)
 
 
 def clip_name(prompt_id: str, seed: int) -> str:
@@ -157,6 +151,5 @@ def clip_from_row(row: Mapping[str, Any], systems: Iterable[str]) -> ClipResult:
 def plain(values: Mapping[str, Any]) -> dict[str, Plain]:
     """A flat dictionary of texts, finite numbers and booleans; ValueError for anything else."""
     for name, value in values.items():
-        fits = isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
-        require(isinstance(name, str) and fits, f"the value of {name!r} is not a plain one.")
+        require(isinstance(name, str) and is_plain(value), f"the value of {name!r} is not a plain one.")
     return dict(values)

@@ -18,9 +18,9 @@ from typing import Any
 from huvidpo.checks import require
 from huvidpo.evaluation.metrics import is_still, motion_magnitude
 from huvidpo.preferences.database import Database
-from huvidpo.preferences.fields import check_fields, check_identifier, from_fields
+from huvidpo.preferences.fields import check_fields, check_identifier, check_sha256, from_fields
 from huvidpo.preferences.files import FOLDERS, file_path, keep_file, writing
-from huvidpo.preferences.records import SHA256, Answers, now
+from huvidpo.preferences.records import Answers, now
 from huvidpo.video import read_frames
 
 # The paper's three questions, as people are asked them; each is answered from 1 (not at all) to 5 (fully).
@@ -55,7 +55,7 @@ class StudyClip:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        require(SHA256.fullmatch(self.sha256), f"A clip is known by the sha256 of its file, not by {self.sha256!r}.")
+        check_sha256("A clip", self.sha256)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from huvidpo.evaluation.estimates import clustered_interval
 from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.study import QUESTIONS, Study, StudyAnswer
 from huvidpo.evaluation.verdict import Comparison, WinRate, win_rates
+from huvidpo.preferences.export import harmless
 from huvidpo.preferences.gate import needed_words
 from huvidpo.preferences.records import Answers
 from huvidpo.preferences.statistics import krippendorff_alpha
@@ -128,13 +129,13 @@ def agreement(answers: Iterable[StudyAnswer], question: str) -> float:
     return krippendorff_alpha(list(units.values()), interval=True)
 
 
-def comparisons_of(study: Study, answers: Iterable[StudyAnswer], question: str = OVERALL) -> list[Comparison]:
+def comparisons_of(study: Study, answers: Iterable[StudyAnswer]) -> list[Comparison]:
     """Each person's marks of two systems for one prompt as a choice between them; equal marks are a tie."""
     marked: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     for answer in answers:
         clip = study.clips[answer.place]
         systems = marked.setdefault((answer.participant, clip.prompt), {})
-        systems[clip.system] = value(answer.answers, question), clip.motion
+        systems[clip.system] = value(answer.answers, OVERALL), clip.motion
     found = []
     for (participant, prompt), systems in marked.items():
         for first, second in combinations(sorted(systems), 2):
@@ -153,12 +154,7 @@ def to_csv(study: Study, answers: Iterable[StudyAnswer]) -> str:
         clip = study.clips[answer.place]
         marks = [getattr(answer.answers, question) for question in QUESTIONS]
         writer.writerow(
-            [study.name, answer.participant, as_text(clip.prompt), as_text(clip.system), *marks, clip.motion,
+            [study.name, answer.participant, harmless(clip.prompt), harmless(clip.system), *marks, clip.motion,
              answer.answered_at]
         )  # fmt: skip
     return text.getvalue()
-
-
-def as_text(text: str) -> str:
-    """Words that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -29,9 +29,9 @@ def tables(results: Results) -> str:
     parts = [f"# Evaluation of {escaped(results.backbone)}", settings_line(results), stillness(results)]
     parts += ["## The paper's form", *(by_category(results, metric) for metric in PAPER_FORM)]
     parts += ["## All measures, all categories", all_measures(results)]
-    if reference := reference_system(results):
-        title = escaped(reference.title)
-        parts += [f"## Differences from *{title}*", differences(results, reference)]
+    if len(results.systems) > 1:
+        reference = results.systems[0]
+        parts += [f"## Differences from *{escaped(reference.title)}*", differences(results, reference)]
     parts += ["## What the paper reports", "\n".join(paper_lines()), "## How to read this", HOW_TO_READ.strip()]
     parts += ["## What was measured", "\n".join(explained(results))]
     if results.problems:
@@ -109,11 +109,6 @@ def differences(results: Results, reference: System) -> str:
         found = [difference(results, system.name, reference.name, name) for system in others]
         rows.append([titled(name), *(cell(value, name, sign=True) for value in found)])
     return markdown(["", *(escaped(system.title) for system in others)], rows)
-
-
-def reference_system(results: Results) -> System | None:
-    """What the others are held against: the first system, when there is another one."""
-    return results.systems[0] if len(results.systems) > 1 else None
 
 
 def explained(results: Results) -> list[str]:

@@ -59,11 +59,6 @@ class WinRate:
         return Share(self.wins, self.wins + self.losses)
 
     @property
-    def tied(self) -> Share:
-        """Ties among all votes."""
-        return Share(self.ties, self.wins + self.losses + self.ties)
-
-    @property
     def is_decided(self) -> bool:
         """Whether one half is outside of Wilson's interval and, where there is one, of that over prompts.
 

@@ -13,7 +13,8 @@ from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL, start_from_principal_components
 from huvidpo.pocket.components import LATENT_CHANNELS
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frames, training_seeds
-from huvidpo.training.loop import Clock, StepRecord, load_state, run_steps, save_atomically
+from huvidpo.pocket.resumable import resumable_steps, training_state
+from huvidpo.training.loop import Clock, StepRecord, load_state, save_atomically
 
 FRAMES = 32_768
 BATCH = 8
@@ -53,25 +54,15 @@ def train_autoencoder(
     work: Path, steps: int, minutes: float | None = None, device: str = "cpu", batch: int = BATCH
 ) -> Iterator[StepRecord]:
     """Trains into `work`/autoencoder.pt and continues from there; yields a record per step."""
-    checkpoint = work / "autoencoder.pt"
     frames = practice_frames(work, training_seeds(FRAMES))
     model = untrained_autoencoder(frames).to(device)
-    optimizer = new_optimizer(model)
-    first, clock = 0, Clock(steps, minutes)
-    if state := load_state(checkpoint):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, clock.spent = state["step"], state["seconds"]
 
     def loss_of(step: int) -> Tensor:
         images = random_frames(frames, batch, np.random.default_rng(step)).to(device)
         return reconstruction_loss(model, images, torch.Generator().manual_seed(step))
 
-    def save(step: int) -> None:
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
-
-    yield from run_steps(loss_of, optimizer, LEARNING_RATE, clock, first, save=save)
+    clock, checkpoint = Clock(steps, minutes), work / "autoencoder.pt"
+    yield from resumable_steps(model, new_optimizer(model), loss_of, LEARNING_RATE, clock, checkpoint)
 
 
 def new_optimizer(model: AutoencoderKL) -> torch.optim.Optimizer:
@@ -80,8 +71,8 @@ def new_optimizer(model: AutoencoderKL) -> torch.optim.Optimizer:
 
 def adopt_autoencoder(model: AutoencoderKL, work: Path) -> None:
     """Makes a trained autoencoder the checkpoint of `work`, its scaling factor with it: networks know its latents."""
-    state = {"model": model.state_dict(), "optimizer": new_optimizer(model).state_dict(), "step": 0, "seconds": 0.0}
-    save_atomically(state | {"scaling_factor": model.config.scaling_factor}, work / "autoencoder.pt")
+    state = training_state(model, new_optimizer(model)) | {"scaling_factor": model.config.scaling_factor}
+    save_atomically(state, work / "autoencoder.pt")
 
 
 def load_autoencoder(work: Path) -> AutoencoderKL:

@@ -17,17 +17,10 @@ from huvidpo.pipelines.text import encode_text
 from huvidpo.pocket.components import new_scheduler, new_text_encoder, new_tokenizer, new_unet
 from huvidpo.pocket.practice_clips import sample_scene
 from huvidpo.pocket.practice_data import practice_caption, practice_frames, training_seeds
+from huvidpo.pocket.resumable import resumable_steps, training_state
 from huvidpo.pocket.train_autoencoder import FRAMES, load_autoencoder
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import (
-    Clock,
-    StepRecord,
-    digest_of_tensors,
-    load_state,
-    new_average,
-    run_steps,
-    save_atomically,
-)
+from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, new_ema, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 BATCH, GPU_BATCH = 64, 256
@@ -118,30 +111,16 @@ def train_first_frames(
 
     `compiled` lets torch.compile fuse the UNet's operations, which takes a C++ compiler and a minute or two first.
     """
-    checkpoint = work / "first-frames.pt"
     pipeline = untrained_pipeline(work).to(device)
     pipeline.unet.set_attn_processor(PictureAttention())
     if compiled:
         pipeline.unet.compile(dynamic=False)
     latents = frame_latents(pipeline.vae, work)
     trained = trained_parts(pipeline).train().to(memory_format=torch.channels_last)  # for the convolutions
-    optimizer = new_optimizer(trained)
-    average = new_average(trained.parameters())
-    first, clock = 0, Clock(steps, minutes)
-    if state := load_state(checkpoint):
-        trained.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.shadow_params = [value.to(device) for value in state["average"]]
-        average.optimization_step = state["step"]
-        first, clock.spent = state["step"], state["seconds"]
-
-    def save(step: int) -> None:
-        state = {"model": trained.state_dict(), "optimizer": optimizer.state_dict(), "average": average.shadow_params}
-        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
-
+    optimizer, average = new_optimizer(trained), new_ema(trained.parameters())
     loss_of = partial(batch_loss, pipeline, latents, batch=batch)
-    average_now = partial(average.step, list(trained.parameters()))
-    yield from run_steps(loss_of, optimizer, LEARNING_RATE, clock, first, average_now, save)
+    clock, checkpoint = Clock(steps, minutes), work / "first-frames.pt"
+    yield from resumable_steps(trained, optimizer, loss_of, LEARNING_RATE, clock, checkpoint, average=average)
 
 
 def trained_parts(pipeline: StableDiffusionPipeline) -> torch.nn.ModuleDict:
@@ -156,12 +135,7 @@ def new_optimizer(trained: torch.nn.ModuleDict) -> MuonAdamW:
 def adopt_first_frames(pipeline: StableDiffusionPipeline, work: Path) -> None:
     """Makes a trained first-frame model the checkpoint of `work`."""
     trained = trained_parts(pipeline)
-    state = {
-        "model": trained.state_dict(),
-        "optimizer": new_optimizer(trained).state_dict(),
-        "step": 0,
-        "seconds": 0.0,
-    }
+    state = training_state(trained, new_optimizer(trained))
     save_atomically(state | {"average": [p.detach() for p in trained.parameters()]}, work / "first-frames.pt")
 
 

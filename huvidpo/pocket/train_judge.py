@@ -4,7 +4,7 @@ Generated pictures are a little blurred, noisy or off in colour, and their clips
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
 from huvidpo.atomic import replacing
@@ -35,8 +35,9 @@ from huvidpo.pocket.judge import (
 )
 from huvidpo.pocket.practice_clips import VARIANTS, Scene, caption, render_clip, sample_scene
 from huvidpo.pocket.practice_data import named_by, practice_frames
+from huvidpo.pocket.resumable import resumable_steps, training_state
 from huvidpo.pocket.train_autoencoder import load_autoencoder
-from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, run_steps, save_atomically
+from huvidpo.training.loop import Clock, StepRecord, digest_of_tensors, load_state, save_atomically
 from huvidpo.training.muon import MuonAdamW
 
 # Generators train on seeds below 1,000,000 and reports ask them for scenes of seeds from there on.
@@ -46,6 +47,7 @@ BATCH = 32  # frames of a step
 CLIP_BATCH = 32
 SOFTENED = 1024  # frames that are also there as an imperfect generator would paint them
 LEARNING_RATE = 1e-3
+DECAY = 0.7  # share of the run in which it falls
 STILL_SHARE = 1 / 6  # of the clips that the motion classifier sees
 STILL_KINDS = ("held", "flickering", "shaken", "panned", "faded")
 
@@ -67,7 +69,8 @@ def train_dual_encoder(
         disturbed = disturb_images(frames_to_tensor(np.stack(images)), torch.Generator().manual_seed(step))
         return dual_encoder_loss(clip, tokenizer, disturbed, [sample_scene(FRAME_SEEDS[row]) for row in rows], rng)
 
-    yield from train(clip, new_clip_optimizer(clip), loss, work / "judge-clip.pt", steps, minutes)
+    clock, checkpoint = Clock(steps, minutes), work / "judge-clip.pt"
+    yield from resumable_steps(clip, new_clip_optimizer(clip), loss, LEARNING_RATE, clock, checkpoint, DECAY)
 
 
 def train_motion_classifier(
@@ -88,30 +91,9 @@ def train_motion_classifier(
         moved = differences(disturb_clips(grey, generator)).to(device)
         return F.cross_entropy(classifier(moved), right.to(device), label_smoothing=0.05)
 
-    yield from train(classifier, new_motion_optimizer(classifier), loss, work / "judge-motion.pt", steps, minutes)
-
-
-def train(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer | MuonAdamW,
-    loss: Callable[[int], Tensor],
-    checkpoint: Path,
-    steps: int,
-    minutes: float | None,
-) -> Iterator[StepRecord]:
-    """Minimises `loss(step)` from the last checkpoint on; yields a record per step."""
-    first, clock = 0, Clock(steps, minutes)
-    if state := load_state(checkpoint):
-        network.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, clock.spent = state["step"], state["seconds"]
-    network.train()
-
-    def save(step: int) -> None:
-        state = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
-        save_atomically(state | {"step": step, "seconds": clock.seconds()}, checkpoint)
-
-    yield from run_steps(loss, optimizer, LEARNING_RATE, clock, first, save=save, decay=0.7)
+    clock, checkpoint = Clock(steps, minutes), work / "judge-motion.pt"
+    optimizer = new_motion_optimizer(classifier)
+    yield from resumable_steps(classifier, optimizer, loss, LEARNING_RATE, clock, checkpoint, DECAY)
 
 
 def dual_encoder_loss(
@@ -264,13 +246,8 @@ def untrained_motion_classifier() -> MotionClassifier:
 
 def adopt_judge(judge: Judge, work: Path) -> None:
     """Makes a trained judge the checkpoints of `work`."""
-    networks = (
-        (judge.clip, new_clip_optimizer, "judge-clip.pt"),
-        (judge.motion, new_motion_optimizer, "judge-motion.pt"),
-    )
-    for network, new_optimizer, name in networks:
-        state = {"model": network.state_dict(), "optimizer": new_optimizer(network).state_dict()}
-        save_atomically(state | {"step": 0, "seconds": 0.0}, work / name)
+    save_atomically(training_state(judge.clip, new_clip_optimizer(judge.clip)), work / "judge-clip.pt")
+    save_atomically(training_state(judge.motion, new_motion_optimizer(judge.motion)), work / "judge-motion.pt")
 
 
 def new_clip_optimizer(clip: CLIPModel) -> MuonAdamW:

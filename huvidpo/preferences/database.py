@@ -15,6 +15,10 @@ from threading import RLock
 from huvidpo.preferences.files import DiskProblem
 
 PATIENCE = 60.0  # seconds to wait while another process writes
+NEEDED = (
+    " It needs free space and working file locks: set HUVIDPO_HOME to a folder on a disk of this machine, not on the "
+    "network, in a bucket, or on a Windows drive in WSL."
+)
 
 
 class Database:
@@ -25,7 +29,7 @@ class Database:
 
     def __init__(self, path: Path, schema: str):
         self._lock = RLock()
-        with saying_why():
+        with saying_why(f"The store in {path.parent} cannot be opened", NEEDED):
             self._connection = sqlite3.connect(path, PATIENCE, isolation_level=None, check_same_thread=False)
             patiently(self._connection.execute, "PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -67,12 +71,12 @@ def patiently(execute: Callable[[str], object], statement: str) -> None:
 
 
 @contextmanager
-def saying_why() -> Iterator[None]:
-    """SQLite's errors as one sentence."""
+def saying_why(what: str = "The store could not do this, so nothing was changed", hint: str = "") -> Iterator[None]:
+    """SQLite's errors as one sentence, and what to do."""
     try:
         yield
     except sqlite3.Error as error:
-        raise DiskProblem(f"The store could not do this, so nothing was changed: {error}.") from error
+        raise DiskProblem(f"{what}: {error}.{hint}") from error
 
 
 def both(*conditions: tuple[str, str | None]) -> tuple[str, list[str]]:

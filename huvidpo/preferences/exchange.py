@@ -16,13 +16,13 @@ from pathlib import Path
 
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.preferences.clips import record_of
+from huvidpo.preferences.new_pairs import BEST_SCORE, preference_of_scores
 from huvidpo.preferences.rating_tables import read_table, table_in
 from huvidpo.preferences.records import PREFERENCES, Pair, Rating, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import CLIP_SUFFIXES, read_frames, read_metadata, write_mp4
 
 MAX_FRAMES = 400
-BEST = 10  # of scores, which begin at 0
 # What a table of pairs may call its columns; the first name is this program's own.
 COLUMNS = {
     "video_a": ("video_a", "video1", "left_video", "path_a", "chosen"),
@@ -146,9 +146,8 @@ def scored(
     draw.shuffle(takes)
     pairs = list(combinations(takes, 2)) if all_pairs else list(zip(takes[::2], takes[1::2], strict=False))
     for (a, score_a), (b, score_b) in pairs:
-        preference = "a" if score_a > score_b else "b" if score_b > score_a else tie_of(score_a)
         pair = new_pair(a, b, prompt, category, "scores", "independent")
-        yield rating_from_file(pair, preference, rater, score_a, score_b)
+        yield rating_from_file(pair, preference_of_scores(score_a, score_b), rater, score_a, score_b)
 
 
 def compared(
@@ -244,14 +243,9 @@ def score_of(value: object) -> float:
         score = number_of(value)
     except ValueError:
         score = -1.0
-    if not 0 <= score <= BEST:
-        raise ValueError(f"the score {str(value)[:80]!r} is not from 0 to {BEST}")
+    if not 0 <= score <= BEST_SCORE:
+        raise ValueError(f"the score {str(value)[:80]!r} is not from 0 to {BEST_SCORE}")
     return score
-
-
-def tie_of(score: float) -> str:
-    """Which tie two equal scores are."""
-    return "tie_good" if score >= BEST / 2 else "tie_bad"
 
 
 def column(row: Mapping, name: str) -> object:

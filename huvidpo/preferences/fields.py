@@ -11,6 +11,7 @@ from typing import Any
 from huvidpo.checks import require
 
 MAX_TEXT = 2000  # characters of any text in a record
+SHA256 = re.compile(r"[0-9a-f]{64}")
 IDENTIFIER = re.compile(r"[0-9a-f]{16,64}")
 MAX_INTEGER = 2**53  # what JSON carries exactly
 
@@ -83,6 +84,11 @@ def mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def check_identifier(name: str, value: str) -> None:
     """ValueError when `value` is not 16 to 64 hex digits."""
     require(IDENTIFIER.fullmatch(value), f"The {name} must be 16 to 64 hex digits, not {value[:80]!r}.")
+
+
+def check_sha256(what: str, value: str) -> None:
+    """ValueError when `value` is no sha256; a record or a file that names one may come from anyone."""
+    require(SHA256.fullmatch(value), f"{what} is known by the sha256 of its file, not by {value[:80]!r}.")
 
 
 class LaterRow(ValueError):

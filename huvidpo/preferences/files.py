@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from huvidpo.preferences.records import SHA256
+from huvidpo.preferences.fields import check_sha256
 
 MAX_FILE_BYTES = 50_000_000
 FOLDERS = {".mp4": "videos", ".png": "frames"}
@@ -44,8 +44,7 @@ def keep_file(root: Path, path: Path) -> str:
 
 def file_path(root: Path, sha256: str, suffix: str) -> Path:
     """Where a file lies, or would lie. ValueError when `sha256` is none: it may come from anyone."""
-    if not SHA256.fullmatch(sha256):
-        raise ValueError(f"A file in the store is known by its sha256, not by {sha256[:80]!r}.")
+    check_sha256("A clip or a first frame", sha256)
     return root / FOLDERS[suffix] / f"{sha256}{suffix}"
 
 

@@ -65,7 +65,8 @@ def judge(answers: Iterable[Rating], revision: str, against: str, taken_back: It
         else:
             by_prompt.setdefault(rating.pair.prompt, [0, 0])[rating.preference != own] += 1
     verdict, decided = verdict_of(list(by_prompt.values()), ties, motion_share(motions)), len(votes) - ties
-    undone = sum(is_between(rating.pair, revision, against) for rating in taken_back)
+    first = [rating for rating in taken_back if not rating.is_repeat and is_between(rating.pair, revision, against)]
+    undone = len({(rating.rater, rating.pair.pair_id) for rating in first})
     if verdict.passed and undone > MAX_TAKEN_BACK * decided:
         reason = f"It won, but {undone} answers were taken back after the names were seen: more votes are needed."
         return replace(verdict, passed=False, reason=reason)

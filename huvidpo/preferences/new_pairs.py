@@ -18,6 +18,7 @@ from huvidpo.video import read_frames, read_metadata, write_mp4
 MOST_FRAMES = 64  # of an uploaded clip; what comes after is left out
 MOST_PIXELS = 1024  # a side
 FEWEST_SCORED, MOST_SCORED = 8, 16  # clips of the published flow
+BEST_SCORE = 10  # scores begin at 0
 
 Frames = np.ndarray  # uint8 (f h w 3)
 
@@ -133,32 +134,26 @@ def rate_by_scores(
     """Pairs the takes at random, each with two others, and keeps one rating for each pair: the higher score is better.
 
     The prompt is the category's own, as in HuViDPO (arXiv 2502.01690), where one prompt stands for all clips of a
-    category. Equal scores are a tie: a good one from 5 up. ValueError for anything but one number 0..10 for each take.
+    category. ValueError for anything but one number 0..10 for each take.
     """
     sound = isinstance(scores, list) and len(scores) == len(takes)
-    if not sound or any(type(score) not in (int, float) or not 0 <= score <= 10 for score in scores):
-        raise ValueError("Score every clip from 0 to 10.")
+    if not sound or any(type(score) not in (int, float) or not 0 <= score <= BEST_SCORE for score in scores):
+        raise ValueError(f"Score every clip from 0 to {BEST_SCORE}.")
     draw = draw or random.SystemRandom()
-    ring = draw.sample(range(len(takes)), len(takes))
+    given = {take.sha256: float(score) for take, score in zip(takes, scores, strict=True)}
+    ring = draw.sample(takes, len(takes))
     prompt, ratings = find_category(category).motion_prompt, []
     for first, second in zip(ring, ring[1:] + ring[:1], strict=True):
-        pair = store.add_pair(new_pair(takes[first], takes[second], prompt, category, "scores", "independent"))
-        by_take = {takes[first].sha256: float(scores[first]), takes[second].sha256: float(scores[second])}
-        score_a, score_b = by_take[pair.a.sha256], by_take[pair.b.sha256]
-        tie = "tie_good" if score_a >= 5 else "tie_bad"
-        preference = tie if score_a == score_b else "a" if score_a > score_b else "b"
-        ratings.append(
-            Rating(
-                new_id(),
-                pair,
-                preference,
-                draw_side(draw),
-                rater,
-                rater_kind,
-                session,
-                score_a=score_a,
-                score_b=score_b,
-            )
-        )
+        pair = store.add_pair(new_pair(first, second, prompt, category, "scores", "independent"))
+        a, b = (given[take.sha256] for take in (pair.a, pair.b))
+        said = (preference_of_scores(a, b), draw_side(draw), rater, rater_kind, session)
+        ratings.append(Rating(new_id(), pair, *said, score_a=a, score_b=b))
         store.append(ratings[-1])
     return ratings
+
+
+def preference_of_scores(a: float, b: float) -> str:
+    """What two scores say of their clips: the higher one is better; equal ones are a tie, a good one from half up."""
+    if a == b:
+        return "tie_good" if a >= BEST_SCORE / 2 else "tie_bad"
+    return "a" if a > b else "b"

@@ -12,7 +12,6 @@ from typing import Any
 from huvidpo.preferences.records import SEGMENTS, Answers, Pair, Rating, TakeRecord, new_id
 
 CHOICES = ("left", "right", "both_good", "both_bad")
-QUESTIONS = ("alignment", "quality", "consistency")
 A_DAY_MS = 86_400_000
 
 
@@ -99,7 +98,7 @@ def answers_of(sent: object, side: str) -> Answers:
     given = sent.get(side) if isinstance(sent, Mapping) else None
     if given is not None and not isinstance(given, Mapping):
         raise ValueError("The answers to the three questions are damaged; reload the page.")
-    values = {question: (given or {}).get(question, 0) for question in QUESTIONS}
+    values = {question: (given or {}).get(question, 0) for question in vars(Answers())}
     if any(type(value) is not int for value in values.values()):
         raise ValueError("The three questions are answered from 1 to 5.")
     return Answers(**values)

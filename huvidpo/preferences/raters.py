@@ -5,7 +5,6 @@ import hmac
 import os
 import re
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
 SALT_FILE = "rater_salt"
@@ -25,9 +24,13 @@ def rater_salt(home: Path) -> bytes:
         drawn = home / f".{secrets.token_hex(8)}"
         drawn.touch(mode=0o600)
         drawn.write_text(secrets.token_hex(32), encoding="utf-8")
-        with suppress(FileExistsError):  # another process was faster
+        try:
             os.link(drawn, file)  # whole or not at all, and never over another
-        drawn.unlink()
+        except OSError:  # another process was faster, or a disk has no hard links
+            if not file.is_file():
+                drawn.replace(file)
+        finally:
+            drawn.unlink(missing_ok=True)
     return file.read_bytes()
 
 

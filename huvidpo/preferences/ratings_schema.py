@@ -24,9 +24,13 @@ CURRENT = """
     )
 """
 FIRST = "preference != 'withdrawn' AND supersedes = ''"
+# Taking back what was said when the pair came a second time leaves the first answer as it was.
 TAKEN_BACK = """EXISTS (
     SELECT 1 FROM records AS back WHERE back.preference = 'withdrawn' AND back.pair_id = records.pair_id
-    AND back.rater = records.rater
+    AND back.rater = records.rater AND NOT EXISTS (
+        SELECT 1 FROM records AS repeat WHERE repeat.record_id = back.supersedes
+        AND json_extract(repeat.row, '$.is_repeat')
+    )
 )"""
 # A first answer that was taken back before it was sealed, with its withdrawal: it never leaves this machine.
 KEEP_HERE = """

@@ -5,7 +5,6 @@ checked when they are made, wherever they come from; what does not fit is a Valu
 """
 
 import hashlib
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,14 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from huvidpo.checks import check_choice, require
-from huvidpo.preferences.fields import check_fields, check_identifier, check_version, from_fields, mapping
+from huvidpo.preferences.fields import (
+    check_fields,
+    check_identifier,
+    check_sha256,
+    check_version,
+    from_fields,
+    mapping,
+)
 
 SCHEMA_VERSION = 1
 PREFERENCES = ("a", "b", "tie_good", "tie_bad")
@@ -27,8 +33,6 @@ MEASURE_SHARE = 0.2  # of all pairs; training never sees them
 RATER_KINDS = ("anonymous", "huggingface", "owner", "import", "simulated")
 # Pick-a-Pic's labels: 1 for the chosen side, one half each for a tie. -1 is no label.
 LABELS = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie_good": (0.5, 0.5), "tie_bad": (0.5, 0.5), WITHDRAWN: (-1.0, -1.0)}
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def new_id() -> str:
@@ -82,11 +86,9 @@ class TakeRecord:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        require(SHA256.fullmatch(self.sha256), f"A take is known by the sha256 of its file, not by {self.sha256!r}.")
-        require(
-            not self.source_sha256 or SHA256.fullmatch(self.source_sha256),
-            f"The source of an aligned take is known by the sha256 of its file, not by {self.source_sha256!r}.",
-        )
+        check_sha256("A take", self.sha256)
+        if self.source_sha256:
+            check_sha256("The source of an aligned take", self.source_sha256)
 
     @classmethod
     def from_settings(
@@ -129,10 +131,8 @@ class Pair:
         check_choice("origin", self.origin, ORIGINS)
         check_choice("pairing", self.pairing, PAIRINGS)
         check_choice("split", self.split, SPLITS)
-        require(
-            not self.first_frame or SHA256.fullmatch(self.first_frame),
-            f"A first frame is known by the sha256 of its file, not by {self.first_frame!r}.",
-        )
+        if self.first_frame:
+            check_sha256("A first frame", self.first_frame)
         require(self.a.sha256 != self.b.sha256, "The two clips of a pair are one and the same file.")
         expected = pair_identity(self.a.sha256, self.b.sha256, self.prompt)
         require(self.pair_id == expected, f"The pair {self.pair_id} is not the one of its clips and its prompt.")

@@ -33,8 +33,7 @@ class Showing:
 
     pair: Pair
     left_is: str  # "a" or "b": never to be told to the browser
-    is_repeat: bool
-    drawn: str  # "repeat", "measure" or "train"
+    is_repeat: bool = False
 
 
 def next_showing(
@@ -55,16 +54,16 @@ def next_showing(
     repeats = repeatable(rated, {outline.pair_id for outline in outlines})
     if repeats and draw.random() < REPEAT_SHARE:
         pair_id = draw.choice(repeats)
-        return Showing(store.pair(pair_id), "b" if rated[pair_id][0][0] == "a" else "a", True, "repeat")
+        return Showing(store.pair(pair_id), "b" if rated[pair_id][0][0] == "a" else "a", is_repeat=True)
     new = [outline for outline in outlines if outline.pair_id not in rated and outline.origin in SHARED_ORIGINS]
     measure = [outline for outline in new if outline.split == "measure"]
     train = [outline for outline in new if outline.split == "train"]
     contests = [outline for outline in measure if outline.adapter_a != outline.adapter_b]
     if measure and (not train or draw.random() < (CONTEST_DRAWS if contests else MEASURE_DRAWS)):
         chosen = draw.choice(contests or measure)
-        return Showing(store.pair(chosen.pair_id), draw_side(draw), False, "measure")
+        return Showing(store.pair(chosen.pair_id), draw_side(draw))
     if train:
-        return Showing(store.pair(most_telling(train, outlines, draw).pair_id), draw_side(draw), False, "train")
+        return Showing(store.pair(most_telling(train, outlines, draw).pair_id), draw_side(draw))
     return None
 
 

@@ -45,8 +45,8 @@ class Batch:
     """What goes through the network together: m clips, first the winners, then the losers, then real clips."""
 
     latents: Tensor  # (m c f h w)
-    noise: Tensor  # (m c f h w), equal for the two members of a pair
-    timesteps: Tensor  # (m,), equal for the two members of a pair
+    noise: Tensor  # (m c f h w), equal for the two members of a pair, and for two clips of kto
+    timesteps: Tensor  # (m,), likewise
     text: Tensor  # (m n d)
     labels: Tensor  # pairs: (b f-1), of all frames but the first; clips on their own: (b,)
     real: int  # how many of the last clips are real ones
@@ -155,12 +155,11 @@ def draw_example(
     """The example at a position: every epoch has an order of its own.
 
     Winner and loser share the window in time, mirroring, caption (or its absence), timestep and noise: the margin must
-    come from their content alone. With `draws_per_pair` an example comes back with the same ones of those after so
-    many epochs, its timesteps spread evenly.
+    come from their content alone. For kto two clips that follow each other share the last four. With `draws_per_pair`
+    an example comes back with the same ones of those after so many epochs, its timesteps spread evenly.
     """
-    count = len(encoded.examples)
-    epoch, place = divmod(position, count)
-    index = int(torch.randperm(count, generator=generator_for(settings.seed, "epoch", epoch))[place])
+    epoch, place = divmod(position, len(encoded.examples))
+    index = order_of_epoch(encoded, settings, epoch)[place]
     example, number = encoded.examples[index], 0
     steps = scheduler.config.num_train_timesteps
     if draws := settings.draws_per_pair:
@@ -169,7 +168,8 @@ def draw_example(
         stratum = int(torch.randperm(draws, generator=generator_for(settings.seed, "strata", index))[number])
         timestep = ((stratum + torch.rand((), generator=generator)) * steps / draws).long().clamp(max=steps - 1)
     else:
-        generator = generator_for(settings.seed, "position", position)
+        shared = position - position % 2 if settings.objective == "kto" else position
+        generator = generator_for(settings.seed, "position", shared)
         timestep = torch.randint(0, steps, (), generator=generator)
     length = min(len(clip.latents) for clip in example.clips)
     start = int(torch.randint(0, length - num_frames + 1, (), generator=generator))
@@ -182,6 +182,22 @@ def draw_example(
     if len(members) == 2:
         labels = frame_labels(example.labels, start, num_frames, length)
     return DrawnExample(members, noise, timestep, text, labels, index, number)
+
+
+def order_of_epoch(encoded: EncodedExamples, settings: PreferenceSettings, epoch: int) -> list[int]:
+    """Every example once, shuffled; for kto good and bad clips are spread evenly: in turn where there are as many.
+
+    A step of kto has few clips: one that happens to be good or bad alone says more of its noise than of the taste.
+    """
+    count = len(encoded.examples)
+    order = torch.randperm(count, generator=generator_for(settings.seed, "epoch", epoch)).tolist()
+    if settings.objective != "kto":
+        return order
+    places = {}
+    for label in (1, -1):
+        side = [index for index in order if encoded.examples[index].labels == (label,)]
+        places |= {index: (place + 0.5) / len(side) for place, index in enumerate(side)}
+    return sorted(order, key=places.__getitem__)
 
 
 def draw_real(

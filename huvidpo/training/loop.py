@@ -154,7 +154,7 @@ def run_steps(
             return
 
 
-def new_average(parameters: Iterable[nn.Parameter], decay: float = 0.999) -> EMAModel:
+def new_ema(parameters: Iterable[nn.Parameter], decay: float = 0.999) -> EMAModel:
     """Exponential moving average whose horizon grows: after n updates decay is (1 + n) / (10 + n), at most `decay`."""
     return EMAModel(list(parameters), decay=decay, update_after_step=-1, foreach=True)
 

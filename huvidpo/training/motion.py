@@ -23,12 +23,12 @@ from huvidpo.pipelines.latents import with_first_frame
 from huvidpo.pipelines.text import encode_text
 from huvidpo.training.clips import EncodedClip, TrainingClip, encode_both_ways
 from huvidpo.training.diffusion import denoising_target, draw_timesteps
-from huvidpo.training.loop import Clock, StepRecord, load_state, new_average, run_steps, save_atomically
+from huvidpo.training.gradient_checkpointing import recompute_as_needed
+from huvidpo.training.loop import Clock, StepRecord, load_state, new_ema, run_steps, save_atomically
 from huvidpo.training.losses import denoising_error
 from huvidpo.training.motion_settings import BEGUN_WITH, FREE_TO_CHANGE, MotionSettings, Origin, begun_with
 from huvidpo.training.muon import MuonAdamW
 from huvidpo.training.processes import copy_from_first, own_share, process_number
-from huvidpo.training.recompute import recompute_as_needed
 
 DDIM_NAMES = inspect.signature(DDIMInverseScheduler).parameters  # Stable Diffusion's file is another scheduler's
 
@@ -92,7 +92,7 @@ def train_motion(
     own_clips = len(own_share(range(settings.clips_per_step)))
     recompute_as_needed(unet, own_clips, settings.num_frames, *encoded[0].latents.shape[-2:], states)
     optimizer = new_optimizer(settings.optimizer, trained)
-    average = new_average(trained.values(), settings.average_decay)
+    average = new_ema(trained.values(), settings.average_decay)
     begin(work, settings, clips, origin)
     first, clock = resume(work / CHECKPOINT, trained, optimizer, average, settings)
 

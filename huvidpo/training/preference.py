@@ -19,6 +19,7 @@ from huvidpo.models.precision import check_can_learn
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import EncodedExamples, draw_batch
+from huvidpo.training.gradient_checkpointing import recompute_as_needed
 from huvidpo.training.guard import NO_NUMBERS, Row, is_broken, reason_to_stop
 from huvidpo.training.loop import Clock, apply_gradients, learning_rate_factor
 from huvidpo.training.losses import next_reference_point
@@ -37,7 +38,6 @@ from huvidpo.training.processes import (
     process_number,
     sum_over_processes,
 )
-from huvidpo.training.recompute import recompute_as_needed
 from huvidpo.training.reference import add_policy, load_lora, lora_state
 
 CHECKPOINT_EVERY = 25  # steps

@@ -55,6 +55,8 @@ class PreferenceSettings:
     seed: int = 33
 
 
+FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
+
 PRESETS = {
     # Constant beta and small steps as in DenseDPO and Flow-DPO; the anchor against winners that get less likely too.
     # Many steps of few pairs learn more in the same time than few steps of many (docs/learning.md).

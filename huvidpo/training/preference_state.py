@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from huvidpo.home import CHECKPOINT
 from huvidpo.training.guard import MAX_WINNER_DRIFT, Row, has_lost_motion, recent_loss, winner_drift
 from huvidpo.training.loop import Clock, load_state, save_atomically
-from huvidpo.training.preference_settings import PreferenceSettings
+from huvidpo.training.preference_settings import FREE_TO_CHANGE, PreferenceSettings
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import load_lora, lora_state
-
-FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
 
 
 @dataclass

@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from huvidpo.adapters import Adapter, list_adapters, read_adapter
 from huvidpo.atomic import write_whole
-from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.backbones import LoadedBackbone, unseen_prompts, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.preferences.gate import MIN_MOTION, motion_share, verdict_of
@@ -29,7 +30,7 @@ from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
-from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
+from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, starting_from
 from huvidpo.takes import Clip, FirstFrame, make_clip, make_first_frame
 from huvidpo.training.critic_ratings import critic_rating
 from huvidpo.training.preference import PreferenceRecord
@@ -37,8 +38,11 @@ from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.runs import RunPlan, fitted_to_start, train_plan
 from huvidpo.training.strength import Measuring
 
-# Numbers of prompts and seeds. Those of different rounds, and of training and comparing, are never the same.
-RATED, UNSEEN, ROUND, RUN = 2_000_000, 3_000_000, 1_000, 20_000
+# Numbers of prompts and seeds. Those of different rounds, and of training and comparing, are never the same in a run:
+# a round has MAX_PAIRS of its own, a run of any seed MAX_ROUNDS of these, and as many numbers for comparing.
+RATED, UNSEEN, MAX_PAIRS, MAX_ROUNDS = 2_000_000, 3_000_000, 1_000, 19
+RUN = MAX_PAIRS * (MAX_ROUNDS + 1)
+RUNS = 100_000  # that have numbers of their own, which seeds of clips have to hold; then they come again
 ROWS = "rounds.jsonl"
 
 
@@ -94,13 +98,14 @@ def run_rounds(backbone: LoadedBackbone, plan: RoundsPlan) -> Iterator[Step | Ro
     """Yields what is going on, and the row of each round, those that were done before first.
 
     Raises ValueError for unknown critics, for a folder that holds other rounds, for an adapter of another origin under
-    a round's name, and for what training refuses.
+    a round's name, for more pairs or comparisons than there are prompts for, and for what training refuses.
     """
     critic, held_out = (
         find_critic(name, plan.category, backbone.preset.name) for name in (plan.critic, plan.held_out)
     )
     check_same_plan(plan, backbone)
     check_names(plan, backbone.preset.name)
+    comparisons(backbone, plan)  # which may not be as many as were asked for
     current = plan.start
     for number in range(1, plan.rounds + 1):
         row = next((row for row in read_rounds(plan.work) if row.round == number), None)
@@ -190,7 +195,7 @@ def run_plan(plan: RoundsPlan, number: int, parent: Adapter | None, examples: Tr
     return RunPlan(
         category=plan.category,
         preset="recommended",
-        settings=replace(fitted_to_start(plan.settings, parent), seed=plan.settings.seed + number),
+        settings=replace(fitted_to_start(plan.settings, parent), seed=(plan.settings.seed + number) % (MAX_SEED + 1)),
         examples=examples,
         start=parent,
         work=folder / "training",
@@ -205,22 +210,40 @@ def make_pairs(
 ) -> Iterator[Step]:
     """Fills the store with the pairs of a round; those that are there are not made again."""
     there = len(store.pairs(plan.category))
-    for i in range(plan.pairs):
+    for i, (place, prompt) in enumerate(rated_places(backbone, plan, number)):
         yield Step(number, "pairs", i, plan.pairs)
         if i < there:
             continue
-        place = RATED + RUN * plan.settings.seed + ROUND * number + i
-        frame, request = request_at(backbone, plan.category, place, adapter)
+        frame, request = request_at(backbone, plan.category, place, prompt, adapter)
         pairing = default_pairing(request)
         a, b = (take(backbone, frame, one) for one in pair_requests(backbone.preset, request, pairing))
-        keep_pair(store, a, b, frame.image, request.prompt, plan.category, "queue", pairing, split="train")
+        keep_pair(store, a, b, frame.image, prompt, plan.category, "queue", pairing, split="train")
+
+
+def rated_places(backbone: LoadedBackbone, plan: RoundsPlan, number: int) -> list[tuple[int, str]]:
+    """The places and prompts of a round's pairs."""
+    first = RATED + RUN * (plan.settings.seed % RUNS) + MAX_PAIRS * number
+    places = range(first, first + plan.pairs)
+    return [(place, varied_prompt(backbone, plan.category, place, unseen=False)) for place in places]
+
+
+def comparisons(backbone: LoadedBackbone, plan: RoundsPlan) -> list[tuple[int, str]]:
+    """The places and prompts of a run's comparisons, the same in every round: no round trains on one of the prompts.
+
+    That holds for all rounds that may still be asked for. ValueError when it leaves too few.
+    """
+    rated = {prompt for i in range(1, MAX_ROUNDS + 1) for _, prompt in rated_places(backbone, plan, i)}
+    first = UNSEEN + RUN * (plan.settings.seed % RUNS)
+    chosen = list(islice(unseen_prompts(backbone, plan.category, range(first, first + RUN), rated), plan.unseen))
+    if len(chosen) < plan.unseen:
+        raise ValueError(f"There is room for {len(chosen)} comparisons only: ask for fewer of them or fewer pairs.")
+    return chosen
 
 
 def request_at(
-    backbone: LoadedBackbone, category: str, place: int, adapter: Adapter | None
+    backbone: LoadedBackbone, category: str, place: int, prompt: str, adapter: Adapter | None
 ) -> tuple[FirstFrame, ClipRequest]:
     """A first frame and the request of the clip from it; the same for the same place, whatever the adapter."""
-    prompt = varied_prompt(backbone, category, place, unseen=place >= UNSEEN)
     *_, frame = make_first_frame(backbone, FirstFrameRequest(prompt, seed=place))
     request = ClipRequest(prompt, category, adapter=str(adapter.folder) if adapter else "none", seed=place)
     return frame, starting_from(request, frame.request)
@@ -235,15 +258,14 @@ def take(backbone: LoadedBackbone, frame: FirstFrame, request: ClipRequest) -> C
 def compare(
     backbone: LoadedBackbone, plan: RoundsPlan, number: int, parent: Adapter | None, new: Adapter, critic: Critic
 ) -> Iterator[Step]:
-    """The new adapter against its parent, with the same first frames and noise; gives a row for each comparison.
-
-    Prompts and seeds are the same in every round: none of them is ever trained on.
-    """
+    """The new adapter against its parent, with the same first frames and noise; gives a row for each comparison."""
     path = round_folder(plan, number) / "compared.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    for i in range(len(rows), plan.unseen):
+    for i, (place, prompt) in enumerate(comparisons(backbone, plan)):
+        if i < len(rows):
+            continue
         yield Step(number, "comparing", i, plan.unseen)
-        frame, request = request_at(backbone, plan.category, UNSEEN + RUN * plan.settings.seed + i, new)
+        frame, request = request_at(backbone, plan.category, place, prompt, new)
         own = take(backbone, frame, request).frames
         other = replace(request, adapter=str(parent.folder) if parent else "none")
         old = take(backbone, frame, other).frames

@@ -17,7 +17,6 @@ from huvidpo.home import CHECKPOINT, home
 
 FINISHED = "finished"  # a file that says that the run became an adapter, also when that is deleted later
 WAIT = 10.0  # seconds for a slice that was paused to end
-REQUEST = "run.json"  # in the folders of runs that were begun on the page
 
 
 def run_folder(backbone: str, category: str, name: str) -> Path:
@@ -74,10 +73,9 @@ def unfinished_runs(backbone: str, category: str = "*") -> list[Path]:
 
 
 def run_to_resume(backbone: str, category: str, objective: str | None = None) -> Path:
-    """The newest unfinished run of the command line that learned something; ValueError when there is none."""
+    """The newest unfinished run that learned something, of the page or a command; ValueError when there is none."""
     for folder in unfinished_runs(backbone, category):
-        begun_here, learned = not (folder / REQUEST).exists(), (folder / CHECKPOINT).exists()
-        if objective in (None, folder.name.rpartition("-")[0]) and begun_here and learned:
+        if objective in (None, folder.name.rpartition("-")[0]) and (folder / CHECKPOINT).exists():
             return folder
     kind = f" with the objective {objective}" if objective else ""
     raise ValueError(f"There is no unfinished run of {category}{kind} to continue; one in a folder needs --out.")

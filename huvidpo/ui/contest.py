@@ -1,15 +1,16 @@
 """The contest of an adapter with what it was trained from: pairs to vote on, and the verdict. Knows no components."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
 from huvidpo.preferences.gate import Verdict, answers_between, is_between, judge
-from huvidpo.preferences.records import Pair
+from huvidpo.preferences.records import Pair, Rating
 from huvidpo.preferences.store import RatingStore
-from huvidpo.ui.making import Run, View
+from huvidpo.ui.jobs import Run
+from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 
 MIN_PEOPLE = 3  # who voted, before votes promote anything on a Space
@@ -57,15 +58,20 @@ def verdict_on(store: RatingStore, adapter: Adapter) -> Verdict:
     than MIN_PEOPLE of them.
     """
     between = (adapter.revision(), parent_revision(adapter))
-    answers = store.blind_answers(adapter.category)
+    answers, taken_back = store.blind_answers(adapter.category), store.taken_back_answers(adapter.category)
     if on_a_space := bool(os.environ.get("SPACE_ID")):
-        answers = [answer for answer in answers if answer.rater_kind in ("huggingface", "owner")]
-    verdict = judge(answers, *between, store.taken_back_answers(adapter.category))
+        answers, taken_back = signed_in(answers), signed_in(taken_back)
+    verdict = judge(answers, *between, taken_back)
     people = {answer.rater for answer in answers_between(answers, *between)}
     if on_a_space and verdict.passed and len(people) < MIN_PEOPLE:
         reason = f"It won, but {MIN_PEOPLE} people or more must have voted, signed in with Hugging Face."
         return replace(verdict, passed=False, reason=reason)
     return verdict
+
+
+def signed_in(answers: Iterable[Rating]) -> list[Rating]:
+    """Those by people whom their account tells apart."""
+    return [answer for answer in answers if answer.rater_kind in ("huggingface", "owner")]
 
 
 def parent_revision(adapter: Adapter) -> str:

@@ -12,12 +12,11 @@ from PIL import Image
 
 from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.memory import MODES, changeable_modes
 from huvidpo.takes import FirstFrame
-from huvidpo.ui.create_layout import HINT, CreateLayout
+from huvidpo.ui.create_layout import EXAMPLE, HINT, CreateLayout
 from huvidpo.ui.create_views import play, show, show_progress
-from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, STOPPING, Changes
 from huvidpo.ui.first_frames import read_made
 from huvidpo.ui.history import SavedTake, Shelves, examples, open_takes, read_dropped
 from huvidpo.ui.making import (
@@ -37,8 +36,6 @@ from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import START, meter_value, picked, wall_value
 from huvidpo.words import action_notice, notices
 
-EXAMPLE = "Example · "
-
 
 class CreateTab:
     """The tab, working. Every handler returns or yields the components that it changes."""
@@ -54,14 +51,14 @@ class CreateTab:
         self.backbone, self.run, self.visitor = backbone, run, visitor
         self.shelves, self.examples = Shelves(), examples()
         memory = (backbone.memory, changeable_modes(backbone.memory, backbone.memory_modes()))
-        self.ui = CreateLayout(backbone.preset, [take.card for take in self.examples], *memory)
+        self.ui = CreateLayout(backbone.preset, self.examples, *memory)
         self._wire(page, gpu_events)
 
     def _wire(self, page: gr.Blocks, gpu_events: dict[str, Any]) -> None:
         ui, form = self.ui, self.ui.form
         asked = [form[name] for name in ASKED]
         shown = [*asked, ui.meter, ui.preview, ui.video, ui.mp4, ui.gif, ui.make, ui.draw, ui.reroll, ui.compare]
-        shown += [ui.reason, ui.hint, ui.cancel, ui.motion_note, ui.names, ui.history, *ui.chips]
+        shown += [ui.reason, ui.hint, ui.cancel, ui.motion_note, ui.names, ui.history]
         shown += [ui.comparison, ui.slider, ui.compared]
         gpu = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": ui.meter, **gpu_events}
         runs = [
@@ -76,21 +73,25 @@ class CreateTab:
         for event in runs:
             event.failure(self.on_stop, ui.reason, shown, **QUIET)
         runs[-1].success(None, js="() => bringIntoView('#comparison')", **QUIET)
-        ui.cancel.click(self.on_stop, None, shown, cancels=runs, **QUIET)
+        ui.cancel.click(None, None, ui.cancel, cancels=runs, **STOPPING)
         for place, button in enumerate(ui.keep):
             button.click(partial(self.keep, place), ui.compared, shown, **SPOKEN)
         uploaded = form["picture"].upload(self.on_upload, form["picture"], shown, **QUIET)
         unreadable = {**QUIET, "queue": True}  # warnings need the queue
         uploaded.failure(self.on_unreadable, None, form["picture"], **unreadable)
         form["picture"].clear(self.on_clear, None, shown, **QUIET)
-        form["category"].input(self.on_category, [form["category"], form["prompt"]], shown, **LATEST)
-        chosen = [form["category"], form["adapter"]]
-        ui.tab.select(self.on_open, chosen, [form["adapter"], ui.motion_note], **QUIET)
+        # In the browser: an answer of the server would come over what is typed meanwhile.
+        private = {"api_visibility": "private"}
+        form["category"].input(None, [form["category"], form["prompt"]], form["prompt"], js="promptFor", **private)
+        form["category"].change(None, form["category"], ui.chips, js="shownPrompts", **private)
+        chosen, adapters = [form["category"], form["adapter"]], [form["adapter"], ui.motion_note]
+        form["category"].input(self.on_category, form["category"], adapters, **LATEST)
+        ui.tab.select(self.on_open, chosen, adapters, **QUIET)
         form["adapter"].input(self.motion_note, chosen, ui.motion_note, **LATEST)
         form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **LATEST)  # its own
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **LATEST)
         for chip in ui.chips:
-            chip.click(None, chip, form["prompt"], js="words => words", api_visibility="private")
+            chip.click(None, chip, form["prompt"], js="words => words", **private)
         # Gradio shows toasts of queued events only.
         dropped = ui.file.upload(self.on_file, ui.file, [*shown, ui.file], **SPOKEN)
         dropped.failure(lambda: None, None, ui.file, **QUIET)  # what could not be read does not stay in the way
@@ -101,8 +102,12 @@ class CreateTab:
         gr.on(changed, self.on_form, asked, [ui.estimate, ui.kept], **LATEST)
         words = [form["category"], form["prompt"], form["style"], form["negative_prompt"]]
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
-        loaded = page.load(self.on_load, [ui.names, ui.kept], [*shown, ui.memory], **QUIET)
-        loaded.then(self.on_form, asked, [ui.estimate, ui.kept], **QUIET)
+        kept = [form[name] for name in KEPT]
+        remembered = [ui.names, ui.history, ui.memory, ui.recalled, form["adapter"]]
+        loaded = page.load(self.on_load, [ui.names, ui.kept], remembered, **QUIET)
+        recalled = loaded.then(None, [ui.recalled, *kept], kept, js="unlessChanged", **private)
+        recalled.then(self.on_form, asked, [ui.estimate, ui.kept], **QUIET)
+        recalled.then(self.on_open, chosen, adapters, **QUIET)
 
     # Making
 
@@ -151,7 +156,7 @@ class CreateTab:
         return show(self.ui, view) | {self.ui.form["frame_model"]: frame.request.model}
 
     def on_stop(self, reason: str = STOPPED) -> Changes:
-        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        """The run has ended, by Cancel or by a toast, whose words are said once more, as toasts go."""
         return show_progress(self.ui, View(reason, busy=False))
 
     def remember(self, name: str, names: object, visitor: object) -> Changes:
@@ -184,9 +189,10 @@ class CreateTab:
 
     def on_open(self, category: str, adapter: str | None) -> Changes:
         """Adapters that were learned or deleted meanwhile; a chosen one that is gone is chosen no more."""
-        choices = self.ui.adapter_choices(category)
-        chosen = adapter if adapter in dict(choices).values() else ""
-        return {self.ui.form["adapter"]: gr.Dropdown(choices, value=chosen)} | self.motion_note(category, chosen)
+        choices, chosen = self.ui.adapter_choices(category), self.ui.form["adapter"]
+        if adapter in dict(choices).values():  # and its value stays: it may be another one by now
+            return {chosen: gr.Dropdown(choices)} | self.motion_note(category, adapter)
+        return {chosen: gr.Dropdown(choices, value="")} | self.motion_note(category, "")
 
     def motion_note(self, category: str, adapter: str) -> Changes:
         try:
@@ -194,14 +200,9 @@ class CreateTab:
         except ValueError as error:  # somebody has deleted it meanwhile
             return {self.ui.motion_note: str(error)}
 
-    def on_category(self, category: str, prompt: str) -> Changes:
-        """Other examples and adapters; a prompt that was only an example becomes one of the new action's."""
-        ui, prompts = self.ui, CATEGORIES[category].example_prompts
-        changes = dict(zip(ui.chips, prompts, strict=True))
-        changes[ui.form["adapter"]] = gr.Dropdown(ui.adapter_choices(category), value="")
-        if (fitting := prompt_for(category, prompt)) != prompt:
-            changes[ui.form["prompt"]] = fitting
-        return changes | self.motion_note(category, "")
+    def on_category(self, category: str) -> Changes:
+        """Other adapters, and none of them chosen."""
+        return self.on_open(category, None)
 
     def on_recipe(self, recipe: str) -> tuple[Any, Any]:
         own = self.backbone.preset.recipe(recipe)
@@ -251,30 +252,23 @@ class CreateTab:
         if model and model not in self.backbone.preset.first_frame_models:
             note += f" · its first-frame model {model} is not here"
             del values["frame_model"]
-        changes = self.on_category(values["category"], values["prompt"])
-        changes |= {ui.form[name]: value for name, value in values.items()}
+        changes = {ui.form[name]: value for name, value in values.items()} | self.motion_note(values["category"], "")
         changes |= {ui.form["adapter"]: adapter, ui.comparison: gr.Column(visible=False)}
         own = take.request.first_frame_model == "upload"
         return changes | {ui.form["fit"]: gr.Radio(value=values["fit"], visible=own)} | play(ui, take, note, what)
 
     def on_load(self, names: object, kept: object) -> Changes:
-        """An example to look at, and what this browser remembers: the visitor's clips, and the form as it was."""
-        found = open_takes(names)
-        start = [take for take in self.examples if take.request.category == START]
-        changes = self.load(start[0], EXAMPLE) if start else self.motion_note(START, "")
-        # What was chosen for the example is not chosen for the visitor: the action's default may be another by now.
-        unset = {"adapter": "", "attention": "", "steps": None, "guidance": None, "random_seed": True}
-        changes |= {self.ui.form[name]: value for name, value in unset.items()} if start else {}
+        """What this browser remembers: the visitor's clips, and the form as it was, which the browser puts back."""
+        ui, found = self.ui, open_takes(names)
         values = kept_values(kept, self.backbone.preset.first_frame_models)
-        changes |= self.recall(values) if values else {}
-        return changes | {
-            self.ui.names: [*found],
-            self.ui.history: wall_value(take.card for take in found.values()),
-            self.ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
+        choices = ui.adapter_choices(values.get("category", START))
+        if values.get("adapter") not in dict(choices).values():  # it is gone, and chosen no more
+            values["adapter"] = ""
+        built_in = {name: ui.form[name].value for name in KEPT}
+        return {
+            ui.recalled: [[value, values.get(name, value)] for name, value in built_in.items()],
+            ui.form["adapter"]: gr.Dropdown(choices),
+            ui.names: [*found],
+            ui.history: wall_value(take.card for take in found.values()),
+            ui.memory: self.backbone.memory,  # somebody may have changed it since the page was built
         }
-
-    def recall(self, values: dict[str, Any]) -> Changes:
-        """Puts values of the form back; an adapter that is gone is chosen no more."""
-        ui, category = self.ui, values.get("category", START)
-        changes = self.on_category(category, "") | {ui.form[name]: value for name, value in values.items()}
-        return changes | self.on_open(category, values.get("adapter"))

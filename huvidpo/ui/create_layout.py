@@ -6,15 +6,18 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.adapters import list_adapters
-from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.categories import CATEGORIES, STYLES, known_categories
 from huvidpo.memory import MODES as MEMORY_MODES
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import Backbone
-from huvidpo.ui.widgets import START, Card, clip_wall, meter, text_line
+from huvidpo.requests import ClipRequest
+from huvidpo.ui.history import SavedTake
+from huvidpo.ui.widgets import START, clip_wall, meter, meter_value, text_line
 
 FITS = [("Crop the middle", "crop"), ("Keep it whole, with bars", "pad")]
 ATTENTIONS = [("As its adapter was trained", ""), ("First and previous frame", "first-previous")]
 ATTENTIONS += [("First frame only", "first")]
+EXAMPLE = "Example · "  # before what a clip was made from
 HINT = "The clip starts with exactly this picture and moves on from it."
 RECIPE_WORDS = {"default": "Short (default)", "huvidpo": "The paper's, 50 steps"}
 MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base", "dpo-small": "DPO, small"}
@@ -23,9 +26,11 @@ MODELS = {"dpo": "Preference-trained (DPO)", "base": "Base", "dpo-small": "DPO, 
 class CreateLayout:
     """Builds the tab inside an open `gr.Tabs`. Its attributes are the components; those of a `Form` are in `form`."""
 
-    def __init__(self, preset: Backbone, examples: Sequence[Card], memory: str, memory_modes: Sequence[str]):
+    def __init__(self, preset: Backbone, examples: Sequence[SavedTake], memory: str, memory_modes: Sequence[str]):
         """`memory` is the mode that is on, of those that can be chosen here."""
         self.preset, self.memory_choice = preset, (memory, memory_modes)
+        # An example to begin with. It is built in: brought later, it would replace what somebody types meanwhile.
+        self.start = next((take for take in examples if take.request.category == START), None)
         self.form: dict[str, Any] = {}
         with gr.Tab("Create", id="create") as self.tab:
             with gr.Row(elem_id="create", equal_height=False):
@@ -42,22 +47,23 @@ class CreateLayout:
 
     def _compose(self) -> None:
         form, prompts = self.form, CATEGORIES[START].example_prompts
-        actions = [(f"{category.emoji}\n{category.title}", name) for name, category in CATEGORIES.items()]
+        start = self.start.request if self.start else ClipRequest(prompts[0], START)
+        actions = [(f"{category.emoji}\n{category.title}", name) for name, category in known_categories().items()]
         form["category"] = gr.Radio(actions, value=START, label="Action", elem_id="actions")
         form["prompt"] = gr.Textbox(
-            prompts[0], label="Prompt", max_lines=6, placeholder="A picture in a few words", elem_id="prompt"
+            start.prompt, label="Prompt", max_lines=6, placeholder="A picture in a few words", elem_id="prompt"
         )
         with gr.Row(elem_id="chips"):
             self.chips = [gr.Button(words, size="sm", min_width=0, elem_classes="chip") for words in prompts]
         styles = [("Any style" if style == "any" else style.capitalize(), style) for style in STYLES]
-        form["style"] = gr.Radio(styles, value="any", label="Style", elem_id="styles")
+        form["style"] = gr.Radio(styles, value=start.style, label="Style", elem_id="styles")
         with gr.Row(elem_id="go"):
             self.make = gr.Button("Make the clip", variant="primary", scale=3, elem_id="make")
             self.draw = gr.Button("First frame", scale=2, elem_id="first-frame")
         self.estimate = text_line(elem_id="estimate")
         self.unknown = text_line(elem_id="unknown")  # below the buttons, which would move away from under the mouse
         with gr.Row(elem_id="seed-row"):
-            form["seed"] = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="seed")
+            form["seed"] = gr.Number(start.seed, label="Seed", precision=0, min_width=110, elem_id="seed")
             form["random_seed"] = gr.Checkbox(True, label="🎲 New each time", min_width=130, elem_id="dice")
             form["adapter"] = gr.Dropdown(
                 self.adapter_choices(START), value="", label="Adapter", min_width=150, elem_id="adapter"
@@ -120,8 +126,9 @@ class CreateLayout:
 
     def _screen(self) -> None:
         self.video = gr.Video(
-            show_label=False, autoplay=True, loop=True, interactive=False, buttons=[], elem_id="clip"
-        )
+            value=self.start and self.start.clip,
+            show_label=False, autoplay=True, loop=True, interactive=False, buttons=[], elem_id="clip",
+        )  # fmt: skip
         self.preview = gr.Image(
             show_label=False, interactive=False, buttons=[], format="jpeg", visible=False, elem_id="preview"
         )
@@ -129,9 +136,11 @@ class CreateLayout:
     def _result(self) -> None:
         with gr.Row(elem_id="result"):
             self.meter = meter(elem_id="meter")
+            self.meter.value = meter_value(f"{EXAMPLE}{self.start.line}" if self.start else "")
             self.reason = gr.State("")  # why the last run ended early
             self.cancel = gr.Button("Cancel", size="md", min_width=0, visible=False, elem_id="cancel")
-            self.mp4 = gr.DownloadButton("⬇ MP4", size="md", min_width=0, visible=False, elem_id="mp4")
+            clip = self.start and self.start.clip
+            self.mp4 = gr.DownloadButton("⬇ MP4", clip, size="md", min_width=0, visible=bool(clip), elem_id="mp4")
             self.gif = gr.DownloadButton("⬇ GIF", size="md", min_width=0, visible=False, elem_id="gif")
         with gr.Column(visible=False, elem_id="comparison") as self.comparison:
             self.slider = gr.ImageSlider(
@@ -142,11 +151,12 @@ class CreateLayout:
             with gr.Row():
                 self.keep = [gr.Button(words, size="md") for words in ("Keep base", "Keep DPO")]
 
-    def _clips(self, examples: Sequence[Card]) -> None:
+    def _clips(self, examples: Sequence[SavedTake]) -> None:
         gr.HTML("<h2>Your clips <small>remembered in this browser; click one to load its settings</small></h2>")
         # The names cannot be guessed, and the server believes nothing else of what comes back.
         self.names = gr.BrowserState([], storage_key="huvidpo-takes", secret="huvidpo-takes")
         self.kept = gr.BrowserState({}, storage_key="huvidpo-form", secret="huvidpo-form")  # see `kept_values`
+        self.recalled = gr.JSON(visible=False)  # of the form, see `on_load`
         self.history = clip_wall([], empty="Nothing yet. The clips you make appear here.", elem_id="history")
         self.file = gr.File(
             label="Drop a clip made here (mp4 or GIF) to get its settings back",
@@ -155,7 +165,7 @@ class CreateLayout:
             elem_id="settings-file",
         )
         gr.HTML("<h2>Examples <small>click one to load its settings</small></h2>", visible=bool(examples))
-        self.wall = clip_wall(examples, empty="", elem_id="examples")
+        self.wall = clip_wall([take.card for take in examples], empty="", elem_id="examples")
 
     def adapter_choices(self, category: str) -> list[tuple[str, str]]:
         """(shown, value) of the adapter selector for an action."""

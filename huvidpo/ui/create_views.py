@@ -30,20 +30,17 @@ def show_progress(ui: CreateLayout, view: View) -> Changes:
     buttons = (ui.make, ui.draw, ui.reroll, ui.compare)
     return {button: gr.Button(interactive=not view.busy) for button in buttons} | {
         ui.meter: meter_value(view.text, view.step, view.total),
-        ui.cancel: gr.Button(visible=view.busy),
+        ui.cancel: gr.Button("Cancel", visible=view.busy),
         ui.preview: gr.Image(view.preview, visible=view.preview is not None),
     }
 
 
 def play(ui: CreateLayout, take: SavedTake, note: str = "", what: str = "") -> Changes:
     """A take on the stage, with what it is called: `what` stands before its seed, `note` behind."""
-    request = take.request
-    made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
-    origin = "your first frame" if request.first_frame_model == "upload" else made
     gif = take.gif.is_file()
     return {
         ui.video: str(take.clip),
-        ui.meter: meter_value(f"{what}Seed {request.seed} · {origin} · {request.recipe} recipe{note}"),
+        ui.meter: meter_value(f"{what}{take.line}{note}"),
         ui.mp4: gr.DownloadButton(value=take.clip, visible=True),
         ui.gif: gr.DownloadButton(value=take.gif if gif else None, visible=gif),
     }

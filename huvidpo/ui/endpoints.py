@@ -8,13 +8,14 @@ from PIL import Image
 
 from huvidpo.adapters import list_adapters, motion_notice
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, STYLES
+from huvidpo.categories import STYLES, known_categories
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Progress
 from huvidpo.ui.history import open_take, save_take
-from huvidpo.ui.making import Run, read_upload
+from huvidpo.ui.jobs import MakeTakes, Run
+from huvidpo.ui.making import read_upload
 from huvidpo.ui.toasts import toasts
 from huvidpo.words import notices, unknown_words
 
@@ -29,7 +30,7 @@ class Endpoints:
             prompt = gr.Textbox(label="Prompt, at most 1000 characters")
             style = gr.Radio(list(STYLES), value="any", label="Style")
             model = gr.Radio(models, value=models[0], label="First-frame model")
-            category = gr.Radio(list(CATEGORIES), value="horse", label="Action")
+            category = gr.Radio(list(known_categories()), value="horse", label="Action")
             adapter = gr.Textbox("", label='Adapter: "" the best for the action, "none", or a name from /adapters')
             negative = gr.Textbox("", label="Negative prompt")
             seed = gr.Number(-1, precision=0, label="Seed; -1 draws one")
@@ -63,7 +64,7 @@ class Endpoints:
     ) -> tuple[Image.Image, dict[str, Any]]:
         """Draws the first frame of a clip from a prompt; returns the picture and the settings that made it."""
         request = FirstFrameRequest(prompt, style, negative_prompt, model, _seed(seed), steps, guidance)
-        (frame,) = self._made("first_frame", request)
+        (frame,) = self._made(MakeTakes(request))
         return frame.image, vars(frame.request) | self._strange(prompt, style, negative_prompt)
 
     def video(
@@ -94,10 +95,10 @@ class Endpoints:
             request = ClipRequest(*words)
             if first_frame:
                 picture = read_upload(first_frame)
-                (clip,) = self._made("clip", (picture, request))
+                (clip,) = self._made(MakeTakes(picture, (request,)))
             else:
                 first = FirstFrameRequest(prompt, style, negative_prompt, first_frame_model, seed)
-                frame, clip = self._made("takes", (first, [request]))
+                frame, clip = self._made(MakeTakes(first, (request,)))
                 picture = frame.image
             note = motion_notice(self.backbone.preset.name, category, adapter)
             settings = clip.metadata | self._strange(prompt, style, negative_prompt, note)
@@ -117,8 +118,8 @@ class Endpoints:
         warnings = [*notices(self.backbone, prompt, style, negative_prompt), *filter(None, [note])]
         return ({"unknown_words": words} if words else {}) | ({"warnings": warnings} if warnings else {})
 
-    def _made(self, operation: str, payload: Any) -> list[Any]:
-        with closing(self.run(operation, payload)) as steps:
+    def _made(self, job: MakeTakes) -> list[Any]:
+        with closing(self.run(job)) as steps:
             return [item for item in steps if not isinstance(item, Progress)]
 
 

@@ -153,7 +153,7 @@ class FinetuneTab:
             return self.started(run) | self.drawn(run, runs.log_of(self.backbone.preset, run))
 
     def started(self, run: str) -> Changes:
-        runs.read_run(self.backbone.preset, run)  # ValueError for one that is not there
+        runs.folder_of(self.backbone.preset, run)  # ValueError for one that is not there
         self.unfinished.expect(run)
         return {
             self.ui.current: run,
@@ -251,7 +251,6 @@ class FinetuneTab:
         if not rows:
             return {}
         ui, last = self.ui, rows[-1]
-        request = runs.read_run(self.backbone.preset, run)
         right = "" if last["accuracy"] is None else f"{last['accuracy']:.0%} right, "
         left = duration(last["seconds_left"] + measuring_seconds(self.backbone))
         text = f"{run}: step {last['step']:.0f}, {right}about {left} left with the measuring at the end"
@@ -260,8 +259,7 @@ class FinetuneTab:
         x_lim = [0, max(FEWEST_ON_AXIS, round(last["step"]))]
         for plot, lines in zip(ui.plots, PLOTS.values(), strict=True):
             changes[plot] = gr.LinePlot(plot_of(rows, lines), x_lim=x_lim)
-        folder = runs.run_folder(self.backbone.preset.name, request.category, request.name) / "clips"
-        clips = validation_clips(folder)
+        clips = validation_clips(runs.folder_of(self.backbone.preset, run) / "clips")
         if 0 in clips and len(clips) > 1:
             before, after = (str(self.shown(clip)) for clip in (clips[0][0], clips[max(clips)][0]))
             changes |= {ui.clips: gr.Row(visible=True), ui.before: before, ui.after: after}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from huvidpo.categories import CATEGORIES, find_category
+from huvidpo.categories import CATEGORIES, find_category, label_of
 from huvidpo.home import home
 from huvidpo.images import write_png
 from huvidpo.pipelines.latents import fit_image
@@ -44,8 +44,16 @@ class SavedTake:
         return self.clip.with_suffix(".png")
 
     @property
+    def line(self) -> str:
+        """What it was made from, in a few words."""
+        request = self.request
+        made = f"first frame {request.first_frame_seed} ({request.first_frame_model})"
+        origin = "your first frame" if request.first_frame_model == "upload" else made
+        return f"Seed {request.seed} · {origin} · {request.recipe} recipe"
+
+    @property
     def card(self) -> Card:
-        return Card(self.clip, find_category(self.request.category).label, self.request.prompt)
+        return Card(self.clip, label_of(self.request.category), self.request.prompt)
 
 
 def takes_folder() -> Path:
@@ -86,7 +94,7 @@ def remove_old(folder: Path) -> None:
 
 def open_take(name: str) -> SavedTake | None:
     """The take of a name that `save_take` gave; None when it is gone. The name may come from anyone."""
-    if not isinstance(name, str) or not re.fullmatch(r"[a-z]+-[0-9a-f]{32}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{32}", name):
         return None
     clip = takes_folder() / f"{name}.mp4"
     return read_take(clip) if clip.is_file() else None

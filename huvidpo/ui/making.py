@@ -1,26 +1,22 @@
 """From what the visitor asks to a first frame and a clip, step by step. Knows nothing of components."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from PIL import Image, ImageOps
 
-from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import check_prompt, find_category
+from huvidpo.categories import check_prompt
 from huvidpo.images import read_image
 from huvidpo.pipelines.latents import to_rgb
 from huvidpo.presets import seconds_for
 from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, check_seed, draw_seed, starting_from
-from huvidpo.takes import Clip, FirstFrame, Progress, chosen_recipe, downloading
+from huvidpo.takes import FirstFrame, Progress, chosen_recipe
 from huvidpo.ui.history import save_take
+from huvidpo.ui.jobs import MakeTakes, Run
 from huvidpo.ui.phrases import duration
 
-# Runs ("first_frame", FirstFrameRequest), ("clip", (image, ClipRequest)) or, for a first frame and clips that continue
-# it, ("takes", (FirstFrameRequest, ClipRequests)) on the accelerator, step by step.
-Run = Callable[[str, Any], Iterator[Progress | FirstFrame | Clip]]
 UNREADABLE = "This picture cannot be read: use another one, as PNG, JPEG or WebP, of at most 64 million pixels."
 WAITING = "Waiting for the model …"
 PREVIEW = (1024, 1024)  # pixels, at most
@@ -130,12 +126,12 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     frame, picture = None, None
     if form.keeps_picture():
         picture = read_upload(form.picture)
-        operation, payload = "clip", (picture, form.clip_request(seed, form.made))
+        job = MakeTakes(picture, (form.clip_request(seed, form.made),))
     else:
         frame_seed = seed if form.frame_seed is None else int(form.frame_seed)
-        operation, payload = "takes", (form.first_frame_request(frame_seed), [form.clip_request(seed, None)])
+        job = MakeTakes(form.first_frame_request(frame_seed), (form.clip_request(seed, None),))
     yield View(WAITING, preview=picture and ImageOps.contain(picture, PREVIEW), seed=seed)
-    with closing(run(operation, payload)) as steps:
+    with closing(run(job)) as steps:
         for item in steps:
             if isinstance(item, Progress):
                 name = "Clip" if picture else "First frame"
@@ -148,36 +144,10 @@ def make_take(run: Run, form: Form) -> Iterator[View]:
     yield View(busy=False, take=save_take(item, picture), seed=seed, first_frame=frame)
 
 
-def before_computing(backbone: LoadedBackbone, operation: str, payload: Any) -> Iterator[Progress]:
-    """Refuses what makes no sense and downloads what is missing, before a GPU that is lent by the second is asked for.
-
-    ValueError with one sentence.
-    """
-    preset = backbone.preset
-    if operation == "train":
-        adapters = [payload[0].start]
-    else:
-        frames, clips = asked_for(operation, payload)
-        for request in (*frames, *clips):
-            check_request(request)
-        adapters = [find_adapter(preset.name, find_category(clip.category).name, clip.adapter) for clip in clips]
-        for request in frames:
-            yield from downloading(backbone.download_first_frames(request.model or preset.first_frame_models[0]))
-    for adapter in filter(None, adapters):
-        yield from downloading(adapter.download())
-
-
-def asked_for(operation: str, payload: Any) -> tuple[Sequence[FirstFrameRequest], Sequence[ClipRequest]]:
-    """The first frames and the clips that a run makes, unless it trains."""
-    if operation == "takes":
-        return payload[:1], payload[1]
-    return ([payload], []) if operation == "first_frame" else ([], [payload[1]])
-
-
-def sampling_seconds(backbone: LoadedBackbone, operation: str, payload: Any) -> float:
-    """A rough time for the first frames and the clips of a run on this device."""
-    frames, clips = asked_for(operation, payload)
-    recipes = [chosen_recipe(backbone.preset, request) for request in clips]
+def sampling_seconds(backbone: LoadedBackbone, job: MakeTakes) -> float:
+    """A rough time for what is made on this device."""
+    frames = [job.first] if isinstance(job.first, FirstFrameRequest) else []
+    recipes = [chosen_recipe(backbone.preset, request) for request in job.clips]
     drawing = sum(first_frame_seconds(backbone, request.model, request.steps) for request in frames)
     return drawing + sum(clip_seconds(backbone, recipe.steps, recipe.guidance) for recipe in recipes)
 
@@ -202,7 +172,7 @@ def compare_models(run: Run, form: Form, models: tuple[str, ...]) -> Iterator[Vi
 
 
 def _first_frame(run: Run, request: FirstFrameRequest, name: str) -> Iterator[View]:
-    with closing(run("first_frame", request)) as steps:
+    with closing(run(MakeTakes(request))) as steps:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words(name, item), item.step, item.total, preview=item.preview)

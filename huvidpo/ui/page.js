@@ -49,6 +49,23 @@ document.addEventListener('click', (event) => {
   stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
 });
 
+// The prompts on the four chips, as updates of Gradio's; an action of one's own may have fewer.
+function shownPrompts(action) {
+  const update = words => ({ __type__: 'update', value: words ?? '', visible: Boolean(words) });
+  return Array.from({ length: 4 }, (_, place) => update(examplePrompts[action][place]));
+}
+
+// A prompt that was only an example, or none, becomes the first example of the action that is chosen now.
+function promptFor(action, prompt) {
+  const isExample = Object.values(examplePrompts).flat().includes(prompt);
+  return isExample || !prompt.trim() ? examplePrompts[action][0] : prompt;
+}
+
+// What a browser remembers of the form comes after the page: what a visitor has changed since the start stays.
+function unlessChanged(remembered, ...now) {
+  return now.map((value, place) => value === remembered[place][0] ? remembered[place][1] : value);
+}
+
 // What was asked for may be out of view: a new pair above the form that made it, two first frames below the stage.
 function bringIntoView(selector) {
   const part = document.querySelector(selector);
@@ -84,16 +101,15 @@ document.addEventListener('click', (event) => {
 });
 
 // Who cancels by keyboard would find the focus at the top of the page, as the button goes: it returns to what began.
-// A last update of the run can come in after that and disable the button once more, hence the ten seconds of watching.
 document.addEventListener('click', (event) => {
   const cancel = event.target.closest?.('#cancel, #live-cancel');
   if (!cancel) return;
   const began = { cancel: '#make', 'live-cancel': '#live-make' }[cancel.id];
   const watching = setInterval(() => {
-    const gone = !cancel.isConnected || !cancel.offsetParent;
-    if (gone && [document.body, cancel].includes(document.activeElement)) document.querySelector(began)?.focus();
+    if (cancel.isConnected && cancel.offsetParent) return;
+    if ([document.body, cancel].includes(document.activeElement)) document.querySelector(began)?.focus();
+    clearInterval(watching);
   }, 100);
-  setTimeout(() => clearInterval(watching), 10_000);
 });
 
 // A link can ask for a tab: /?tab=rate. Who signs in on the tab Rate comes back by such a link.

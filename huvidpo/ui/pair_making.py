@@ -11,7 +11,7 @@ import gradio as gr
 
 from huvidpo.adapters import list_adapters
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import CATEGORIES, check_prompt, find_category
+from huvidpo.categories import check_prompt, find_category, known_categories
 from huvidpo.preferences.making import keep_pair
 from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.records import Pair
@@ -19,7 +19,8 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Clip, FirstFrame, Progress
-from huvidpo.ui.making import WAITING, Run, View, progress_words
+from huvidpo.ui.jobs import MakeTakes, Run
+from huvidpo.ui.making import WAITING, View, progress_words
 from huvidpo.ui.turns import CountedRun
 
 MADE_OF = ("First frame", "Clip 1 of 2", "Clip 2 of 2")
@@ -48,7 +49,8 @@ def make_pair(
     yield View(WAITING)
     made: list[FirstFrame | Clip] = []
     # Without previews: a picture of one side before the other would take sides.
-    with closing(run("takes", (FirstFrameRequest(prompt, seed=draw_seed()), requests, False))) as steps:
+    job = MakeTakes(FirstFrameRequest(prompt, seed=draw_seed()), tuple(requests), previews=False)
+    with closing(run(job)) as steps:
         for item in steps:
             if isinstance(item, Progress):
                 yield View(progress_words(MADE_OF[len(made)], item), item.step, item.total)
@@ -102,7 +104,7 @@ class Filler:
     def _make_one(self) -> bool:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
         preset = self.backbone.preset
-        category = random.choice(list(CATEGORIES.values()))
+        category = random.choice(list(known_categories().values()))
         prompt = random.choice(category.example_prompts)
         # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
         against = random.choice([None, rival(preset.name, category.name)])

@@ -4,7 +4,7 @@ import os
 
 import gradio as gr
 
-from huvidpo.categories import CATEGORIES
+from huvidpo.categories import CATEGORIES, known_categories
 from huvidpo.ui.pair_player import pair_player
 from huvidpo.ui.rate_widgets import own_ratings, tally
 from huvidpo.ui.scored_clips import scored_clips
@@ -80,7 +80,7 @@ class RateLayout:
 
     def _side(self, promise: str) -> None:
         self.tally = tally(elem_id="tally")
-        actions = [("Any action", ""), *((category.label, name) for name, category in CATEGORIES.items())]
+        actions = [("Any action", ""), *((category.label, name) for name, category in known_categories().items())]
         self.only = gr.Dropdown(actions, value="", label="Show me pairs of", elem_id="rate-only")
         if os.environ.get("OAUTH_CLIENT_ID"):
             gr.LoginButton(size="md", elem_id="sign-in")

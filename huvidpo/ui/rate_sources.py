@@ -8,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import prompt_for
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.records import Pair, TakeRecord
-from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
+from huvidpo.ui.events import LATEST, QUIET, SPOKEN, STOPPING, Changes
 from huvidpo.ui.making import View
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.ui.phrases import counted
@@ -46,9 +45,9 @@ class PairSources:
         )
         making.failure(self.on_stop, ui.reason, live, **QUIET)
         making.success(None, js="() => bringIntoView('#player')", **QUIET)
-        ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
-        ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
+        ui.stop.click(None, None, ui.stop, cancels=making, **STOPPING)
         words = [ui.action, ui.prompt]
+        ui.action.input(None, words, ui.prompt, js="promptFor", api_visibility="private")
         gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         added = ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
@@ -88,14 +87,14 @@ class PairSources:
         yield from told(steps(), self.ui.reason)
 
     def on_stop(self, reason: str = STOPPED) -> Changes:
-        """After Cancel, or after a toast has said why: once more, as toasts go."""
+        """The run has ended, by Cancel or by a toast, whose words are said once more, as toasts go."""
         return self.progress(View(reason, busy=False))
 
     def progress(self, view: View) -> Changes:
         return {
             self.ui.meter: meter_value(view.text, view.step, view.total),
             self.ui.make: gr.Button(interactive=not view.busy),
-            self.ui.stop: gr.Button(visible=view.busy),
+            self.ui.stop: gr.Button("Cancel", visible=view.busy),
         }
 
     def on_words(self, category: str, prompt: str) -> str:

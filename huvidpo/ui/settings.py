@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from huvidpo.categories import CATEGORIES, MAX_PROMPT, STYLES
+from huvidpo.categories import MAX_PROMPT, STYLES, known_categories
 from huvidpo.models.attention import ATTENTION_VARIANTS
 from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
@@ -16,9 +16,9 @@ from huvidpo.video import read_frames
 # What a browser keeps of the form; a picture is not there any more after a reload, nor how it was fitted.
 RANGES = {"seed": (0, MAX_SEED), "frame_seed": (0, MAX_SEED), "steps": (1, MAX_STEPS), "frame_steps": (1, MAX_STEPS)}
 RANGES |= dict.fromkeys(("guidance", "frame_guidance"), (0, MAX_GUIDANCE))
-CHOICES = {"category": CATEGORIES, "style": STYLES, "recipe": RECIPES, "attention": ("", *ATTENTION_VARIANTS)}
+CHOICES = {"style": STYLES, "recipe": RECIPES, "attention": ("", *ATTENTION_VARIANTS)}
 TEXTS = ("prompt", "negative_prompt")
-KEPT = (*TEXTS, *CHOICES, "adapter", "random_seed", "frame_model", *RANGES)
+KEPT = (*TEXTS, "category", *CHOICES, "adapter", "random_seed", "frame_model", *RANGES)
 
 
 def form_values(take: SavedTake) -> dict[str, Any]:
@@ -76,5 +76,5 @@ def _fits(name: str, value: object, frame_models: Sequence[str]) -> bool:
         return value is None or (type(value) in (int, float) and low <= value <= high)
     if name == "random_seed":
         return isinstance(value, bool)
-    choices = frame_models if name == "frame_model" else CHOICES.get(name)
+    choices = {"frame_model": frame_models, "category": known_categories()}.get(name, CHOICES.get(name))
     return isinstance(value, str) and len(value) <= MAX_PROMPT and (choices is None or value in choices)

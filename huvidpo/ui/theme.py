@@ -1,10 +1,12 @@
 """Colours, type and the fixed words of the page. Knows nothing of what the tabs do."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import gradio as gr
 
+from huvidpo.categories import known_categories
 from huvidpo.presets import Backbone
 
 TITLE = "HuViDPO"
@@ -172,5 +174,8 @@ def about(backbone: Backbone, device: str, memory: str, notes: Iterable[str]) ->
 
 
 def head() -> str:
-    """The page's own script, inline: it needs no second request."""
-    return f"<script>{Path(__file__).with_name('page.js').read_text(encoding='utf-8')}</script>"
+    """The page's own script and the example prompts that it chooses from, inline: it needs no second request."""
+    prompts = json.dumps({category.name: category.example_prompts for category in known_categories().values()})
+    prompts = prompts.replace("<", "\\u003c")  # those of one's own may hold anything, the end of a script too
+    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+    return f"<script>const examplePrompts = {prompts};\n{script}</script>"

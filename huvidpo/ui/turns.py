@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
-from huvidpo.takes import Clip, FirstFrame, Progress
-from huvidpo.ui.making import WAITING, Run
+from huvidpo.ui.jobs import Job, Run, Step, TrainSlice
+from huvidpo.ui.making import WAITING
 from huvidpo.ui.phrases import duration
 
 
@@ -31,34 +30,34 @@ class CountedRun:
         why = "an adapter is being trained. That makes way"
         return f"Waiting for the model: {why} within about {left}, or once it is paused."
 
-    def __call__(self, operation: str, payload: Any) -> Iterator[Progress | FirstFrame | Clip]:
-        self._begin(operation, payload)
-        steps = self.run(operation, payload)
+    def __call__(self, job: Job) -> Iterator[Step]:
+        self._begin(job)
+        steps = self.run(job)
         try:
             for item in steps:  # noqa: UP028 - `yield from` would close it here and wait
                 yield item
         except GeneratorExit:
-            threading.Thread(target=self._close, args=(operation, steps), daemon=True).start()
+            threading.Thread(target=self._close, args=(job, steps), daemon=True).start()
             raise
         except BaseException:
-            self._end(operation)
+            self._end(job)
             raise
-        self._end(operation)
+        self._end(job)
 
-    def _close(self, operation: str, steps: Iterator[Progress | FirstFrame | Clip]) -> None:
+    def _close(self, job: Job, steps: Iterator[Step]) -> None:
         try:
             steps.close()
         finally:
-            self._end(operation)
+            self._end(job)
 
-    def _begin(self, operation: str, payload: Any) -> None:
+    def _begin(self, job: Job) -> None:
         with self._lock:
             self.active += 1
-            if operation == "train":
-                self._trains_until = time.monotonic() + payload[1]
+            if isinstance(job, TrainSlice):
+                self._trains_until = time.monotonic() + job.seconds
 
-    def _end(self, operation: str) -> None:
+    def _end(self, job: Job) -> None:
         with self._lock:
             self.active -= 1
-            if operation == "train":
+            if isinstance(job, TrainSlice):
                 self._trains_until = 0.0

@@ -10,15 +10,15 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.categories import CATEGORIES
+from huvidpo.categories import known_categories
 
 START = "horse"  # the action that is chosen when the page opens
 WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
 
 
 def action_menu(elem_id: str | None = None, scale: int | None = None) -> gr.Dropdown:
-    """The eight actions, one to be chosen."""
-    actions = [(category.label, name) for name, category in CATEGORIES.items()]
+    """The actions, one to be chosen."""
+    actions = [(category.label, name) for name, category in known_categories().items()]
     return gr.Dropdown(actions, value=START, label="Action", scale=scale, min_width=140, elem_id=elem_id)
 
 

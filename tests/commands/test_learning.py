@@ -53,6 +53,8 @@ def own_clips(run) -> Path:
         ((*TRAIN, "--resume", "--out", "o"), "There is no run to continue in o"),
         (("rounds", "--category", "horse", "--critic", "me"), "invalid choice: 'me' (choose from"),
         (("rounds", "--category", "horse", "--pairs", "7"), "Fewer than 8 pairs would say nothing"),
+        (("rounds", "--category", "horse", "--pairs", "1001"), "There can be 1000 pairs at most."),
+        (("rounds", "--category", "horse", "--rounds", "20"), "There can be 19 rounds at most."),
         (("rounds", "--category", "horse", "--objective", "ipo"), "needs real clips"),
         (("promote", "lost"), "There is no adapter 'lost' of the backbone pocket"),
         (("promote", "lost", "--category", "swim"), "Argument --category: invalid choice: 'swim'"),

@@ -12,7 +12,6 @@ from huvidpo.evaluation.metrics import (
     colourfulness,
     consecutive_ssim,
     consistency,
-    first_frame_psnr,
     flicker,
     image_fidelity,
     is_dynamic,
@@ -20,6 +19,7 @@ from huvidpo.evaluation.metrics import (
     motion_magnitude,
     pair_mse,
     pixel_metrics,
+    psnr,
     seam,
     smoothness,
     wrapped_mse,
@@ -205,11 +205,11 @@ def test_fidelity_to_the_picture_by_hand() -> None:
     assert found == pytest.approx(expected)
 
 
-def test_the_first_frame_by_hand() -> None:
-    """Off by 5 levels everywhere: 10 log10(255^2 / 25) = 34.15 dB."""
+def test_psnr_by_hand() -> None:
+    """Off by 5 levels everywhere: 10 log10(255^2 / 25) = 34.15 dB; by 1 level, 48.13 dB."""
     image = np.full((16, 16, 3), 100, np.uint8)
-    assert first_frame_psnr(image[None] + np.uint8(5), image) == pytest.approx(34.1514, abs=1e-3)
-    assert first_frame_psnr(image[None], image) == 100
+    assert psnr(image + np.uint8(5), image) == pytest.approx(34.1514, abs=1e-3)
+    assert psnr(image + np.uint8(1), image) == pytest.approx(48.13, abs=0.01) and psnr(image, image) == 100
 
 
 def test_every_measured_name_is_explained() -> None:

@@ -40,7 +40,6 @@ from huvidpo.pocket.train_judge import (
     disturb_images,
     dual_encoder_loss,
     still_clips,
-    train,
     with_one_change,
 )
 
@@ -154,25 +153,6 @@ def test_the_loss_of_an_untrained_model_is_that_of_guessing(untrained):
     loss = dual_encoder_loss(untrained.clip, untrained.tokenizer, images, scenes, Random(0))
     guessed = 3 * np.log(8) + np.log(4) + (np.log(8) + np.log(4)) / 2
     assert loss.item() == pytest.approx(guessed, rel=0.25)
-
-
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path):
-    def run(name: str, *ends: int) -> torch.Tensor:
-        for steps in ends:
-            torch.manual_seed(0)
-            network = torch.nn.Linear(3, 2)
-            optimizer = torch.optim.AdamW(network.parameters())
-
-            def loss(step: int, network=network) -> torch.Tensor:
-                return network(torch.full((1, 3), float(step))).square().mean()
-
-            records = train(network, optimizer, loss, tmp_path / f"{name}.pt", 100, None)
-            for record in records:
-                if record.step == steps:
-                    break
-        return network.weight
-
-    assert torch.equal(run("whole", 100), run("parts", 50, 100))
 
 
 def test_no_generator_trains_on_the_judges_seeds():

@@ -54,7 +54,7 @@ def booth(store, clock):
         done = store.rated_pairs(rater)
         there = store.pairs(category or None)
         left = [pair for pair in there if pair.pair_id not in done and pair.pair_id not in without]
-        return Showing(left[0], "a", False, "train") if left else None
+        return Showing(left[0], "a") if left else None
 
     return Booth(store, draw, clock)
 

@@ -99,6 +99,8 @@ def test_taking_back_what_went_against_a_wish_does_not_open_the_gate() -> None:
     verdict = judge(won, "new", "old", undone)
     assert not verdict.passed and verdict.wins == 20 and "2 answers were taken back" in verdict.reason
     assert judge(won, "newer", "old", undone).wins == 0
+    repeat = replace(undone[0], rating_id=new_id(), is_repeat=True)
+    assert judge(won, "new", "old", [undone[0], repeat]).passed, "one pair of one person"
 
 
 def test_people_who_agree_on_pairs_do_not_open_it_by_their_number() -> None:

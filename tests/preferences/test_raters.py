@@ -1,8 +1,10 @@
 """Raters have names that say nothing of them and stay the same."""
 
+import errno
+
 import pytest
 
-from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
+from huvidpo.preferences.raters import SALT_FILE, browser_id, rater_hash, rater_salt
 
 
 def test_raters_are_salted_hashes_that_stay_the_same(tmp_path, monkeypatch):
@@ -14,6 +16,20 @@ def test_raters_are_salted_hashes_that_stay_the_same(tmp_path, monkeypatch):
     assert name not in (rater_hash("browser", "anna", salt), rater_hash("huggingface", "anna", b"pepper"))
     monkeypatch.setenv("HUVIDPO_RATER_SALT", "pepper")
     assert rater_salt(tmp_path / "home") == b"pepper"
+
+
+def test_a_disk_without_hard_links_keeps_its_salt_too(tmp_path, monkeypatch):
+    """Such as exFAT; nothing else is left there."""
+
+    def refused(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.delenv("HUVIDPO_RATER_SALT", raising=False)
+    monkeypatch.setattr("os.link", refused)
+    salt = rater_salt(tmp_path)
+    assert (
+        len(salt) == 64 and salt == rater_salt(tmp_path) and [file.name for file in tmp_path.iterdir()] == [SALT_FILE]
+    )
 
 
 @pytest.mark.parametrize("known", ["", None, 7, "x" * 32, "a" * 31, {"id": "a" * 32}])

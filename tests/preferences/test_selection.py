@@ -70,17 +70,14 @@ def test_shares_of_draws(store: RatingStore, fill: Callable[..., list[Pair]]) ->
         store.append(rating_of(pair, left_is="a"))
     draw = random.Random(3)
     showings = [next_showing(store, RATER, draw=draw) for _ in range(400)]
-    drawn = Counter(showing.drawn for showing in showings)
-    assert 16 < drawn["repeat"] < 64 and abs(drawn["measure"] - MEASURE_DRAWS * 360) < 36
     repeats = [showing for showing in showings if showing.is_repeat]
+    measured = Counter(s.pair.pair_id for s in showings if s.pair.split == "measure" and not s.is_repeat)
+    assert 16 < len(repeats) < 64 and abs(measured.total() - MEASURE_DRAWS * 360) < 36
     assert {showing.left_is for showing in repeats} == {"b"}, "sides are swapped"
     recent = {pair.pair_id for pair in store.pairs()[-REPEAT_GAP:]}
     assert not recent & {showing.pair.pair_id for showing in repeats}
-    for showing in showings:
-        assert showing.pair.split == {"repeat": showing.pair.split}.get(showing.drawn, showing.drawn)
     sides = Counter(showing.left_is for showing in showings if not showing.is_repeat)
     assert abs(sides["a"] - sides["b"]) < 80
-    measured = Counter(showing.pair.pair_id for showing in showings if showing.drawn == "measure")
     assert len(measured) == 5, "chance alone chooses among them"
 
 

@@ -124,6 +124,20 @@ def test_blind_answers_are_first_ones_also_if_changed(store: RatingStore, add_pa
     assert store.blind_answers("horse") == [first, second] and store.blind_answers("rain") == []
     store.withdraw(second.rating_id, second.rater)
     assert store.blind_answers() == [first]
+    assert store.taken_back_answers() == [second]
+
+
+def test_an_undone_repeat_leaves_the_first_answer(store: RatingStore, add_pair: Callable[..., Pair]) -> None:
+    """Also one that was changed before; the first answer itself goes by a withdrawal of its own."""
+    first = rating_of(add_pair())
+    again = replace(first, rating_id=new_id(), is_repeat=True)
+    changed = replace(again, rating_id=new_id(), preference="b", supersedes=again.rating_id)
+    for rating in (first, again, changed):
+        store.append(rating)
+    store.withdraw(changed.rating_id, changed.rater)
+    assert store.blind_answers() == [first, again] and store.taken_back_answers() == []
+    store.withdraw(first.rating_id, first.rater)
+    assert store.blind_answers() == [] and first in store.taken_back_answers()
 
 
 def test_the_same_rating_twice_is_one_and_a_stolen_name_is_refused(
@@ -146,7 +160,7 @@ def test_what_does_not_fit_is_refused(store: RatingStore, add_pair: Callable[...
     with pytest.raises(ValueError, match="lacks the file 1111"):
         store.add_pair(stranger)
     for sha256 in ("../../etc/passwd", "A" * 64, ""):
-        with pytest.raises(ValueError, match="known by its sha256"):
+        with pytest.raises(ValueError, match="known by the sha256"):
             store.video_path(sha256)
     (tmp_path / "evil.html").write_text("<script>")
     for path, sentence in ((tmp_path / "evil.html", "keeps .mp4 and .png"), (tmp_path / "no.mp4", "No such file")):
@@ -275,6 +289,13 @@ def test_a_new_store_can_be_opened_by_several_at_once(tmp_path: Path) -> None:
     for other in others:
         other.join(30)
     assert len(opened) == 2 and opened[0].rows("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_disk_that_cannot_do_it_is_told_when_the_store_is_opened(tmp_path: Path) -> None:
+    """Here SQLite's shared memory cannot be opened, as on a network disk."""
+    (tmp_path / "ratings.db-shm").symlink_to("ratings.db-shm")
+    with pytest.raises(ValueError, match=f"{tmp_path} cannot be opened: .* set HUVIDPO_HOME to a folder"):
+        Database(tmp_path / "ratings.db", SCHEMA)
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(store: RatingStore, add_pair: Callable[..., Pair]) -> None:

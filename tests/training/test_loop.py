@@ -13,7 +13,7 @@ from huvidpo.training.loop import (
     Clock,
     learning_rate_factor,
     load_state,
-    new_average,
+    new_ema,
     optimizer_step,
     run_steps,
     save_atomically,
@@ -63,7 +63,7 @@ def test_the_average_s_horizon_grows() -> None:
     The second one's is 3 / 12: 9 / 11 * 3 / 12 + 9 / 12 = 126 / 132.
     """
     parameter = nn.Parameter(torch.zeros(1))
-    average = new_average([parameter])
+    average = new_ema([parameter])
     parameter.data.fill_(1)
     for expected in (9 / 11, 126 / 132):
         average.step([parameter])

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training import preference
-from huvidpo.training.examples import Example, draw_batch, draw_example, frame_labels
+from huvidpo.training.clips import EncodedClip
+from huvidpo.training.examples import EncodedExamples, Example, draw_batch, draw_example, frame_labels
 from huvidpo.training.preference import PreferenceRecord, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
@@ -235,6 +236,46 @@ def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pipeline, encoded
     assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs) and len({*map(tuple, epochs)}) > 1
 
 
+def of_kto(goods: int, bads: int, lengths: tuple[int, ...] = (6,)) -> EncodedExamples:
+    """Clips that are good or bad, whose latents hold the number of the frame, negative where mirrored."""
+    examples = []
+    for number, label in enumerate([1] * goods + [-1] * bads):
+        frames = torch.arange(1.0, lengths[number % len(lengths)] + 1).view(-1, 1, 1, 1).expand(-1, 4, 4, 4)
+        examples.append(Example((EncodedClip(frames, -frames, torch.full((2, 8), number + 1.0)),), (label,)))
+    return EncodedExamples(tuple(examples), (), torch.zeros(2, 8))
+
+
+def test_an_epoch_of_kto_has_good_and_bad_clips_in_turn(pipeline) -> None:
+    """Every two clips are one of each where there are as many; 8 good and 4 bad are good, bad, good four times."""
+
+    def drawn(encoded: EncodedExamples, position: int) -> tuple[int, int]:
+        found = draw_example(encoded, pipeline.scheduler, replace(SETTINGS, objective="kto"), FRAMES, position)
+        return found.index, int(found.labels)
+
+    even, uneven = of_kto(6, 6), of_kto(8, 4)
+    epochs = [[drawn(even, 12 * epoch + place) for place in range(12)] for epoch in range(4)]
+    for epoch in epochs:
+        assert sorted(index for index, _ in epoch) == [*range(12)]
+        assert all({epoch[i][1], epoch[i + 1][1]} == {1, -1} for i in range(0, 12, 2))
+    assert len({tuple(index for index, _ in epoch) for epoch in epochs}) == 4
+    assert {epoch[0][1] for epoch in epochs} == {1, -1}, "neither side is always the first"
+    assert [drawn(uneven, place)[1] for place in range(12)] == [1, -1, 1] * 4
+
+
+def test_two_clips_of_kto_share_everything_random_but_their_windows(pipeline) -> None:
+    """Clips of 6 and of 9 frames, each with a caption of its own; also when one process draws one, one the other."""
+    settings = replace(SETTINGS, objective="kto", caption_dropout=0.5)
+    encoded = of_kto(8, 8, lengths=(6, 9))
+    batch = draw_batch(encoded, pipeline.scheduler, settings, FRAMES, range(32))
+    mirrored, dropped = (batch.latents[:, 0, 0, 0, 0] < 0), (batch.text == 0).flatten(1).all(dim=1)
+    for drawn in (batch.noise, batch.timesteps, mirrored, dropped):
+        assert torch.equal(drawn[::2], drawn[1::2]) and len({float(x.float().sum()) for x in drawn[::2]}) > 1
+    assert len({float(noise.sum()) for noise in batch.noise}) == 16
+    shares = [draw_batch(encoded, pipeline.scheduler, settings, FRAMES, range(rank, 32, 2)) for rank in (0, 1)]
+    for rank, share in enumerate(shares):
+        assert torch.equal(share.noise, batch.noise[rank::2]) and torch.equal(share.latents, batch.latents[rank::2])
+
+
 def test_fixed_draws_come_back_and_spread_over_the_timesteps(pipeline, encoded) -> None:
     settings = replace(SETTINGS, draws_per_pair=4)
     drawn = [draw_example(encoded, pipeline.scheduler, settings, FRAMES, i) for i in range(24)]
@@ -287,13 +328,18 @@ def test_presets() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(pipeline, encoded, start_over, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objective", ["dense", "kto"])
+def test_two_processes_learn_what_one_does(
+    pipeline, encoded, judged, start_over, tmp_path: Path, objective: str
+) -> None:
     """Started by `accelerate launch`, each with half of the pairs of every step.
 
     Where a gradient is nearly 0, Adam makes a whole step of a rounding error, so single weights may differ a little;
-    what was learned as a whole may not, and a process that saw other pairs would have learned something else.
+    what was learned as a whole may not, and a process that saw other pairs would have learned something else. In
+    single precision, for clips of kto go through the network together with others then.
     """
-    settings = replace(SETTINGS, steps=3, pairs_per_step=4, objective="dense", validate_every=1)
+    settings = replace(SETTINGS, steps=3, pairs_per_step=4, objective=objective, validate_every=1, autocast=False)
+    encoded = judged if objective == "kto" else encoded
     state = {"encoded": encoded, "settings": settings, "unet": pipeline.unet.state_dict()}
     torch.save(state | {"config": dict(pipeline.unet.config)}, tmp_path / "start.pt")
     records = train(pipeline, encoded, settings, tmp_path / "one")

@@ -11,18 +11,25 @@ import pytest
 
 from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.preferences.records import TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.requests import MAX_SEED, check_seed
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.rounds import (
+    MAX_PAIRS,
+    MAX_ROUNDS,
     ROWS,
     Round,
     RoundsPlan,
     Step,
     check_names,
     check_same_plan,
+    comparisons,
     make_pairs,
+    rated_places,
     read_rounds,
+    run_plan,
     run_rounds,
     verdict,
 )
@@ -136,6 +143,28 @@ def test_rounds_go_on_with_the_same_real_clips_only(plan: RoundsPlan, backbone, 
     (tmp_path / "real.mp4").write_bytes(b"two")
     with pytest.raises(ValueError, match="holds other rounds"):
         check_same_plan(plan, backbone)
+
+
+@pytest.mark.parametrize("name", ["pocket", "sd14"])
+@pytest.mark.parametrize("seed", [33, 50, 2026, 107_275, 2**31 - 1])
+def test_no_round_trains_on_what_is_compared(backbone, plan: RoundsPlan, name: str, seed: int) -> None:
+    """Word for word, nor a seed: whatever the run's seed, and however many rounds it will have."""
+    backbone = replace(backbone, preset=replace(backbone.preset, name=name))
+    plan = replace(plan, category="birds", pairs=24, unseen=40, settings=replace(plan.settings, seed=seed))
+    rated = dict(place for number in range(1, MAX_ROUNDS + 1) for place in rated_places(backbone, plan, number))
+    compared = dict(comparisons(backbone, plan))
+    assert (len(rated), len(compared)) == (24 * MAX_ROUNDS, 40)
+    assert not rated.keys() & compared.keys() and not {*rated.values()} & {*compared.values()}
+    assert all(check_seed(place) == place for place in (*rated, *compared))
+    assert run_plan(plan, MAX_ROUNDS, None, TrainingSet(), plan.work).settings.seed <= MAX_SEED
+
+
+def test_rounds_that_leave_too_little_to_compare_on_are_not_begun(backbone, plan: RoundsPlan) -> None:
+    """All rounds together could train on nearly every prompt of birds, of which there are 2496."""
+    plan = replace(plan, category="birds", pairs=MAX_PAIRS, unseen=1000)
+    with pytest.raises(ValueError, match=r"There is room for \d+ comparisons only: ask for fewer of them"):
+        next(run_rounds(backbone, plan))
+    assert not (plan.work / "round-1").exists()
 
 
 def test_prompts_are_in_words_that_the_model_knows(backbone) -> None:

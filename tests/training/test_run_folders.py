@@ -8,7 +8,6 @@ import pytest
 
 from huvidpo.training.run_folders import (
     CHECKPOINT,
-    REQUEST,
     mark_finished,
     new_run,
     run_folder,
@@ -43,13 +42,12 @@ def test_what_is_finished_stays_so_without_its_adapter(own_home: Path) -> None:
     assert unfinished_runs("pocket") == [begun]
 
 
-def test_the_newest_run_of_its_kind_is_resumed_and_none_of_the_page_s(own_home: Path) -> None:
-    old, new, other, page = (new_run("pocket", "horse", objective) for objective in ("dpo", "dpo", "kto", "dpo"))
-    (page / REQUEST).touch()
-    for folder in (old, new, other, page):
+def test_the_newest_run_of_its_kind_is_resumed(own_home: Path) -> None:
+    old, new, other = (new_run("pocket", "horse", objective) for objective in ("dpo", "dpo", "kto"))
+    for folder in (old, new, other):
         (folder / CHECKPOINT).touch()
     failed = new_run("pocket", "horse", "dpo")  # newer than all, and nothing was learned in it
-    for seconds, folder in enumerate((new, old, other, page)):
+    for seconds, folder in enumerate((new, old, other)):
         os.utime(folder, (seconds, seconds))
     assert run_to_resume("pocket", "horse", "dpo") == old, "it was worked on last"
     assert unfinished_runs("pocket")[0] == failed

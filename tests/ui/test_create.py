@@ -15,6 +15,7 @@ from PIL import Image
 
 import app
 from huvidpo import adapters
+from huvidpo.categories import Category, add_category, remove_category
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.ui.create import CreateTab
@@ -25,6 +26,7 @@ from huvidpo.ui.making import ASKED, Form, compare_models, draw_first_frame, est
 from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.settings import KEPT, form_values, kept_values
+from huvidpo.ui.theme import head
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.widgets import picked
@@ -120,14 +122,30 @@ def test_what_a_browser_kept_of_the_form_is_put_back_as_far_as_the_form_can_show
         assert kept_values(nothing, ("dpo",)) == {}
 
 
+def test_an_action_of_one_s_own_is_among_the_others(pocket, own_home):
+    """With its own prompts to begin with; what a browser kept of it is put back while it is there."""
+    prompts = ("a red horse jumps", "a </script> horse")
+    add_category(Category("horse-jump", "Horse jumps", "horse jumps", "🏇", prompts))
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
+    assert ("🏇\nHorse jumps", "horse-jump") in tab.ui.form["category"].choices
+    assert "a \\u003c/script> horse" in head() and "</script>" not in head().removesuffix("</script>")
+    kept = {"category": "horse-jump", "prompt": "a dog"}
+    assert kept_values(kept, ("dpo",)) == kept
+    name = save_take(Clip(CLIP.frames, 8, SETTINGS | {"category": "horse-jump"}), PICTURE)
+    assert open_take(name).card.title == "🏇 Horse jumps"
+    remove_category("horse-jump")
+    assert kept_values(kept, ("dpo",)) == {"prompt": "a dog"}
+    assert open_take(name).card.title == "horse-jump", "what was made of it stays"
+
+
 def test_an_adapter_that_is_gone_is_not_put_back(pocket):
     with gr.Blocks() as page:
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
     changes = tab.on_load([], {"category": "rain", "adapter": "gone", "prompt": "rain at night"})
-    form = tab.ui.form
-    assert changes[form["category"]] == "rain" and changes[form["prompt"]] == "rain at night"
-    assert changes[form["adapter"]].value == ""
-    assert "rain" in changes[tab.ui.chips[0]] and changes[tab.ui.video], "an example plays all the same"
+    offered = dict(zip(KEPT, changes[tab.ui.recalled], strict=True))
+    assert offered["category"] == ["horse", "rain"] and offered["prompt"][1] == "rain at night"
+    assert offered["adapter"] == ["", ""] and offered["seed"] == [1, 1]
 
 
 def test_a_first_frame_s_file_says_how_it_was_made_whatever_the_server_remembers(tmp_path, pocket):
@@ -423,7 +441,7 @@ def test_what_no_adapter_has_taught_is_said_beside_the_adapter(pocket, own_home,
     monkeypatch.setattr(adapters, "SHIPPED", own_home / "shipped")
     with gr.Blocks() as page, gr.Tabs():
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
-    chosen = tab.on_category("horse", "a red horse")
+    chosen = tab.on_category("horse")
     assert chosen[tab.ui.motion_note].startswith("Nothing has taught pocket how horse moves")
     assert tab.motion_note("horse", "none") == {tab.ui.motion_note: ""}, "as it was asked for"
     assert "no adapter 'gone' for horse" in tab.motion_note("horse", "gone")[tab.ui.motion_note]
@@ -435,5 +453,6 @@ def test_a_fresh_page_shows_an_example_and_chooses_nothing_for_the_visitor(pocke
         tab = CreateTab(page, visitor_state(), pocket, CountedRun(app.gpu_runner(pocket)), {})
         shown = tab.on_load([], {})
     form = tab.ui.form
-    unset = [shown[form[name]] for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
-    assert unset == ["", "", None, None, True] and shown[form["prompt"]]
+    unset = [form[name].value for name in ("adapter", "attention", "steps", "guidance", "random_seed")]
+    assert unset == ["", "", None, None, True] and form["prompt"].value and tab.ui.video.value
+    assert all(built_in == offered for built_in, offered in shown[tab.ui.recalled])

@@ -1,5 +1,6 @@
 """What the tab Fine-tune does on the server: readiness, slices, pause and resume, candidates, what it refuses."""
 
+import json
 import pickle
 import sys
 from collections.abc import Callable, Iterator
@@ -17,14 +18,17 @@ import app
 from huvidpo import adapters
 from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.cli import main
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
-from huvidpo.training.run_folders import held
+from huvidpo.training.begun_runs import read_begun, write_begun
+from huvidpo.training.run_folders import held, new_run
 from huvidpo.training.strength import Measuring
 from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
+from huvidpo.ui.jobs import TrainSlice
 from huvidpo.ui.turns import CountedRun
 from huvidpo.video import write_mp4
 from tests.rated import rated_pairs, write_clip
@@ -167,11 +171,11 @@ def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch
     name = begin()
     plan = runs.plan_of(tab.backbone, tab.store, name)
     rare = replace(plan, settings=replace(plan.settings, validate_every=10_000))
-    assert [durations[0]("train", (one, 45)) for one in (plan, rare)] == [59, 55]
+    assert [durations[0](TrainSlice(one, 45)) for one in (plan, rare)] == [59, 55]
     list(tab.on_slice(name))
     read = needs.run_outcome
     monkeypatch.setattr(needs, "run_outcome", lambda work: ended_in(read(work), 8.0))
-    assert durations[0]("train", (rare, 45)) == 10 + 8 + 22
+    assert durations[0](TrainSlice(rare, 45)) == 10 + 8 + 22
 
 
 def ended_in(outcome, seconds: float):
@@ -211,7 +215,7 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     (second,) = tab.on_slice(run)
     assert "step 2" in second[tab.ui.meter]["text"]
     assert len(second[tab.ui.plots[0]].value["data"]) == 2 and second[tab.ui.plots[0]].x_lim == [0, 10]
-    monkeypatch.setattr(runs, "read_run", ended_now(runs.read_run))
+    monkeypatch.setattr(runs, "read_begun", ended_now(runs.read_begun))
     texts = [[changes[tab.ui.meter]["text"] for changes in tab.on_slice(run)] for _ in range(2)]
     assert [len(each) for each in texts] == [1, 1] and all("measuring" in each[0] for each in texts), "a clip a slice"
     monkeypatch.setattr(runs, "SLICE_SECONDS", 600)
@@ -227,6 +231,43 @@ def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monke
     assert runs.unfinished_runs(tab.backbone.preset) == [], "what was learned and deleted is not unfinished"
 
 
+@pytest.mark.slow
+def test_a_command_goes_on_with_a_run_of_the_page(
+    tab, begin, store, moving_adapter, pocket_weights: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no option, and refuses one that contradicts; the page does not list a run that a command began."""
+    monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(pocket_weights))
+    resume = ("train-preference", "--category", "horse", "--resume", "--json")
+    run = tab.on_begin("horse", "dpo", "gallop", 60.0)[tab.ui.current]
+    list(tab.on_slice(run))
+    tab.on_pause(run)
+    assert main([*resume, "--start", "none"]) == 2 and "begun with --start " in capsys.readouterr().err
+    assert main([*resume, "--start", "gallop", "--minutes", "0.001"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    card = result["card"]
+    assert (result["name"], card["parent"], card["ratings"], card["rank"]) == ("dpo-1", "gallop", 8, 2)
+    assert find_adapter("pocket", "horse", "dpo-1") and runs.unfinished_runs(tab.backbone.preset) == []
+    write_begun(new_run("pocket", "horse", "dpo"), read_begun(runs.folder_of(tab.backbone.preset, run)))
+    assert runs.unfinished_runs(tab.backbone.preset) == []
+
+
+def test_a_run_of_an_earlier_version_goes_on(tab, store, moving_adapter) -> None:
+    """Whose page wrote down the choices alone; with real clips for ipo beside them."""
+    used = [rating.rating_id for rating in store.ratings("horse")]
+    for objective in ("kto", "ipo"):
+        folder = new_run("pocket", "horse", objective)
+        write_clip(folder / "clip.mp4", 90)
+        (folder / "real").mkdir()
+        (folder / "clip.mp4").rename(folder / "real" / "00.mp4")
+        choices = {"category": "horse", "objective": objective, "start": "gallop", "minutes": 5.0, "name": folder.name}
+        (folder / "run.json").write_text(json.dumps(choices | {"seed": 7, "rating_ids": used}))
+        plan = runs.plan_of(tab.backbone, store, f"horse/{objective}-1")
+        assert (plan.start.name, plan.settings.objective, plan.out.name) == ("gallop", objective, f"{objective}-1")
+        settings = plan.settings
+        assert (settings.minutes, settings.seed, settings.learning_rate, plan.examples.ratings) == (5, 7, 5e-4, 8)
+        assert len(plan.real) == (objective == "ipo")
+
+
 def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> None:
     """Gradio refuses a name that its list has lost since the browser sent it: a run discarded just after a pause."""
     with gr.Blocks() as page, gr.Tabs():
@@ -240,7 +281,12 @@ def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> N
 
 def ended_now(read):
     """A run whose time is over with its next step."""
-    return lambda *arguments: replace(read(*arguments), minutes=1e-3)
+
+    def over(work: Path):
+        begun = read(work)
+        return replace(begun, settings=replace(begun.settings, minutes=1e-3))
+
+    return over
 
 
 def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
@@ -379,9 +425,9 @@ def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
-def worker(tab: FinetuneTab, payload: bytes, answers) -> None:
+def worker(tab: FinetuneTab, job: bytes, answers) -> None:
     torch.set_num_threads(1)
-    for record in tab.run(*pickle.loads(payload)):
+    for record in tab.run(pickle.loads(job)):
         answers.put(pickle.dumps(record))
     answers.put(None)
 
@@ -395,7 +441,7 @@ def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> Non
     context = get_context("fork")
     for step in (1, 2):
         answers = context.SimpleQueue()
-        process = context.Process(target=worker, args=(tab, pickle.dumps(("train", (plan, 0))), answers), daemon=True)
+        process = context.Process(target=worker, args=(tab, pickle.dumps(TrainSlice(plan, 0)), answers), daemon=True)
         process.start()
         record = pickle.loads(answers.get())
         assert record.step == step and answers.get() is None

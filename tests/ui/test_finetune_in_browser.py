@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from huvidpo.adapter_weights import save_motion_adapter, take_adapter_off
+from huvidpo.adapter_weights import remove_adapter, save_motion_adapter
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters
@@ -30,7 +30,7 @@ def tune_home(shared_backbone: LoadedBackbone, tmp_path_factory) -> Path:
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     folder = home / "adapters" / "pocket" / "horse"
     save_motion_adapter(unet, folder / "gallop", {"backbone": "pocket", "category": "horse"})
-    take_adapter_off(unet, shared_backbone.still_motion)
+    remove_adapter(unet, shared_backbone.still_motion)
     (folder / "promotions.json").write_text('["gallop"]')
     rated_pairs(RatingStore(home), home, 8)
     return home
@@ -195,7 +195,8 @@ def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Pa
 
 def almost_over(request: Path) -> None:
     """The run has as much time as one step takes."""
-    request.write_text(json.dumps(json.loads(request.read_text()) | {"minutes": 1e-3}))
+    begun = json.loads(request.read_text())
+    request.write_text(json.dumps(begun | {"settings": begun["settings"] | {"minutes": 1e-3}}))
 
 
 def revision(home: Path, name: str) -> str:

@@ -1,5 +1,8 @@
 """The tab Create as a visitor meets it: the real page, the real model, a real browser."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +55,19 @@ def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
     assert page.evaluate("document.querySelector('#clip video').videoWidth") == 128
 
 
+def test_an_action_of_one_s_own_brings_its_prompts(visit):
+    page = visit().page
+    shown = page.locator("#chips .chip:visible")
+    assert shown.count() == 4
+    page.get_by_text("Ponies rest").first.click()
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'a red horse'")
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 2")
+    assert shown.all_inner_texts() == ["a red horse", "a blue horse"]
+    page.wait_for_selector("#motion-note:has-text('Nothing has taught')")
+    page.get_by_text("Rain").first.click()
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 4")
+
+
 def test_arrow_keys_move_through_the_actions(visit):
     page = visit().page
     page.focus("#actions input:checked")
@@ -61,6 +77,8 @@ def test_arrow_keys_move_through_the_actions(visit):
     page.fill("#prompt textarea", "my own birds")
     page.keyboard.press("Shift+Tab")
     page.focus("#actions input:checked")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.chip').textContent.includes('a red horse')")
     page.keyboard.press("ArrowRight")  # past the last comes the first
     page.wait_for_function("document.querySelector('.chip').textContent.includes('waterfall')")
     assert page.input_value("#prompt textarea") == "my own birds"
@@ -157,6 +175,48 @@ def test_a_reload_keeps_what_was_written_into_the_form(visit):
         as_it_was()
 
 
+@contextmanager
+def slow_answers(page) -> Iterator[None]:
+    """What the server answers within, except for what waits in its queue, arrives at the end."""
+    held = []
+    page.route("**/run/predict", lambda route: held.append(route))
+    yield
+    page.wait_for_timeout(500)  # what was asked for last is on its way
+    while held:
+        held.pop(0).continue_()
+    page.unroute("**/run/predict")
+
+
+def test_what_is_done_before_the_server_has_answered_stays(visit):
+    here = visit()
+    page = here.page
+
+    def start_over(words: str) -> None:
+        with slow_answers(page):
+            page.reload()
+            page.fill("#prompt textarea", words)
+        here.settled()
+        assert page.input_value("#prompt textarea") == words
+        assert page.locator("#clip video").count() == 1 and here.said().startswith("Example · Seed 1")
+
+    start_over("a tiger")
+    page.click("#styles label:has-text('Claymation')")
+    page.fill("#seed input", "41")
+    page.wait_for_timeout(1000)  # the last of the changes is on its way
+    start_over("a lion")
+    assert page.evaluate("document.querySelector('#styles input:checked').value") == "claymation"
+    assert page.input_value("#seed input") == "41", "what was not touched is as it was left"
+
+    page.fill("#prompt textarea", "")
+    with slow_answers(page):
+        page.click("#actions label:has-text('Rain')")
+        page.wait_for_selector("#chips:has-text('rain falls on')")
+        assert page.input_value("#prompt textarea").startswith("rain falls on")
+        page.fill("#prompt textarea", "rain at night")
+    page.wait_for_selector("#estimate:has-text('about')")
+    assert page.input_value("#prompt textarea") == "rain at night"
+
+
 def test_an_own_picture_becomes_the_first_frame_with_nothing_else_touched(visit, tmp_path):
     here = visit()
     page = here.page
@@ -213,6 +273,11 @@ def test_bad_input_is_a_toast_and_cancel_gives_the_page_back(visit):
     page.fill("#steps input", "200")
     page.fill("#frame-steps input", "200")
     page.click("#make")
+    page.wait_for_selector("#meter:has-text('First frame: step')")
+    page.click("#cancel")
+    page.wait_for_selector("#cancel:has-text('Stopping')")
+    page.click("#make")  # once it can be pressed: it must not be lost then
+    page.wait_for_selector("#meter:has-text('First frame: step')")
     page.click("#cancel")
     page.wait_for_selector("text=Stopped.")
     page.wait_for_selector("#make:enabled")

@@ -12,6 +12,7 @@ from huvidpo import adapters
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import BACKBONES
 from huvidpo.requests import FirstFrameRequest
+from huvidpo.ui.jobs import MakeTakes
 from huvidpo.ui.pair_making import Filler, make_pair
 from huvidpo.ui.turns import CountedRun
 from huvidpo.video import read_frames
@@ -57,9 +58,9 @@ def test_a_pair_that_makes_no_sense_is_refused_before_anything_is_drawn(visitors
 def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, store, pocket):
     runs = []
 
-    def counted(operation, payload):
-        runs.append(operation)
-        yield from visitors.run(operation, payload)
+    def counted(job):
+        runs.append(job)
+        yield from visitors.run(job)
 
     filler = Filler(CountedRun(counted), store, pocket, ahead=1)
     time.sleep(0.3)
@@ -70,12 +71,12 @@ def test_the_filler_makes_as_many_pairs_as_are_missing_and_no_more(visitors, sto
     until(lambda: not filler._needed.is_set())
     time.sleep(0.3)  # one too many would have begun
     (pair,) = store.pairs()
-    assert pair.origin == "queue" and runs == ["takes"]
+    assert pair.origin == "queue" and [len(job.clips) for job in runs] == [2]
 
 
 def test_the_filler_gives_way_to_a_visitor(visitors, store, pocket):
     filler = Filler(visitors, store, pocket, ahead=1)
-    run = visitors("first_frame", FirstFrameRequest(PROMPT, steps=2))
+    run = visitors(MakeTakes(FirstFrameRequest(PROMPT, steps=2)))
     next(run)
     assert visitors.active == 1 and pocket.lock.locked()
     assert not filler._make_one(), "it does not even wait for the model"
@@ -94,7 +95,7 @@ def test_the_filler_downloads_nothing(visitors, store, pocket, monkeypatch):
 
 
 def test_the_filler_outlives_what_nobody_thought_of(store, pocket, caplog):
-    def broken(operation, payload):
+    def broken(job):
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
         yield
 
@@ -106,14 +107,14 @@ def test_giving_up_does_not_wait_for_the_model(store):
     """Gradio closes a cancelled run where it answers everybody; the model ends its step meanwhile."""
     step = threading.Event()
 
-    def slow(operation, payload):
+    def slow(job):
         try:
             yield "a step"
         finally:
             step.wait(30)
 
     visitors = CountedRun(slow)
-    run = visitors("clip", None)
+    run = visitors(MakeTakes(FirstFrameRequest(PROMPT)))
     next(run)
     run.close()
     assert visitors.active == 1, "closed, and still at work"

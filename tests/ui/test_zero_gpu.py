@@ -32,6 +32,7 @@ from huvidpo.takes import Clip
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.runs import RunPlan
 from huvidpo.ui.history import open_take
+from huvidpo.ui.jobs import MakeTakes, TrainSlice
 from huvidpo.ui.making import draw_first_frame, estimate, make_take, pair_quota_words
 from huvidpo.ui.pair_making import make_pair
 from huvidpo.video import read_frames, write_mp4
@@ -88,8 +89,8 @@ def run(zero_gpu: ZeroGPU, sd14: LoadedBackbone, own_home: Path, tmp_path: Path)
 
 
 def clip_of(run: Callable, adapter: str) -> np.ndarray:
-    *_, frame = run("first_frame", FirstFrameRequest(PROMPT, seed=3, steps=1))
-    *_, clip = run("clip", (frame.image, ClipRequest(PROMPT, "horse", adapter=adapter, seed=3, steps=2)))
+    *_, frame = run(MakeTakes(FirstFrameRequest(PROMPT, seed=3, steps=1)))
+    *_, clip = run(MakeTakes(frame.image, (ClipRequest(PROMPT, "horse", adapter=adapter, seed=3, steps=2),)))
     assert isinstance(clip, Clip)
     return clip.frames
 
@@ -132,15 +133,15 @@ def test_the_page_says_what_is_asked_for(
 def test_what_makes_no_sense_is_refused_before_a_gpu_is_asked_for(run: Callable, zero_gpu: ZeroGPU) -> None:
     """A call that fails costs its quota, and ZeroGPU ends the warm worker."""
     picture = Image.new("RGB", (64, 64))
-    for operation, payload, words in (
-        ("first_frame", FirstFrameRequest(PROMPT, steps=500), "number of steps"),
-        ("first_frame", FirstFrameRequest(PROMPT, model="base-xl"), "first-frame model must be"),
-        ("clip", (picture, ClipRequest(PROMPT, "horse", adapter="trot")), "no adapter"),
-        ("clip", (picture, ClipRequest(PROMPT, "horse", guidance=900.0)), "guidance must be"),
-        ("takes", (FirstFrameRequest(PROMPT), [ClipRequest(PROMPT, "horse", adapter="trot")]), "no adapter"),
+    for job, words in (
+        (MakeTakes(FirstFrameRequest(PROMPT, steps=500)), "number of steps"),
+        (MakeTakes(FirstFrameRequest(PROMPT, model="base-xl")), "first-frame model must be"),
+        (MakeTakes(picture, (ClipRequest(PROMPT, "horse", adapter="trot"),)), "no adapter"),
+        (MakeTakes(picture, (ClipRequest(PROMPT, "horse", guidance=900.0),)), "guidance must be"),
+        (MakeTakes(FirstFrameRequest(PROMPT), (ClipRequest(PROMPT, "horse", adapter="trot"),)), "no adapter"),
     ):
         with pytest.raises(gr.Error, match=words):
-            list(run(operation, payload))
+            list(run(job))
     assert zero_gpu.asked_seconds == []
 
 
@@ -196,9 +197,9 @@ def test_fine_tune_learns_in_slices_on_any_worker(
     plan = RunPlan(
         "horse", "recommended", settings, examples, read_adapter(start), tmp_path / "work", out, validation_clips=0
     )
-    first = [record.step for record in run("train", (plan, 0.0))]  # a slice without time makes one step
+    first = [record.step for record in run(TrainSlice(plan, 0.0))]  # a slice without time makes one step
     zero_gpu.end_worker()
-    *rest, learned = run("train", (plan, 600.0))
+    *rest, learned = run(TrainSlice(plan, 600.0))
     assert first == [1] and [record.step for record in rest] == [2, 3] and len(zero_gpu.workers) == 2
     assert learned == read_adapter(out) and learned.card["steps"] == 3 and learned.parents()[0].name == "gallop"
     assert clip_of(run, "dpo-1").shape == (8, 64, 64, 3)

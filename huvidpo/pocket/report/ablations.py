@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from huvidpo.evaluation.estimates import mean
+from huvidpo.evaluation.metrics import psnr
 from huvidpo.pocket.judge import Judge
-from huvidpo.pocket.report.measures import psnr
 from huvidpo.pocket.report.of_clips import Continued, clip_columns, own_clips, uploaded_clips
 from huvidpo.pocket.report.of_frames import need_dpo
 from huvidpo.pocket.report.of_judge import ALL_FOUR, answers_right, shares

@@ -4,16 +4,8 @@ import numpy as np
 from skimage.color import rgb2gray, rgb2lab
 from skimage.filters import laplace
 from skimage.measure import block_reduce
-from skimage.metrics import peak_signal_noise_ratio
 
 PATCH = 8  # pixels that the autoencoder takes at once
-
-
-def psnr(picture: np.ndarray, true: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of uint8 pictures or clips of equal shape; at most 100, for equal ones."""
-    if np.array_equal(picture, true):
-        return 100.0
-    return float(peak_signal_noise_ratio(true, picture, data_range=255))
 
 
 def amount_of_motion(clip: np.ndarray) -> float:

@@ -7,10 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from huvidpo.evaluation.estimates import mean, ratio, share
+from huvidpo.evaluation.metrics import psnr
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import Scene, render_clip
 from huvidpo.pocket.practice_data import TRAINING_SEEDS
-from huvidpo.pocket.report.measures import amount_of_motion, colour_drift, psnr, sharpness
+from huvidpo.pocket.report.measures import amount_of_motion, colour_drift, sharpness
 from huvidpo.pocket.report.of_frames import prompt
 from huvidpo.pocket.report.studio import SHIPPED, Studio, Variant
 from huvidpo.pocket.report.tables import Columns, Table, by_action, scenes_of

@@ -6,11 +6,11 @@ import numpy as np
 from tqdm import tqdm
 
 from huvidpo.evaluation.estimates import mean, share, share_difference
-from huvidpo.evaluation.metrics import colourfulness
+from huvidpo.evaluation.metrics import colourfulness, psnr
 from huvidpo.pocket.judge import Judge
 from huvidpo.pocket.practice_clips import Scene, caption, render_frame
 from huvidpo.pocket.practice_data import TRAINING_SEEDS, practice_frame
-from huvidpo.pocket.report.measures import grid_strength, psnr
+from huvidpo.pocket.report.measures import grid_strength
 from huvidpo.pocket.report.of_judge import ALL_FOUR, answers_right, shares
 from huvidpo.pocket.report.studio import Studio
 from huvidpo.pocket.report.tables import STYLED_VARIANTS, Columns, Table, by_action, held_out_scenes, scenes_of

@@ -7,8 +7,8 @@ import torch
 
 from huvidpo.models.precision import check_can_learn
 from huvidpo.models.video_unet import VideoUNet
-from huvidpo.training import recompute
-from huvidpo.training.recompute import levels_needed, recompute_as_needed
+from huvidpo.training import gradient_checkpointing
+from huvidpo.training.gradient_checkpointing import levels_needed, recompute_as_needed
 
 SIZE = {"sample_size": 8, "block_out_channels": (8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4}
 SIZE |= {"cross_attention_dim": 8, "attention_head_dim": 2}
@@ -63,7 +63,7 @@ def test_a_small_network_or_a_cpu_recomputes_nothing(monkeypatch: pytest.MonkeyP
     recompute_as_needed(unet, 1, 16, 40, 64, 0.0)
     assert asked == [], "a CPU"
     monkeypatch.setattr(VideoUNet, "device", torch.device("cuda"))
-    monkeypatch.setattr(recompute, "free_gigabytes", lambda: 2.0)
+    monkeypatch.setattr(gradient_checkpointing, "free_gigabytes", lambda: 2.0)
     recompute_as_needed(unet, 8, 16, 16, 16, 0.0)
     recompute_as_needed(unet, 20, 16, 40, 64, 0.0)
     assert asked == [0, None]
