@@ -139,7 +139,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
             for _ in backbone.download_first_frames(model):
                 pass
             backbone.take_turn(backbone.first_frame_pipeline(model))
-    add_starter_pairs(store, PAIRS)
+    add_starter_pairs(store, PAIRS, name)
     pusher = start_pusher(store)
     push_on_sigterm(pusher)
     evaluated = [str(home() / "evaluations"), str(SHIPPED)]

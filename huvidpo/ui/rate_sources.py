@@ -125,7 +125,8 @@ class PairSources:
     ) -> dict[str, Any]:
         with toasts():
             visitor = self.tab.visitor(known, request, profile)
-            return self.remember(visitor, category, clips_to_score(self.tab.store, category))
+            takes = clips_to_score(self.tab.store, category, self.backbone.preset.name)
+            return self.remember(visitor, category, takes)
 
     def on_scored_files(
         self,
