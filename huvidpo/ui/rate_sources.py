@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.categories import prompt_for
+from huvidpo.categories import CATEGORIES, prompt_for
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
@@ -49,7 +50,8 @@ class PairSources:
         ui.stop.click(self.on_stop, None, live, cancels=making, **QUIET)
         ui.action.input(prompt_for, [ui.action, ui.prompt], ui.prompt, **LATEST)
         words = [ui.action, ui.prompt]
-        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
+        changes = [*(box.change for box in words), ui.tab.select]  # an action may have been taught meanwhile
+        gr.on(changes, self.on_words, words, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         added = ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
         added.success(None, js="() => bringIntoView('#player')", **QUIET)
@@ -99,7 +101,8 @@ class PairSources:
         }
 
     def on_words(self, category: str, prompt: str) -> str:
-        return " ".join(filter(None, [action_notice(category, prompt), *notices(self.backbone, prompt)]))
+        moves = motion_notice(self.backbone.preset.name, category, "") if category in CATEGORIES else ""
+        return " ".join(filter(None, [moves, action_notice(category, prompt), *notices(self.backbone, prompt)]))
 
     # Clips of the visitor's own
 
