@@ -142,12 +142,12 @@ class Filler:
     def _make_one(self, action: str) -> bool:
         """Whether a pair was finished; a visitor or an error ends it, and the next attempt starts afresh."""
         preset = self.backbone.preset
-        category = find_category(action or random.choice(taught_actions(preset.name)))
-        prompt = random.choice(category.example_prompts)
-        # Every second pair compares the two best adapters, where there are two; the others are two takes of the best.
-        against = random.choice([None, rival(preset.name, category.name)])
-        making = make_pair(self.visitors.run, preset, self.store, prompt, category.name, "queue", against)
         try:
+            category = find_category(action or random.choice(taught_actions(preset.name)))
+            prompt = random.choice(category.example_prompts)
+            # Every second pair compares the two best adapters, where there are two; else two takes of the best.
+            against = random.choice([None, rival(preset.name, category.name)])
+            making = make_pair(self.visitors.run, preset, self.store, prompt, category.name, "queue", against)
             with closing(making) as steps:
                 for item in steps:
                     if isinstance(item, Pair):
