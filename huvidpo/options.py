@@ -133,7 +133,7 @@ def add_rating_commands(command: Callable[..., argparse.ArgumentParser]) -> None
     taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     export = command("export-ratings", rating_commands.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
-    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
+    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair, for --data too"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
     export.add_argument("--category", help="only those of this category")
     for name, run, summary in (
