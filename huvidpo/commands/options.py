@@ -153,7 +153,7 @@ def add_rating_commands(command: Command) -> None:
     taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     export = command("export-ratings", ratings.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
-    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
+    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair, for --data too"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
     add_category(export, "only those of this category")
     for name, run, summary in (
