@@ -7,7 +7,9 @@ is that visitor's quota, elsewhere others get their turn between two pairs, and 
 import html
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from huvidpo.ui.widgets import facts, meter_value
 
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
+PACKED = "huvidpo-adapter-"  # how the names of folders begin in which adapters are packed
 
 
 class Learned:
@@ -234,10 +237,12 @@ class Learned:
     def on_download(self, category: str, name: str | None) -> str:
         """The adapter as a zip, packed anew where Gradio may send files from; at full size it has half a gigabyte."""
         with toasts():
-            adapter, folder = self.named(category, name), Path(tempfile.gettempdir()) / "huvidpo-adapters"
-            shutil.rmtree(folder, ignore_errors=True)  # the one before, of which Gradio has a copy for a day
-            (folder / adapter.revision()).mkdir(parents=True)
-            return str(candidates.pack(adapter, folder / adapter.revision() / f"{adapter.name}.zip"))
+            adapter = self.named(category, name)
+            for old in Path(tempfile.gettempdir()).glob(f"{PACKED}*"):  # Gradio has copies, for a day
+                with suppress(OSError):  # it may be another account's, or gone by now
+                    if time.time() - old.stat().st_mtime > 3600:  # else it may still be packed or copied
+                        shutil.rmtree(old)
+            return str(candidates.pack(adapter, Path(tempfile.mkdtemp(prefix=PACKED)) / f"{adapter.name}.zip"))
 
     def on_push(
         self,

@@ -111,6 +111,19 @@ def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candid
     assert paused[learned.ui.vote].visible is True
 
 
+def test_a_zip_is_packed_beside_those_of_others(learned: Learned, candidate: Adapter, tmp_path, monkeypatch) -> None:
+    """Of another account, which cannot be removed; of a visitor whose file is being copied; of yesterday."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / "huvidpo-adapters"
+    foreign.touch()
+    first = Path(learned.on_download("horse", "dpo-1"))
+    second = Path(learned.on_download("horse", "dpo-1"))
+    assert first.is_file() and second.is_file() and first.name == second.name == "dpo-1.zip"
+    os.utime(first.parent, (0, 0))
+    assert Path(learned.on_download("horse", "dpo-1")).is_file()
+    assert not first.exists() and second.is_file() and foreign.exists()
+
+
 def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adapter, moving_adapter: Adapter) -> None:
     shown = learned.on_adapter("horse", "dpo-1")
     assert shown[learned.ui.download].visible and Path(learned.on_download("horse", "dpo-1")).name == "dpo-1.zip"
