@@ -132,9 +132,10 @@ class FinetuneTab:
             return self.learned.show(category, may=may_change(request, profile))
 
     def starts(self, category: str, chosen: str | None = "") -> Changes:
-        """What a run of an action can begin as; what was chosen stays if it is still there."""
+        """What a run of an action can begin as; what was chosen, or is meanwhile, stays if it is still there."""
         choices = self.ui.start_choices(category)
-        return {self.ui.start: gr.Dropdown(choices, value=chosen if chosen in dict(choices).values() else "")}
+        stays = chosen in dict(choices).values()
+        return {self.ui.start: gr.Dropdown(choices) if stays else gr.Dropdown(choices, value="")}
 
     # The run
 

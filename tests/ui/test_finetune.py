@@ -375,6 +375,13 @@ def test_a_page_that_gave_no_sign_for_long_is_told_who_has_its_run(tab, begin, s
     assert "step 2" in second[tab.ui.meter]["text"]
 
 
+def test_what_is_chosen_while_the_tab_opens_stays(tab, store) -> None:
+    """Its answer says what can be chosen, and only where that is gone what is."""
+    tab_says = tab.on_open("horse", "dpo", 5, None, "", None)[tab.ui.start].constructor_args
+    assert "value" not in tab_says and tab_says["choices"][0][1] == ""
+    assert tab.on_open("horse", "dpo", 5, None, "gone", None)[tab.ui.start].value == ""
+
+
 def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
