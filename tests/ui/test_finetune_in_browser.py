@@ -17,6 +17,7 @@ from huvidpo.preferences.store import RatingStore
 from tests.commands.test_learning import rated_pairs, vote
 from tests.ui.conftest import Visit, running_page, visits_of
 from tests.ui.planted import plant_pair
+from tests.ui.test_widgets_in_browser import HIDE
 
 pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -111,6 +112,24 @@ def test_nothing_is_shown_that_is_not_there(tuner) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("#tune-rate")
     page.wait_for_function("document.querySelector('#rate-only input')?.value.includes('Rain')")
+
+
+def test_a_run_goes_on_while_nobody_looks_until_its_page_is_closed(tuner, tune_home: Path) -> None:
+    """The browser says that its tab is behind another one, where Gradio's own timers stand still."""
+    visit = tuner()
+    page = visit.page
+    page.evaluate(HIDE)
+    page.click("#tune-begin")
+    page.wait_for_selector("#tune-meter:has-text('step 1')")
+    assert not page.is_visible("#tune-begin"), "one run at a time"
+    other = tuner().page
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is being trained now')")
+    page.close()
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is paused')")
+    other.click("#tune-discard")
+    other.click("#tune-discard:has-text('Really discard horse/dense-1?')")
+    other.wait_for_selector("#tune-meter:has-text('is gone')")
+    assert not (tune_home / "runs/pocket/horse/dense-1").exists()
 
 
 def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Path) -> None:
