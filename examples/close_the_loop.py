@@ -41,7 +41,8 @@ from huvidpo.evaluation.critics import TASTES, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.home import home as deployment
 from huvidpo.pocket.judge import Judge, load_judge
-from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair
+from huvidpo.preferences.pairing import pair_requests
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.records import SEGMENTS, Pair, Rating
 from huvidpo.preferences.store import RatingStore

@@ -14,7 +14,8 @@ from huvidpo.adapters import list_adapters, motion_notice, taught_actions
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import check_prompt, find_category
 from huvidpo.hub_models import HubFiles
-from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair
+from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import Backbone

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.cli import main
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
@@ -24,20 +23,6 @@ PAIR = ("pair", "--prompt", "a red horse runs on the beach", "--category", "hors
 @pytest.fixture
 def store(own_home: Path) -> RatingStore:
     return RatingStore(own_home)
-
-
-@pytest.fixture
-def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("HUVIDPO_DATASET", raising=False)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = main([*arguments])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 def as_json(done: tuple[int, str, str]) -> dict:

@@ -33,7 +33,7 @@ from huvidpo.ui.jobs import TrainSlice
 from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.unfinished import STAYS, Turn
 from huvidpo.video import write_mp4
-from tests.commands.test_learning import rated_pairs, write_clip
+from tests.rated import rated_pairs, write_clip
 from tests.ui.sign_in import signed_in
 
 

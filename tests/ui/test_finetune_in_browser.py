@@ -14,7 +14,7 @@ from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters
 from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.store import RatingStore
-from tests.commands.test_learning import rated_pairs, vote
+from tests.rated import rated_pairs, vote
 from tests.ui.conftest import Visit, running_page, visits_of
 from tests.ui.planted import plant_pair
 from tests.ui.test_widgets_in_browser import HIDE

@@ -22,8 +22,8 @@ from huvidpo.ui import learned as module
 from huvidpo.ui.learned import Learned
 from huvidpo.ui.learned_layout import Contest
 from huvidpo.ui.turns import CountedRun
-from tests.commands.test_learning import vote
 from tests.preferences.hub_server import HubServer
+from tests.rated import vote
 from tests.ui.sign_in import signed_in
 
 
