@@ -82,11 +82,7 @@ def fact_sheet(elem_id: str) -> gr.HTML:
         js_on_load="""
             const show = () => {
                 const rows = props.value.facts.flatMap(([name, text]) => [['dt', name], ['dd', text]]);
-                element.querySelector('dl').replaceChildren(...rows.map(([tag, text]) => {
-                    const part = document.createElement(tag);
-                    part.textContent = text;
-                    return part;
-                }));
+                element.querySelector('dl').replaceChildren(...rows.map(([tag, text]) => make(tag, { textContent: text })));
                 element.querySelector('.line').textContent = props.value.text;
             };
             watch('value', show);
