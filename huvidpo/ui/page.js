@@ -43,9 +43,10 @@ document.addEventListener('click', (event) => {
   if (top >= innerHeight * 0.6 || bottom <= 200) glideTo(stage);
 });
 
-// The prompts on the four chips; an action of one's own may have fewer, and a chip without words is not shown.
+// The prompts on the four chips, as updates of Gradio's; an action of one's own may have fewer.
 function shownPrompts(action) {
-  return Array.from({ length: 4 }, (_, place) => examplePrompts[action][place] ?? '');
+  const update = words => ({ __type__: 'update', value: words ?? '', visible: Boolean(words) });
+  return Array.from({ length: 4 }, (_, place) => update(examplePrompts[action][place]));
 }
 
 // A prompt that was only an example, or none, becomes the first example of the action that is chosen now.

@@ -16,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import Category, add_category
 from tests.ui.planted import plant_pairs
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,12 @@ def pocket(shared_backbone: LoadedBackbone) -> LoadedBackbone:
 
 @pytest.fixture(scope="session")
 def page_url(tmp_path_factory) -> Iterator[str]:
-    """The page as it ships, with a home of its own."""
-    with running_page(tmp_path_factory.mktemp("page")) as url:
+    """The page as it ships, with a home of its own, in which there is a ninth action."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("HUVIDPO_HOME", str(folder / "home"))
+        add_category(Category("pony", "Ponies rest", "ponies rest", "🐴", ("a red horse", "a blue horse")))
+    with running_page(folder) as url:
         yield url
 
 

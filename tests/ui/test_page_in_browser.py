@@ -55,6 +55,19 @@ def test_from_prompt_to_clip_with_the_keyboard_alone(visit, tmp_path):
     assert page.evaluate("document.querySelector('#clip video').videoWidth") == 128
 
 
+def test_an_action_of_one_s_own_brings_its_prompts(visit):
+    page = visit().page
+    shown = page.locator("#chips .chip:visible")
+    assert shown.count() == 4
+    page.get_by_text("Ponies rest").first.click()
+    page.wait_for_function("document.querySelector('#prompt textarea').value === 'a red horse'")
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 2")
+    assert shown.all_inner_texts() == ["a red horse", "a blue horse"]
+    page.wait_for_selector("#motion-note:has-text('Nothing has taught')")
+    page.get_by_text("Rain").first.click()
+    page.wait_for_function("document.querySelectorAll('#chips .chip').length === 4")
+
+
 def test_arrow_keys_move_through_the_actions(visit):
     page = visit().page
     page.focus("#actions input:checked")
@@ -64,6 +77,8 @@ def test_arrow_keys_move_through_the_actions(visit):
     page.fill("#prompt textarea", "my own birds")
     page.keyboard.press("Shift+Tab")
     page.focus("#actions input:checked")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.chip').textContent.includes('a red horse')")
     page.keyboard.press("ArrowRight")  # past the last comes the first
     page.wait_for_function("document.querySelector('.chip').textContent.includes('waterfall')")
     assert page.input_value("#prompt textarea") == "my own birds"
