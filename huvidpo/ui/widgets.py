@@ -114,12 +114,8 @@ def fact_sheet(elem_id: str) -> gr.HTML:
         html_template='<dl></dl><p class="line" role="status"></p>',
         js_on_load="""
             const show = () => {
-                const rows = props.value.facts.flatMap(([name, text]) => [['dt', name], ['dd', text]]);
-                element.querySelector('dl').replaceChildren(...rows.map(([tag, text]) => {
-                    const part = document.createElement(tag);
-                    part.textContent = text;
-                    return part;
-                }));
+                const fact = ([name, text]) => [make('dt', { textContent: name }), make('dd', { textContent: text })];
+                element.querySelector('dl').replaceChildren(...props.value.facts.flatMap(fact));
                 element.querySelector('.line').textContent = props.value.text;
             };
             watch('value', show);
