@@ -12,9 +12,9 @@ from unittest import mock
 import torch
 from diffusers import StableDiffusionPipeline
 
-from huvidpo.backbones import load_pocket
 from huvidpo.models.attention import PictureAttention
 from huvidpo.models.precision import mixed_precision
+from huvidpo.pocket.shipped import load_pocket
 from huvidpo.pocket.train_first_frames import batch_loss, new_optimizer, trained_parts
 from huvidpo.training import muon
 

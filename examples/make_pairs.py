@@ -9,7 +9,7 @@ from pathlib import Path
 from huvidpo.backbones import load_backbone
 from huvidpo.categories import CATEGORIES
 from huvidpo.images import write_png
-from huvidpo.preferences.making import default_pairing, pair_requests
+from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from
 from huvidpo.takes import make_clip, make_first_frame, save_clip
 

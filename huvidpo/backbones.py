@@ -1,20 +1,16 @@
 """How each of the two backbones is loaded and put together: the only place that asks which one it is."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Lock
 
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, UNet2DConditionModel
-from safetensors import SafetensorError
+from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import nn
 
-import huvidpo.pocket.autoencoder  # noqa: F401 - diffusers loads a class of ours only from a module that is imported
 from huvidpo import full_size, memory
-from huvidpo.adapters import digest_of
 from huvidpo.categories import CATEGORIES, STYLES, Category, find_category, styled_prompt
+from huvidpo.checks import check_choice
 from huvidpo.full_size import FirstFramePipeline
 from huvidpo.hub_models import Downloaded, HubFiles, cached, fetch_all, fetch_now
 from huvidpo.machine import default_backbone, default_device
@@ -22,12 +18,12 @@ from huvidpo.models.motion import motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pocket.practice_clips import caption, sample_scene, vocabulary
+from huvidpo.pocket.shipped import load_pocket, pocket_digest, pocket_weights, with_dpo_lora
 from huvidpo.presets import Backbone, find_backbone
 from huvidpo.quiet import without_bars
 
 # Its vocabulary has other forms of some words of categories.
 POCKET_FORMS = {"turn": "turns", "firework": "fireworks", "play": "plays", "run": "runs"}
-POCKET_WEIGHTS = Path(__file__).parent / "pocket" / "weights"
 
 
 @dataclass
@@ -54,7 +50,7 @@ class LoadedBackbone:
 
     def set_memory(self, mode: str) -> None:
         """Changes the memory mode, when whoever samples now is done. ValueError when there is no such mode here."""
-        memory.check_mode(mode, self.memory_modes())
+        check_choice("memory mode", mode, self.memory_modes())
         with self.lock:
             self.memory = mode
             for pipeline in self.first_frames.values():
@@ -159,9 +155,8 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     if preset.name == "sd14" and memory.on_zero_gpu():
         # Every model is loaded before the page starts, onto a disk and into a memory that have no room for three.
         preset = replace(preset, first_frames={"dpo": preset.first_frames["dpo"]})
-    preferred = memory.preferred_mode(memory.modes_for(device, preset.gigabytes))
     with without_bars(), memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
-        mode = memory.chosen_mode(memory_mode or preferred, device, preset.gigabytes)
+        mode = memory.chosen_mode(memory_mode, device, preset.gigabytes)
         return put_together(preset, device, mode)
 
 
@@ -196,40 +191,6 @@ def empty_video_unet(name: str) -> VideoUNet:
     folder = pocket_weights() if pocket else fetch_now(full_size.SD14_SIZES)[0]
     with torch.device("meta"):
         return VideoUNet.from_config(VideoUNet.load_config(folder / "unet"))
-
-
-def pocket_weights() -> Path:
-    """Where `pocket` is loaded from: the folder HUVIDPO_POCKET_WEIGHTS in the layout of the shipped one, or that."""
-    return Path(os.environ.get("HUVIDPO_POCKET_WEIGHTS") or POCKET_WEIGHTS)
-
-
-def pocket_digest(*parts: str) -> str:
-    """The first 16 digits of the sha256 over the weight files of parts of `pocket`: equal exactly when they are."""
-    return digest_of([file for part in parts for file in sorted((pocket_weights() / part).glob("*.safetensors"))])
-
-
-def load_pocket(device: str) -> StableDiffusionPipeline:
-    """The shipped image model, in single precision: it is small, and half precision pays in matrix work only."""
-    folder = pocket_weights()
-    if not (folder / "model_index.json").exists():
-        raise ValueError(f"The pocket weights are missing from {folder}; clone the repository again.")
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    except (OSError, SafetensorError) as error:  # pointers, in a clone of a Space without git-lfs
-        raise ValueError(
-            f"The pocket weights in {folder} cannot be read: run `git lfs pull`, or clone the repository again."
-        ) from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
-
-
-def with_dpo_lora(pipeline: StableDiffusionPipeline) -> StableDiffusionPipeline:
-    """Adds the preference-trained LoRA of pocket's first frames, where it is shipped."""
-    folder = pocket_weights() / "dpo"
-    if folder.exists():
-        own = "pytorch_lora_weights.safetensors"
-        pipeline.unet.load_lora_adapter(folder, weight_name=own, use_safetensors=True, adapter_name="dpo", prefix=None)
-    return pipeline
 
 
 def known_words(backbone: LoadedBackbone) -> list[str]:

@@ -1,7 +1,7 @@
 """What is wrong with an argument, in one sentence."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 
 def check_choice(what: str, value: str, choices: Collection[str]) -> None:
@@ -18,3 +18,11 @@ def require(condition: object, sentence: str) -> None:
     """ValueError with the sentence unless the condition holds."""
     if not condition:
         raise ValueError(sentence)
+
+
+def check_ranges(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """ValueError for the first field that lies outside of its range; None lies in every one."""
+    for name, (lowest, highest) in ranges.items():
+        value = getattr(settings, name)
+        if value is not None and not lowest <= value <= highest:
+            raise ValueError(f"The {name.replace('_', ' ')} must be from {lowest:g} to {highest:g}, not {value:g}.")

@@ -59,7 +59,7 @@ def new_parser() -> Parser:
     )
     everywhere.add_argument(
         "--memory",
-        choices=["all", "turns", "offload", "sequential"],  # as in memory.py, which takes a second to import
+        choices=list(dict.fromkeys(mode for backbone in BACKBONES.values() for mode in backbone.gigabytes)),
         help="on a GPU: how much of the models is on it at a time (default: the fastest that fits)",
     )
     parser = Parser("huvidpo", description="From a prompt to a first frame to a moving clip.", parents=[everywhere])

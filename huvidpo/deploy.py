@@ -133,7 +133,7 @@ def dry_run(root: Path, space: str, api: HfApi) -> list[str]:
 def warning(left_out: list[Path]) -> str:
     """Which files stay here because git does not track them."""
     named = ", ".join(name.as_posix() for name in left_out[:NAMED]) + (" ..." if len(left_out) > NAMED else "")
-    count = f"{len(left_out)} file{'s' * (len(left_out) > 1)}"
+    count = f"{len(left_out)} file{'s' if len(left_out) > 1 else ''}"
     return f"Warning: git does not track {count}, so not sent (`git add` changes that): {named}"
 
 

@@ -50,8 +50,8 @@ def unusable_gpu() -> str:
     )
 
 
-def choose_mode(free: float, needs: Mapping[str, float]) -> str:
-    """The fastest mode that fits into `free` gigabytes; the smallest one where none does.
+def fastest_that_fits(free: float, needs: Mapping[str, float]) -> str:
+    """The first mode that needs no more than `free` gigabytes; the smallest one where none does.
 
     `needs` are gigabytes by mode, from the fastest mode to the smallest.
     """
@@ -70,24 +70,19 @@ def modes_for(device: str, needs: Mapping[str, float]) -> dict[str, float]:
     return dict(needs) if several else {"all": 0.0}
 
 
-def check_mode(mode: str, modes: Mapping[str, float]) -> None:
-    """ValueError that lists the modes when `mode` is none of them."""
-    check_choice("memory mode", mode, modes)
-
-
 def chosen_mode(wanted: str | None, device: str, needs: Mapping[str, float]) -> str:
-    """The wanted mode, else the fastest that fits into what is free. ValueError for a mode that is not there."""
-    modes = modes_for(device, needs)
+    """The wanted mode, else HUVIDPO_MEMORY, else the fastest that fits into what is free.
+
+    ValueError for a mode that is not there; but the variable may name one that there is elsewhere: it is meant for
+    another backbone or device.
+    """
+    modes, preferred = modes_for(device, needs), os.environ.get("HUVIDPO_MEMORY")
+    if not wanted and (preferred in modes or preferred not in MODES):
+        wanted = preferred
     if wanted:
-        check_mode(wanted, modes)
+        check_choice("memory mode", wanted, modes)
         return wanted
-    return choose_mode(free_gigabytes(), modes) if len(modes) > 1 else next(iter(modes))
-
-
-def preferred_mode(modes: Mapping[str, float]) -> str | None:
-    """HUVIDPO_MEMORY; None for a mode that there is elsewhere only: it is meant for another backbone or device."""
-    wanted = os.environ.get("HUVIDPO_MEMORY")
-    return None if wanted in MODES and wanted not in modes else wanted
+    return fastest_that_fits(free_gigabytes(), modes) if len(modes) > 1 else next(iter(modes))
 
 
 def changeable_modes(mode: str, modes: Iterable[str]) -> list[str]:

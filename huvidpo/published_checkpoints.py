@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from huvidpo.adapter_weights import save_motion_weights
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, write_card
 from huvidpo.atomic import write_whole
-from huvidpo.models.checkpoints import convert_state_dict, load_checkpoint, weight_file
+from huvidpo.models.checkpoints import convert_state_dict, load_checkpoint
 from huvidpo.models.motion import is_motion_parameter, load_motion_state_dict
 from huvidpo.models.video_unet import VideoUNet
+from huvidpo.models.weight_files import weight_file
 
 LICENCE = "cc-by-nc-4.0"  # of both publications; what is made from their weights stays non-commercial
 ALPHA_OVER_RANK = 2.0  # HuViDPO trains r 16 with alpha 32, and its files do not say so

@@ -4,7 +4,7 @@ import dataclasses
 import secrets
 from dataclasses import dataclass
 
-from huvidpo.categories import STYLES, check_prompt, find_category
+from huvidpo.categories import MAX_PROMPT, STYLES, check_prompt, find_category
 from huvidpo.checks import check_choice
 from huvidpo.presets import FIRST_FRAME_MODELS
 from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
@@ -68,8 +68,8 @@ def draw_seed() -> int:
 def check_request(request: FirstFrameRequest | ClipRequest) -> None:
     """ValueError with one sentence for the first thing that is out of range."""
     check_prompt(request.prompt)
-    if len(request.negative_prompt) > 1000:
-        raise ValueError("The negative prompt is too long: write at most 1000 characters.")
+    if len(request.negative_prompt) > MAX_PROMPT:
+        raise ValueError(f"The negative prompt is too long: write at most {MAX_PROMPT} characters.")
     check_seed(request.seed)
     if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
         raise ValueError(f"The number of steps must be from 1 to {MAX_STEPS}, not {request.steps}.")

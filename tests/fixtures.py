@@ -11,6 +11,7 @@ from peft import LoraConfig
 
 from huvidpo import adapter_weights, adapters
 from huvidpo.backbones import LoadedBackbone, load_backbone
+from huvidpo.cli import main
 from huvidpo.models.motion import motion_parameters
 from huvidpo.pipelines.latents import frames_to_tensor
 from huvidpo.pocket.autoencoder import PatchAutoencoderKL, start_from_principal_components
@@ -102,3 +103,17 @@ def moving_adapter(backbone: LoadedBackbone, own_home: Path) -> adapters.Adapter
     )
     adapter_weights.remove_adapter(backbone.video.unet, backbone.still_motion)
     return saved
+
+
+@pytest.fixture
+def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """Runs a command in an empty folder, with the small `pocket`; gives exit code, stdout and stderr."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.delenv("HUVIDPO_DATASET", raising=False)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments])
+        return code, *capsys.readouterr()
+
+    return command

@@ -14,9 +14,9 @@ from huvidpo.backbones import LoadedBackbone, load_backbone
 from huvidpo.memory import (
     MODES,
     changeable_modes,
-    choose_mode,
     chosen_mode,
     explained,
+    fastest_that_fits,
     fixed_mode,
     hooked,
     lower_mode,
@@ -36,7 +36,7 @@ NEEDS = {"all": 22.0, "turns": 13.0, "offload": 9.0, "sequential": 6.0}
     [(80, "all"), (22, "all"), (21.9, "turns"), (12, "offload"), (8.9, "sequential"), (2, "sequential")],
 )
 def test_the_fastest_mode_that_fits_is_chosen(free: float, mode: str) -> None:
-    assert choose_mode(free, NEEDS) == mode
+    assert fastest_that_fits(free, NEEDS) == mode
 
 
 def test_every_backbone_names_its_modes_from_large_to_small() -> None:
@@ -44,6 +44,7 @@ def test_every_backbone_names_its_modes_from_large_to_small() -> None:
         assert list(preset.gigabytes) == [mode for mode in MODES if mode in preset.gigabytes]
         assert sorted(preset.gigabytes.values(), reverse=True) == list(preset.gigabytes.values())
         assert lower_mode(list(preset.gigabytes)[-1], preset.gigabytes) is None
+    assert list(BACKBONES["sd14"].gigabytes) == list(MODES), "so that --memory offers each of them"
 
 
 def test_a_cpu_has_one_mode(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

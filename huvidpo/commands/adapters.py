@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from huvidpo.categories import known_categories
 from huvidpo.commands.common import answer, chosen_preset
 from huvidpo.home import home
+from huvidpo.models.weight_files import weight_file
 
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
@@ -30,6 +31,7 @@ def import_checkpoint(arguments: Namespace) -> None:
     """`import-checkpoint`"""
     if not arguments.file.exists():
         raise ValueError(f"There is no file or folder {arguments.file}.")
+    weight_file(arguments.file)
     from huvidpo.backbones import empty_video_unet
     from huvidpo.candidates import candidate_folder, how_to_use, promote_first
     from huvidpo.published_checkpoints import import_checkpoint as import_into

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from huvidpo.home import CHECKPOINT
+from huvidpo.presets import Backbone, find_backbone
+from huvidpo.requests import ClipRequest, FirstFrameRequest, check_request, draw_seed
 
 if TYPE_CHECKING:
     from huvidpo.backbones import LoadedBackbone
-    from huvidpo.presets import Backbone
-    from huvidpo.requests import ClipRequest, FirstFrameRequest
     from huvidpo.takes import Clip, FirstFrame, Progress
 
 SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what several processes do together
@@ -25,6 +25,11 @@ SHARED = ("train_motion", "train_preference", "evaluate", "pair")  # what severa
 def answer(arguments: Namespace, result: dict[str, object], lines: list[str]) -> None:
     """Prints `result` as JSON, or `lines`, as it was asked for."""
     print(json.dumps(result) if arguments.json else "\n".join(lines))
+
+
+def names_in(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def check_out(path: Path, suffixes: tuple[str, ...]) -> None:
@@ -52,29 +57,25 @@ def check_run_folder(path: Path, resume: bool) -> None:
 
 def first_frame_request(
     arguments: Namespace, model: str, seed: int | None, steps: int | None = None, guidance: float | None = None
-) -> "FirstFrameRequest":
+) -> FirstFrameRequest:
     """The first frame that the arguments ask for; without a seed a random one is taken."""
-    from huvidpo.requests import FirstFrameRequest, draw_seed
-
     seed = draw_seed() if seed is None else seed
     return FirstFrameRequest(
         arguments.prompt, arguments.style, arguments.negative_prompt, model, seed, steps, guidance
     )
 
 
-def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest]":
+def take_requests(arguments: Namespace) -> tuple[ClipRequest, FirstFrameRequest]:
     """The clip that the arguments ask for, and the first frame for where none is given; ValueError for nonsense."""
     if arguments.first_frame and (arguments.model or arguments.first_frame_seed is not None):
         raise ValueError("The first frame is given: leave --model and --first-frame-seed out.")
-    from huvidpo import requests
-
-    request = requests.ClipRequest(
+    request = ClipRequest(
         prompt=arguments.prompt,
         category=arguments.category,
         style=arguments.style,
         negative_prompt=arguments.negative_prompt,
         adapter=arguments.adapter,
-        seed=requests.draw_seed() if arguments.seed is None else arguments.seed,
+        seed=draw_seed() if arguments.seed is None else arguments.seed,
         recipe=arguments.recipe,
         steps=arguments.steps,
         guidance=arguments.guidance,
@@ -84,7 +85,7 @@ def take_requests(arguments: Namespace) -> "tuple[ClipRequest, FirstFrameRequest
     seed = request.seed if arguments.first_frame_seed is None else arguments.first_frame_seed
     first = first_frame_request(arguments, arguments.model, seed)
     for asked in (request, first):
-        requests.check_request(asked)
+        check_request(asked)
     return request, first
 
 
@@ -97,10 +98,8 @@ def check_alone(command: str) -> None:
         )
 
 
-def chosen_preset(arguments: Namespace) -> "Backbone":
+def chosen_preset(arguments: Namespace) -> Backbone:
     """The backbone that was named, else what suits this machine; ValueError for a name that is none."""
-    from huvidpo.presets import find_backbone
-
     if arguments.backbone:
         return find_backbone(arguments.backbone)
     from huvidpo.machine import default_backbone  # asks torch for a GPU
@@ -118,14 +117,13 @@ def load(arguments: Namespace) -> "LoadedBackbone":
 
 
 def warn(
-    backbone: "LoadedBackbone", request: "FirstFrameRequest | ClipRequest", against: str | None = None
+    backbone: "LoadedBackbone", request: FirstFrameRequest | ClipRequest, against: str | None = None
 ) -> list[str]:
     """Says on stderr, and gives back, which words the model does not read, and whether it learned the motion.
 
     `against` is the adapter of a second take, where that is another one.
     """
     from huvidpo.adapters import motion_notice
-    from huvidpo.requests import ClipRequest
     from huvidpo.words import notices
 
     warnings = notices(backbone, request.prompt, request.style, request.negative_prompt)
@@ -155,7 +153,7 @@ def follow(events: "Iterator[Progress | FirstFrame | Clip]", label: str) -> "Fir
                     doing = event.doing
                     bar.reset()
                     bar.unit, bar.unit_scale = ("B", True) if doing else ("step", False)
-                    print(doing, end="\n" * bool(doing), file=sys.stderr)
+                    print(doing, end="\n" if doing else "", file=sys.stderr)
                 bar.total = event.total
                 bar.update(event.step - bar.n)
     return event

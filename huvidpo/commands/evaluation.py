@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.commands.common import answer, chosen_preset, load, warn_of
+from huvidpo.commands.common import answer, chosen_preset, load, names_in, warn_of
+from huvidpo.evaluation.contestants import KNOWN, STILL, USUAL, Contestant
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from huvidpo.evaluation.prompts import Task
     from huvidpo.evaluation.results import Results
     from huvidpo.evaluation.suite import Evaluation
-    from huvidpo.evaluation.systems import Contestant
     from huvidpo.evaluation.verdict import WinRate
     from huvidpo.preferences.gate import Verdict
 
@@ -72,7 +72,7 @@ def warn_of_prompts(backbone: "LoadedBackbone", tasks: "list[Task]") -> None:
     warn_of(filter(None, [unknown, *(f"{prompt[:60]!r}: {cut[prompt]}" for prompt in prompts if cut[prompt])]))
 
 
-def warn_of_replaced(out: Path, chosen: "list[Contestant]", categories: Sequence[str]) -> None:
+def warn_of_replaced(out: Path, chosen: list[Contestant], categories: Sequence[str]) -> None:
     """Says on stderr whose figures the report in that folder will no longer have; the clips stay."""
     from huvidpo.evaluation.results import RESULTS_FILE, read_results
 
@@ -89,16 +89,14 @@ def warn_of_replaced(out: Path, chosen: "list[Contestant]", categories: Sequence
         warn_of([f"the report in {out} will no longer have {', '.join(gone)}; see --out."])
 
 
-def contestants(arguments: Namespace) -> "list[Contestant]":
+def contestants(arguments: Namespace) -> list[Contestant]:
     """What is compared: named systems, adapters, folders of clips; and always the repeated first frame.
 
     Without any of them, the usual ablations; with folders only, nothing else. ValueError for names that are unknown,
     twice there, or no name of a folder.
     """
-    from huvidpo.evaluation.systems import KNOWN, STILL, USUAL, Contestant
-
-    adapters, folders = split(arguments.adapters), arguments.clips or []
-    named = split(arguments.systems) or ([] if adapters or folders else [*USUAL])
+    adapters, folders = names_in(arguments.adapters), arguments.clips or []
+    named = names_in(arguments.systems) or ([] if adapters or folders else [*USUAL])
     if unknown := [name for name in named if name not in KNOWN]:
         raise ValueError(f"There is no system {unknown[0]!r}; choose from: {', '.join(KNOWN)}.")
     found = [KNOWN[name] for name in named]
@@ -118,9 +116,9 @@ def contestants(arguments: Namespace) -> "list[Contestant]":
     return found
 
 
-def check_adapters(chosen: "list[Contestant]", backbone: str, categories: Sequence[str]) -> None:
+def check_adapters(chosen: list[Contestant], backbone: str, categories: Sequence[str]) -> None:
     """ValueError when no category has an adapter that is to be compared: told before the work, not after it."""
-    from huvidpo.evaluation.systems import chosen_adapter
+    from huvidpo.evaluation.systems import adapter_of
 
     for contestant in chosen:
         if contestant.clips or contestant.baseline or contestant.still:
@@ -128,16 +126,11 @@ def check_adapters(chosen: "list[Contestant]", backbone: str, categories: Sequen
         problems = []
         for category in categories:
             try:
-                chosen_adapter(backbone, category, contestant)
+                adapter_of(backbone, category, contestant)
             except ValueError as error:
                 problems.append(error)
         if len(problems) == len(categories):
             raise problems[0]
-
-
-def split(text: str) -> list[str]:
-    """The parts of a list with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def judge(arguments: Namespace, backbone: "LoadedBackbone", quiet: bool) -> "Vision":

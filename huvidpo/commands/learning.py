@@ -17,6 +17,7 @@ from huvidpo.commands.common import answer, check_run_folder, chosen_preset, loa
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.preferences.store import RatingStore
+from huvidpo.presets import Backbone
 from huvidpo.training.begun_runs import BegunWith, going_on, rated_examples, read_begun, usable_ids, write_begun
 from huvidpo.training.preference_settings import (
     PAIRS_ALL,
@@ -29,7 +30,6 @@ from huvidpo.training.preference_settings import (
 if TYPE_CHECKING:
     from huvidpo.adapters import Adapter
     from huvidpo.preferences.pairs import TrainingSet
-    from huvidpo.presets import Backbone
     from huvidpo.training.preference import PreferenceRecord
     from huvidpo.training.rounds import Round
     from huvidpo.training.strength import Measuring
@@ -82,7 +82,7 @@ def train_preference(arguments: Namespace) -> None:
     answer(arguments, result, [*filter(None, [stopped, weakened_line(saved)]), str(out)])
 
 
-def newly_begun(arguments: Namespace, preset: "Backbone") -> BegunWith:
+def newly_begun(arguments: Namespace, preset: Backbone) -> BegunWith:
     """What a new run begins with. ValueError for a setting out of range, and a start that there is not."""
     settings = chosen_settings(arguments, preset.preference_learning_rate)
     start = start_folder(preset.name, arguments.category, arguments.start)

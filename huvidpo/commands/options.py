@@ -6,6 +6,7 @@ from pathlib import Path
 
 from huvidpo.categories import CATEGORIES, STYLES, known_categories
 from huvidpo.commands import adapters, categories, evaluation, learning, motion, page, ratings, studies, takes
+from huvidpo.evaluation.contestants import CRITICS, KNOWN, USUAL
 from huvidpo.preferences.export import LAYOUTS
 from huvidpo.preferences.records import PAIRINGS, PREFERENCES
 from huvidpo.presets import FIRST_FRAME_MODELS
@@ -15,21 +16,11 @@ from huvidpo.training.preference_settings import MEMBERS, OBJECTIVES, PRESETS
 Command = Callable[..., argparse.ArgumentParser]  # name, function, summary -> the command's parser
 
 THE_ACTION = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
-WHICH_MODEL = (
-    "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
-    "there is one)"
-)
+WHICH_MODEL = "which model draws the first frame; dpo-small, of sd14 only, is 3.5 GB instead of 12.4 (default: dpo)"
 ALL_PAIRS = "pair scored clips all with all, not each once"
 SAME_SEED = "the same seed trains the same adapter (default: 33)"
 RESUMED = "go on with the run in --out, else with the newest one; what it was begun with need not be said again"
 NEW_ADAPTER = "where the adapter is written (default: a new one among the category's)"
-# As in evaluation/critics.py and systems.py, which take seconds to import.
-CRITICS = ["judge", "taste:warmer", "taste:livelier", "taste:steadier"]
-SYSTEMS = (
-    "what is compared: "
-    "default, first-only, no-adapter, no-dpo, base-first-frame, own-noise, huvidpo-recipe, animatediff, modelscope "
-    "(default: default,first-only,no-adapter,own-noise)"
-)
 
 
 def add_take_commands(command: Command) -> None:
@@ -47,14 +38,12 @@ def add_category_commands(command: Command) -> None:
     command("categories", categories.categories, "List the actions: the eight, then your own.")
     added = command("add-category", categories.add, "Add an action of your own, to be taught from clips.")
     added.add_argument("name", metavar="NAME", help="small letters, digits and hyphens, such as dog-jump")
-    examples = "2 to 20 examples; the page offers four"
-    added.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help=examples)
+    added.add_argument("--prompts", nargs="+", required=True, help="2 to 20 examples; the page offers four")
     added.add_argument("--title", default="", help="what the page calls it (default: made of the name)")
-    words = "what its motion is called in training, such as 'dog jumps' (default: the title)"
-    added.add_argument("--motion-prompt", default="", metavar="WORDS", help=words)
+    added.add_argument("--motion-prompt", default="", help="its name in training (default: the title)")
     added.add_argument("--emoji", default="🎬", help="its sign on the page (default: 🎬)")
     removed = command("remove-category", categories.remove, "Forget an action that you added.")
-    removed.add_argument("name", metavar="NAME", help="the action, as `categories` lists it")
+    removed.add_argument("name", metavar="NAME", help="as `categories` lists it")
 
 
 def add_adapter_commands(command: Command) -> None:
@@ -153,7 +142,7 @@ def add_rating_commands(command: Command) -> None:
     taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     export = command("export-ratings", ratings.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
-    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
+    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair, for --data too"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
     add_category(export, "only those of this category")
     for name, run, summary in (
@@ -168,7 +157,8 @@ def add_evaluation_commands(command: Command) -> None:
     parser = command("evaluate", evaluation.evaluate, "Compare systems on the same prompts.")
     every, which = [*known_categories(), "all"], "an action, or all for the eight"
     parser.add_argument("--category", choices=every, metavar="CATEGORY", required=True, help=which)
-    parser.add_argument("--systems", default="", metavar="A,B", help=SYSTEMS)
+    compared = f"what is compared: {', '.join(KNOWN)} (default: {','.join(USUAL)})"
+    parser.add_argument("--systems", default="", metavar="A,B", help=compared)
     named = "adapters to compare, by name or folder"
     parser.add_argument("--adapters", default="", metavar="A,B", help=named)
     parser.add_argument(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.categories import check_prompt
-from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn
+from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn, warn_of
 from huvidpo.home import home
 from huvidpo.images import read_image
+from huvidpo.preferences.pairing import check_pairing, default_pairing, pair_requests
 from huvidpo.preferences.raters import rater_hash, rater_salt
 from huvidpo.preferences.records import Pair, Rating, new_id
 from huvidpo.preferences.store import RatingStore
+from huvidpo.requests import MAX_SEED, ClipRequest, starting_from
 from huvidpo.video import read_frames
 
 if TYPE_CHECKING:
@@ -28,22 +29,19 @@ def pair(arguments: Namespace) -> None:
     if arguments.count is not None:
         return pairs(arguments)
     check_alone("pair without --count")
-    check_prompt(arguments.prompt)
     if (arguments.pairing == "aligned") != (arguments.source is not None):
         raise ValueError("--source names the clip that aligned takes start from: it goes with --pairing aligned only.")
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
+    pairing = chosen_pairing(request, arguments)
     preset = chosen_preset(arguments)
     for name in {arguments.adapter, arguments.adapter if arguments.against is None else arguments.against}:
         find_adapter(preset.name, request.category, name)
     from huvidpo import takes
-    from huvidpo.preferences.making import check_pairing, default_pairing, keep_pair, pair_requests
+    from huvidpo.preferences.making import keep_pair
 
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     store, source, source_sha256 = RatingStore(home()), None, ""
     if arguments.source:
         source, _ = read_frames(arguments.source, max_frames=preset.num_frames)
@@ -52,7 +50,7 @@ def pair(arguments: Namespace) -> None:
     warnings = warn(backbone, request, arguments.against)
     if image is None and source is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, requests.starting_from(request, frame.request)
+        image, request = frame.image, starting_from(request, frame.request)
     image = image or first_image(source)
     asked = pair_requests(preset, request, pairing, source_sha256, arguments.against)
     clips = []
@@ -67,7 +65,6 @@ def pair(arguments: Namespace) -> None:
 
 def pairs(arguments: Namespace) -> None:
     """`pair --count N`: a pair for each of N seeds; under `accelerate launch` every process makes its share."""
-    check_prompt(arguments.prompt)
     if arguments.count < 1:
         raise ValueError(f"The number of pairs must be at least 1, not {arguments.count}.")
     given = arguments.first_frame or arguments.source or arguments.first_frame_seed is not None
@@ -76,19 +73,15 @@ def pairs(arguments: Namespace) -> None:
             "With --count every pair has a first frame of its own: leave --first-frame, --first-frame-seed and "
             "--source out."
         )
-    from huvidpo.requests import MAX_SEED
-
     request, first = take_requests(arguments)
+    pairing = chosen_pairing(request, arguments)
     start = arguments.seed or 0  # not a random one: started again, the command goes on
     if start + arguments.count - 1 > MAX_SEED:
         raise ValueError(f"The seeds would go beyond {MAX_SEED}: choose a smaller --seed.")
     from huvidpo.preferences.bulk import PairOrder, make_pairs, pairs_there
-    from huvidpo.preferences.making import check_pairing, default_pairing
     from huvidpo.training.processes import join_processes, own_share, process_number, wait_for_all
 
     seeds = list(range(start, start + arguments.count))
-    pairing = arguments.pairing or default_pairing(request, arguments.against)
-    check_pairing(request, pairing, arguments.against)
     order = PairOrder(request, first, pairing, arguments.against)
     join_processes()
     rank, _ = process_number()
@@ -105,6 +98,13 @@ def pairs(arguments: Namespace) -> None:
             raise ValueError(f"What other processes made is not in {home()}: pair --count is for one machine.")
         made = [pair.pair_id for pair in there]
         answer(arguments, {"pairs": made, "seeds": seeds, "warnings": warnings}, made)
+
+
+def chosen_pairing(request: ClipRequest, arguments: Namespace) -> str:
+    """--pairing, else the usual one for the request. ValueError for one that does not go with it."""
+    pairing = arguments.pairing or default_pairing(request, arguments.against)
+    check_pairing(request, pairing, arguments.against)
+    return pairing
 
 
 def rate(arguments: Namespace) -> None:
@@ -191,7 +191,11 @@ def export_ratings(arguments: Namespace) -> None:
     """`export-ratings`: plain files for other programs."""
     from huvidpo.preferences.export import export_ratings as write
 
-    rows = write(RatingStore(home()), arguments.out, arguments.layout, arguments.category)
+    store = RatingStore(home())
+    rows = write(store, arguments.out, arguments.layout, arguments.category)
+    actions = sorted({rating.pair.category for rating in store.ratings(arguments.category)})
+    if arguments.layout == "chosen-rejected" and len(actions) > 1:
+        warn_of([f"its pairs are of {', '.join(actions)}; an adapter learns one action: --category chooses it."])
     answer(arguments, {"out": str(arguments.out), "rows": rows}, [f"{arguments.out}: {rows} rows"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huvidpo.atomic import write_whole
-from huvidpo.commands.common import answer, check_out
+from huvidpo.commands.common import answer, check_out, names_in
 from huvidpo.home import home
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def create(arguments: Namespace) -> None:
 
     results = read_results(arguments.evaluation)
     known = [system.name for system in results.systems]
-    systems = [name.strip() for name in arguments.systems.split(",") if name.strip()] or known
+    systems = names_in(arguments.systems) or known
     if unknown := [name for name in systems if name not in known]:
         raise ValueError(f"There is no system {unknown[0]!r} in {arguments.evaluation}; it has: {', '.join(known)}.")
     if arguments.prompts < 1:

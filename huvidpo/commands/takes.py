@@ -3,7 +3,6 @@
 import dataclasses
 from argparse import Namespace
 
-from huvidpo.categories import check_prompt
 from huvidpo.commands.common import (
     answer,
     check_out,
@@ -15,12 +14,13 @@ from huvidpo.commands.common import (
     warn,
 )
 from huvidpo.images import read_image, write_png
+from huvidpo.presets import BACKBONES
+from huvidpo.requests import check_request, starting_from
 
 
 def backbones(arguments: Namespace) -> None:
     """`backbones`"""
     from huvidpo.machine import default_backbone
-    from huvidpo.presets import BACKBONES
 
     default = default_backbone()
     rows = [dataclasses.asdict(backbone) | {"default": backbone.name == default} for backbone in BACKBONES.values()]
@@ -30,13 +30,10 @@ def backbones(arguments: Namespace) -> None:
 
 def first_frame(arguments: Namespace) -> None:
     """`first-frame`"""
-    check_prompt(arguments.prompt)
     check_out(arguments.out, (".png",))
-    from huvidpo import requests
-
     model, seed = arguments.model, arguments.seed
     request = first_frame_request(arguments, model, seed, arguments.steps, arguments.guidance)
-    requests.check_request(request)
+    check_request(request)
     from huvidpo import takes
 
     backbone = load(arguments)
@@ -50,10 +47,8 @@ def first_frame(arguments: Namespace) -> None:
 
 def video(arguments: Namespace) -> None:
     """`video`"""
-    check_prompt(arguments.prompt)
     check_out(arguments.out, (".mp4", ".gif"))
     image = read_image(arguments.first_frame) if arguments.first_frame else None
-    from huvidpo import requests
     from huvidpo.adapters import find_adapter
 
     request, first = take_requests(arguments)
@@ -64,7 +59,7 @@ def video(arguments: Namespace) -> None:
     warnings = warn(backbone, request)
     if image is None:
         frame = follow(takes.make_first_frame(backbone, first), "First frame")
-        image, request = frame.image, requests.starting_from(request, frame.request)
+        image, request = frame.image, starting_from(request, frame.request)
     clip = follow(takes.make_clip(backbone, image, request, previews=False), "Clip")
     takes.save_clip(clip, arguments.out)
     result = {"out": str(arguments.out), "seed": request.seed, "settings": clip.metadata, "warnings": warnings}

@@ -6,11 +6,11 @@ from math import nan
 from pathlib import Path
 
 from huvidpo.adapters import MOTION_FILE, PREFERENCE_FILE, Adapter
+from huvidpo.evaluation.contestants import Contestant
 from huvidpo.evaluation.estimates import Estimate
 from huvidpo.evaluation.ranking import Standing, ranking_of
 from huvidpo.evaluation.results import RESULTS_FILE, Results, System, read_results
 from huvidpo.evaluation.summary import figure
-from huvidpo.evaluation.systems import Contestant
 from huvidpo.evaluation.verdict import WinRate, comparisons_of_ratings, win_rate
 from huvidpo.preferences.gate import answers_between, judge
 from huvidpo.preferences.records import Rating

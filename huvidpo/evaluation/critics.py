@@ -14,6 +14,7 @@ import torch
 
 from huvidpo.categories import CATEGORIES, find_category
 from huvidpo.checks import check_choice
+from huvidpo.evaluation.contestants import CRITICS
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.pocket.judge import MOTION_ANSWERS, brightness, differences, load_judge
 from huvidpo.presets import find_backbone
@@ -42,7 +43,6 @@ TASTES: dict[str, Callable[[np.ndarray], float]] = {
     "livelier": motion_magnitude,
     "steadier": steadiness,
 }
-NAMES = ("judge", *(f"taste:{name}" for name in TASTES))
 
 
 def find_critic(name: str, category: str, backbone: str) -> Critic:
@@ -50,7 +50,7 @@ def find_critic(name: str, category: str, backbone: str) -> Critic:
 
     The judge was trained on pocket's practice clips and knows nothing of others.
     """
-    check_choice("critic", name, NAMES)
+    check_choice("critic", name, CRITICS)
     if name == "judge":
         if find_backbone(backbone).judge != "pocket":
             raise ValueError(f"The critic judge knows clips of pocket only, not of {backbone}; choose another one.")

@@ -18,12 +18,13 @@ from PIL import Image
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import make_baseline_clip
 from huvidpo.evaluation.clip_folders import checked_clip, copy_clip
+from huvidpo.evaluation.contestants import Contestant
 from huvidpo.evaluation.judges import Vision, measure_clip, programs
 from huvidpo.evaluation.places import ClipPlace, picture_at, settings_inside
 from huvidpo.evaluation.prompts import Task
 from huvidpo.evaluation.remarks import fps_sentences, missing_sentence, sentence_of, shape_sentences
 from huvidpo.evaluation.results import ClipResult, Plain, Results, System, clip_name, has_clips, write_results
-from huvidpo.evaluation.systems import Contestant, environment, image_digest, made_from, make_clips, system_settings
+from huvidpo.evaluation.systems import environment, image_digest, made_from, make_clips, system_settings
 from huvidpo.images import write_png
 from huvidpo.memory import explained
 from huvidpo.requests import FirstFrameRequest
@@ -219,9 +220,8 @@ class Evaluation:
 
     def write_clip(self, contestant: Contestant, task: Task, frames: np.ndarray, settings: dict[str, Plain]) -> None:
         place = self.place(contestant, task)
-        path = place.folder / f"{place.name}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(frames, path, self.backbone.preset.fps, settings)
+        place.folder.mkdir(parents=True, exist_ok=True)
+        write_mp4(frames, place.folder / f"{place.name}.mp4", self.backbone.preset.fps, settings)
 
     def take_over(self, contestant: Contestant, task: Task) -> None:
         """Copies a finished clip into the evaluation's folder."""

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from huvidpo.atomic import replacing
 from huvidpo.models.motion import plain_name
+from huvidpo.models.weight_files import weight_file
 from huvidpo.quiet import without_warnings
 
-SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
-WEIGHT_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 _LORA = re.compile(r"\.lora_([AB])\.(?:\w+\.)?weight$")  # peft puts the adapter's name in the middle
 
 
@@ -46,21 +45,6 @@ def load_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{file} is not a dictionary of tensors, as a UNet's weights should be.")
     return state
-
-
-def weight_file(path: Path) -> Path:
-    """The file itself, or the weight file in the folder. ValueError when there is none."""
-    if path.is_file() and path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path} is no weight file: these end in {', '.join(SUFFIXES)}.")
-    if path.is_file():
-        return path
-    candidates = [path / name for name in WEIGHT_FILES] + [path / "unet" / name for name in WEIGHT_FILES]
-    for file in candidates:
-        if file.is_file():
-            return file
-    raise ValueError(
-        f"{path} is neither a weight file nor a folder with (unet/){WEIGHT_FILES[0]} or {WEIGHT_FILES[1]}."
-    )
 
 
 def convert_state_dict(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -19,7 +19,6 @@ import torch
 from safetensors import SafetensorError
 
 from huvidpo import adapters
-from huvidpo.backbones import load_pocket, pocket_weights
 from huvidpo.home import home
 from huvidpo.interrupts import until_interrupted
 from huvidpo.machine import default_device
@@ -29,6 +28,7 @@ from huvidpo.pocket import train_first_frames as first_frames
 from huvidpo.pocket import train_motion as motion
 from huvidpo.pocket.judge import JUDGE_WEIGHTS, load_judge, save_judge
 from huvidpo.pocket.practice_clips import ACTIONS
+from huvidpo.pocket.shipped import load_pocket, pocket_weights
 from huvidpo.pocket.train_autoencoder import adopt_autoencoder, load_autoencoder, reconstruction_psnr
 from huvidpo.pocket.train_first_frames import adopt_first_frames, load_first_frames
 from huvidpo.pocket.train_judge import adopt_judge, train_dual_encoder, train_motion_classifier, trained_judge
@@ -199,7 +199,7 @@ def run_all(run: Run) -> None:
         run_adopt(run)
     for stage, share in SHARES.items():
         done = run.work / NEW / f"{stage}.done"
-        print(f"stage {stage}{' is over already' * done.exists()}", flush=True)
+        print(f"stage {stage}{' is over already' if done.exists() else ''}", flush=True)
         if not done.exists():
             steps = min(run.steps or STEPS, PREFERENCE_STEPS) if stage == "preference" else run.steps
             STAGES[stage](replace(run, steps=steps, minutes=run.minutes and run.minutes * share))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.preferences.making import keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair
+from huvidpo.preferences.pairing import pair_requests
 from huvidpo.preferences.records import Pair, TakeRecord
 from huvidpo.preferences.store import RatingStore
 from huvidpo.requests import ClipRequest, FirstFrameRequest, starting_from

@@ -4,10 +4,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from huvidpo.checks import check_ranges
 from huvidpo.presets import Backbone
+from huvidpo.requests import MAX_SEED
 
 BEGUN_WITH = "begun_with.json"  # in a run's folder
 FREE_TO_CHANGE = ("steps", "minutes", "clips_folder")  # when a run goes on
+# Field -> lowest and highest value.
+RANGES = {
+    "steps": (1, 100_000),
+    "minutes": (1e-3, 1e5),
+    "learning_rate": (1e-9, 1.0),
+    "clips_per_step": (1, 1024),
+    "seed": (0, MAX_SEED),
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,11 @@ def usual_settings(preset: Backbone) -> MotionSettings:
     return MotionSettings(
         steps=preset.motion_steps, learning_rate=preset.motion_learning_rate, optimizer=preset.motion_optimizer
     )
+
+
+def check_settings(settings: MotionSettings) -> None:
+    """ValueError, with one sentence, for the first setting that is out of range."""
+    check_ranges(settings, RANGES)
 
 
 def begun_with(work: Path) -> dict[str, object]:

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass, replace
 
-from huvidpo.checks import check_choice
+from huvidpo.checks import check_choice, check_ranges
+from huvidpo.requests import MAX_SEED
 
 # What a step may minimise; see the functions of training/losses.py.
 OBJECTIVES = {
@@ -121,7 +122,7 @@ RANGES = {
     "pairs_at_once": (1, 1024),
     "draws_per_pair": (0, 1000),
     "validate_every": (1, MAX_STEPS),
-    "seed": (0, 2**31 - 1),
+    "seed": (0, MAX_SEED),
     **dict.fromkeys(("dropout", "caption_dropout", "warmup", "decay"), (0.0, 1.0)),
     **dict.fromkeys(("winner_anchor", "real_anchor", "safe_loser"), (0.0, 1.0)),
 }
@@ -129,10 +130,7 @@ RANGES = {
 
 def check_settings(settings: PreferenceSettings) -> None:
     """ValueError, with one sentence, for the first setting that is out of range."""
-    for name, (lowest, highest) in RANGES.items():
-        value = getattr(settings, name)
-        if value is not None and not lowest <= value <= highest:
-            raise ValueError(f"The {name.replace('_', ' ')} must be from {lowest:g} to {highest:g}, not {value:g}.")
+    check_ranges(settings, RANGES)
     if settings.members not in MEMBERS:
         raise ValueError(f"Winner and loser go through the network 'together' or 'apart', not {settings.members!r}.")
     check_choice("objective", settings.objective, OBJECTIVES)

@@ -25,8 +25,9 @@ from huvidpo.backbones import LoadedBackbone, unseen_prompts, varied_prompt
 from huvidpo.evaluation.critics import Critic, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.preferences.gate import MIN_MOTION, motion_share, verdict_of
-from huvidpo.preferences.making import default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.making import keep_pair
 from huvidpo.preferences.own_clips import real_sha256
+from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.pairs import TrainingSet, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
 from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, starting_from

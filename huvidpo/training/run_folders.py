@@ -1,6 +1,7 @@
-"""Where preference runs lie: what the next one is called, which are unfinished. Knows folders, nothing of training.
+"""Where runs lie: what the next one is called, which are unfinished. Knows folders, nothing of training.
 
-A run's folder is `$HUVIDPO_HOME/runs/<backbone>/<category>/<name>`; its adapter will have that name.
+A preference run's folder is `$HUVIDPO_HOME/runs/<backbone>/<category>/<name>`; its adapter will have that name. A run
+of motion lies in the folder of its adapter.
 """
 
 import itertools
@@ -68,7 +69,15 @@ def unfinished_runs(backbone: str, category: str = "*") -> list[Path]:
     open_ones = [
         path for path in folders if (path.parent.name, path.name) not in done and not (path / FINISHED).exists()
     ]
-    return sorted(open_ones, key=lambda path: -path.stat().st_mtime)
+    return sorted(open_ones, key=last_change, reverse=True)
+
+
+def last_change(folder: Path) -> float:
+    """Seconds since 1970; 0 for a folder that was discarded meanwhile."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def run_to_resume(backbone: str, category: str, objective: str | None = None) -> Path:
@@ -78,3 +87,23 @@ def run_to_resume(backbone: str, category: str, objective: str | None = None) ->
             return folder
     kind = f" with the objective {objective}" if objective else ""
     raise ValueError(f"There is no unfinished run of {category}{kind} to continue; one in a folder needs --out.")
+
+
+def motions(backbone: str, category: str) -> Path:
+    """Where a category's motion is learned when no other folder is named."""
+    return home() / "adapters" / backbone / category
+
+
+def new_motion(backbone: str, category: str) -> Path:
+    """Makes the folder of a new run of motion: the first of motion-1, motion-2 ... that is not there."""
+    folders = (motions(backbone, category) / f"motion-{number}" for number in itertools.count(1))
+    return next(folder for folder in folders if made(folder))
+
+
+def motion_to_resume(backbone: str, category: str) -> Path:
+    """The folder of the newest run of motion that is not over; ValueError when there is none."""
+    begun = motions(backbone, category).glob(f"motion-*/{CHECKPOINT}")
+    unfinished = [path for path in begun if not path.with_name("card.json").exists()]
+    if not unfinished:
+        raise ValueError(f"There is no unfinished run of {category}; one in a folder of your own needs --out.")
+    return max(unfinished, key=lambda path: path.stat().st_mtime).parent

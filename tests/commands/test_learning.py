@@ -1,61 +1,24 @@
 """train-preference, winrate, promote and rollback as a user or a script meets them. A small real `pocket`."""
 
-import hashlib
 import json
 import signal
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from huvidpo.adapters import PREFERENCE_FILE, Adapter, find_adapter, read_adapter, read_promotions
 from huvidpo.categories import find_category
-from huvidpo.cli import main, new_parser
+from huvidpo.cli import new_parser
 from huvidpo.commands.common import chosen_preset
 from huvidpo.commands.learning import find_examples, newly_begun
 from huvidpo.home import home
-from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.preference_state import run_outcome
-from huvidpo.video import write_mp4
-
-
-@cache
-def moving_square(brightness: int, step: int) -> bytes:
-    """16 frames of 32x32, encoded once: a square that moves by `step` pixels a frame over a ground of `brightness`."""
-    frames = np.full((16, 32, 32, 3), brightness, np.uint8)
-    for i, frame in enumerate(frames):
-        frame[12:20, step * i % 24 : step * i % 24 + 8] = 255 - brightness
-    with TemporaryDirectory() as folder:
-        return write_mp4(frames, Path(folder) / "clip.mp4", 8).read_bytes()
-
-
-def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
-    """The clip of a moving square at `path`."""
-    path.write_bytes(moving_square(brightness, step))
-    return path
-
+from tests.rated import rated_pairs, vote, write_clip
 
 TRAIN = ("train-preference", "--category", "horse")
 SHORT = ("--few", "--steps", "2", "--pairs-per-step", "1", "--rank", "2")
-
-
-@pytest.fixture
-def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = main([*arguments])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 @pytest.fixture
@@ -223,20 +186,6 @@ def test_the_published_preset_pairs_all_with_all(run, scored_clips: Path) -> Non
     assert code == 0 and json.loads(out)["card"]["examples"] == 28, err
 
 
-def rated_pairs(store: RatingStore, folder: Path, count: int) -> list[Rating]:
-    """Pairs whose brighter clip was chosen, half of them as a, half as b."""
-    ratings = []
-    for i in range(count):
-        levels = {"a": 20 + 10 * i + 100 * (i % 2), "b": 20 + 10 * i + 100 * (1 - i % 2)}
-        files = [write_clip(folder / f"{i}-{side}.mp4", level, 2) for side, level in levels.items()]
-        takes = [TakeRecord(hashlib.sha256(file.read_bytes()).hexdigest(), backbone="pocket") for file in files]
-        pair = replace(new_pair(*takes, f"horse {i}", "horse", "queue", "shared-noise"), split="train")
-        store.add_pair(pair, files)
-        ratings.append(Rating(new_id(), pair, "a" if i % 2 else "b", "a", "c" * 16))
-        store.append(ratings[-1])
-    return ratings
-
-
 @pytest.mark.slow
 def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapter: Adapter, tmp_path: Path) -> None:
     store = RatingStore(home())
@@ -266,20 +215,6 @@ def test_ratings_become_a_candidate_and_votes_decide(run, backbone, moving_adapt
     assert promoted["verdict"]["wins"] == 14 and promoted["verdict"].items() <= row.items()
     assert run("promote", "gallop", "--force")[0] == 0
     assert json.loads(run("rollback", "--category", "horse", "--json")[1])["default"] == "dpo-1"
-
-
-def vote(
-    store: RatingStore, winner: str, loser: str, count: int, raters: Sequence[str] = ("d" * 16,), **more: str
-) -> None:
-    """Blind votes on `measure` pairs of two adapters, all for one of them, by raters in turn."""
-    for i in range(count):
-        takes = []
-        for revision in (winner, loser):
-            file = write_clip(store.folder / f"{i}-{revision}.mp4", 3 * i + 60 * (revision == winner))
-            takes.append(TakeRecord(store.keep_file(file), adapter_revision=revision, motion=1.0, backbone="pocket"))
-        pair = replace(new_pair(*takes, f"vote {i}", "horse", "live", "shared-noise"), split="measure")
-        store.add_pair(pair)
-        store.append(Rating(new_id(), pair, "a", "b", raters[i % len(raters)], **more))
 
 
 @pytest.mark.slow

@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from huvidpo.backbones import LoadedBackbone
-from huvidpo.cli import main
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames, write_mp4
-from tests.preferences.conftest import add_pair, clips  # noqa: F401 - fixtures
+from tests.preferences.conftest import add_pair, clips, rating_of  # noqa: F401 - fixtures
 from tests.preferences.hub_server import TOKEN, HubServer
 
 PAIR = ("pair", "--prompt", "a red horse runs on the beach", "--category", "horse", "--steps", "1")
@@ -24,20 +23,6 @@ PAIR = ("pair", "--prompt", "a red horse runs on the beach", "--category", "hors
 @pytest.fixture
 def store(own_home: Path) -> RatingStore:
     return RatingStore(own_home)
-
-
-@pytest.fixture
-def run(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    """Runs a command in a folder of its own; gives exit code, stdout and stderr."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.delenv("HUVIDPO_DATASET", raising=False)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = main([*arguments])
-        return code, *capsys.readouterr()
-
-    return command
 
 
 def as_json(done: tuple[int, str, str]) -> dict:
@@ -140,6 +125,16 @@ def test_without_a_token_only_push_speaks_of_what_waits(run, monkeypatch: pytest
 def test_segments_are_checked(run, store: RatingStore, add_pair: Callable[..., Pair]) -> None:  # noqa: F811
     rate = ("rate", "--pair", add_pair().pair_id, "--preference", "a", "--segments")
     assert "A clip has 4 segments" in run(*rate, "a,b")[2] and "no segment label 'c'" in run(*rate, "a,b,c,-")[2]
+
+
+def test_an_export_of_several_actions_says_so(run, store, add_pair: Callable[..., Pair]) -> None:  # noqa: F811
+    """An adapter that learned from all of it would learn rain as horses."""
+    for number, category in enumerate(("horse", "rain")):
+        store.append(rating_of(add_pair(2 * number, 2 * number + 1, category=category)))
+    export = ("export-ratings", "--layout", "chosen-rejected")
+    said = run(*export, "all")[2]
+    assert said == "Warning: its pairs are of horse, rain; an adapter learns one action: --category chooses it.\n"
+    assert run(*export, "rain", "--category", "rain")[2] == run("export-ratings", "flat")[2] == ""
 
 
 @pytest.mark.slow

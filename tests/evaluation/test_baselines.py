@@ -22,10 +22,10 @@ from transformers import CLIPImageProcessor, CLIPModel, ViTConfig, ViTImageProce
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.evaluation.baselines import BASELINES, PARTS, load_baseline, make_baseline_clip, show_licence
+from huvidpo.evaluation.contestants import Contestant
 from huvidpo.evaluation.judges import HubModel, Vision, hub_vision, measure_clip, weights_digest
 from huvidpo.evaluation.metrics import METRICS
 from huvidpo.evaluation.suite import Evaluation
-from huvidpo.evaluation.systems import Contestant
 from huvidpo.pipelines.latents import fit_image
 from huvidpo.pocket.components import new_text_encoder, new_tokenizer
 from huvidpo.pocket.judge import new_dual_encoder

@@ -9,13 +9,14 @@ import torch
 from PIL import Image
 
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.evaluation.contestants import STILL, Contestant
 from huvidpo.evaluation.judges import Vision
 from huvidpo.evaluation.prompts import Task
 from huvidpo.evaluation.report import page
 from huvidpo.evaluation.results import Results
 from huvidpo.evaluation.study import create_study
 from huvidpo.evaluation.suite import Evaluation
-from huvidpo.evaluation.systems import STILL, Contestant, image_digest
+from huvidpo.evaluation.systems import image_digest
 from huvidpo.images import read_image, write_png
 from huvidpo.video import read_frames, write_gif, write_mp4
 from tests.evaluation.test_suite import PLAIN, TASKS, run

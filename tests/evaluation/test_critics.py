@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from huvidpo.evaluation.critics import NAMES, find_critic, steadiness, warmth
+from huvidpo.evaluation.contestants import CRITICS
+from huvidpo.evaluation.critics import TASTES, find_critic, steadiness, warmth
 from huvidpo.pocket.practice_clips import caption, render_clip, sample_scene
 
 
@@ -41,7 +42,8 @@ def test_the_judge_prefers_the_action_then_the_prompt() -> None:
 def test_critics_go_by_name() -> None:
     warmer = find_critic("taste:warmer", "horse", "sd14")
     assert warmer(clip([5, 90, 5], [10, 30, 50]), "any words") == 30
-    with pytest.raises(ValueError, match=f"There is no critic 'taste:louder'; choose one of: {', '.join(NAMES)}"):
+    assert {*CRITICS} == {"judge", *(f"taste:{name}" for name in TASTES)}
+    with pytest.raises(ValueError, match=f"There is no critic 'taste:louder'; choose one of: {', '.join(CRITICS)}"):
         find_critic("taste:louder", "horse", "pocket")
     with pytest.raises(ValueError, match="There is no category 'swim'"):
         find_critic("judge", "swim", "pocket")

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from huvidpo.adapters import MOTION_FILE, Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
+from huvidpo.evaluation.contestants import KNOWN, STILL, Contestant
 from huvidpo.evaluation.judges import Vision
 from huvidpo.evaluation.prompts import Task, chosen_categories, read_tasks
 from huvidpo.evaluation.results import Results, read_results
 from huvidpo.evaluation.suite import Evaluation, Step
 from huvidpo.evaluation.summary import figure
-from huvidpo.evaluation.systems import KNOWN, STILL, Contestant
 from huvidpo.evaluation.tables import won_by_stillness
 from huvidpo.images import read_image
 from huvidpo.requests import ClipRequest, FirstFrameRequest

@@ -4,9 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import huggingface_hub.constants
 import pytest
 from huggingface_hub import HfApi
 
@@ -34,13 +33,6 @@ videos = [[sha256(row["video_a"]), sha256(row["video_b"])] for row in ratings]
 rows = [{name: value for name, value in row.items() if name not in ("video_a", "video_b")} for row in ratings]
 print(json.dumps({"videos": videos, "rows": rows}))
 """
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    with HubServer() as running:
-        yield running
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from huvidpo.pocket.practice_clips import render_clip, sample_scene
-from huvidpo.preferences.making import adapter_difference, default_pairing, keep_pair, pair_requests
+from huvidpo.preferences.making import adapter_difference, keep_pair
+from huvidpo.preferences.pairing import default_pairing, pair_requests
 from huvidpo.preferences.store import RatingStore
 from huvidpo.presets import BACKBONES
 from huvidpo.recipes import RECIPES

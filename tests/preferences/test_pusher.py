@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -22,13 +22,6 @@ from tests.preferences.test_hub import REPO, rows_on_the_hub
 from tests.waiting import until
 
 PATIENCE = 120  # seconds that a slow machine may take
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-    with HubServer() as running:
-        yield running
 
 
 @pytest.mark.slow

@@ -19,8 +19,9 @@ from huvidpo import adapters
 from huvidpo.adapter_weights import apply_adapter
 from huvidpo.adapters import Adapter, find_adapter, read_adapter
 from huvidpo.atomic import replacing
-from huvidpo.backbones import LoadedBackbone, pocket_digest
+from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.latents import decode_frames, encode_frames, frames_to_tensor, tensor_to_frames
+from huvidpo.pocket.shipped import pocket_digest
 from huvidpo.presets import BACKBONES
 from huvidpo.recipes import Recipe
 from huvidpo.requests import FirstFrameRequest
