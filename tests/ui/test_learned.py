@@ -3,7 +3,6 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
@@ -19,6 +18,7 @@ from huvidpo.preferences.selection import next_showing
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.reference import add_policy
 from huvidpo.ui import learned as module
+from huvidpo.ui.jobs import MakeTakes
 from huvidpo.ui.learned import Learned
 from huvidpo.ui.learned_layout import Contest
 from huvidpo.ui.turns import CountedRun
@@ -38,10 +38,9 @@ def learned(pocket, own_home) -> Learned:
     """The section; first frames and clips are made in two steps each."""
     run = app.gpu_runner(pocket)
 
-    def short(operation: str, payload: Any):
-        first, requests, *rest = payload
-        short = [replace(request, steps=2) for request in requests]
-        return run(operation, (replace(first, steps=2), short, *rest))
+    def short(job: MakeTakes):
+        clips = tuple(replace(request, steps=2) for request in job.clips)
+        return run(replace(job, first=replace(job.first, steps=2), clips=clips))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         actions = gr.Dropdown(["horse", "rain"], value="horse")
@@ -102,7 +101,7 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
 
 
 def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candidate: Adapter) -> None:
-    def out_of_quota(operation: str, payload: Any):
+    def out_of_quota(job: MakeTakes):
         raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
         yield
 
@@ -115,7 +114,7 @@ def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candid
 def test_an_error_of_ours_stops_it_too(learned: Learned, candidate: Adapter, capsys: pytest.CaptureFixture) -> None:
     """Else the ticker would come back with the same pair again and again."""
 
-    def broken(operation: str, payload: Any):
+    def broken(job: MakeTakes):
         raise RuntimeError("CUDA error: device-side assert triggered")
         yield
 
