@@ -16,7 +16,6 @@ import pytest
 import torch
 
 import app
-from huvidpo import adapters
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
@@ -34,13 +33,10 @@ from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.unfinished import STAYS, Turn
 from huvidpo.video import write_mp4
 from tests.rated import rated_pairs, write_clip
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -287,11 +283,6 @@ def ended_now(read):
 
 def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     turn = begin()
-
-    def out_of_quota(job: Job) -> Iterator[Any]:
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
-        yield
-
     tab.run = out_of_quota
     (paused,) = tab.on_slice(turn)
     assert paused[tab.ui.timer] is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]

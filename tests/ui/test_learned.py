@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 import app
-from huvidpo import adapters, shared_adapters
+from huvidpo import shared_adapters
 from huvidpo.adapter_weights import apply_adapter, save_preference_adapter
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.candidates import promote
@@ -24,13 +24,10 @@ from huvidpo.ui.learned_layout import Contest
 from huvidpo.ui.turns import CountedRun
 from tests.preferences.hub_server import HubServer
 from tests.rated import vote
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -101,10 +98,6 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
 
 
 def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candidate: Adapter) -> None:
-    def out_of_quota(job: MakeTakes):
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
-        yield
-
     learned.run = out_of_quota
     *_, paused = learned.on_pair(Contest("horse", "dpo-1"))
     assert paused[learned.ui.timer] is False and "Try again in 3:12:05" in paused[learned.ui.meter]["text"]
