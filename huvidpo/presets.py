@@ -33,6 +33,7 @@ class Backbone:
     width: int  # pixels of clips
     height: int
     first_frames: dict[str, FirstFrameSettings]  # by model, the best one first
+    training_gigabytes: tuple[float, float]  # to learn: a pair at once, one by one
     num_frames: int = 16
     fps: int = 8
     clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
@@ -45,7 +46,6 @@ class Backbone:
     motion_learning_rate: float = 3e-5
     motion_optimizer: str = "adamw"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`
-    training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
     seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
     gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
 

@@ -8,8 +8,8 @@ import gradio as gr
 from huvidpo.adapters import list_adapters
 from huvidpo.categories import CATEGORIES, STYLES, known_categories
 from huvidpo.memory import MODES as MEMORY_MODES
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import Backbone
+from huvidpo.recipes import RECIPES
 from huvidpo.requests import ClipRequest
 from huvidpo.ui.history import SavedTake
 from huvidpo.ui.widgets import START, clip_wall, meter, meter_value, text_line

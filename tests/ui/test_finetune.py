@@ -16,7 +16,6 @@ import pytest
 import torch
 
 import app
-from huvidpo import adapters
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
@@ -29,18 +28,15 @@ from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
-from huvidpo.ui.jobs import TrainSlice
+from huvidpo.ui.jobs import Job, TrainSlice
 from huvidpo.ui.turns import CountedRun
 from huvidpo.ui.unfinished import STAYS, Turn
 from huvidpo.video import write_mp4
 from tests.rated import rated_pairs, write_clip
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -287,11 +283,6 @@ def ended_now(read):
 
 def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     turn = begin()
-
-    def out_of_quota(operation: str, payload: Any) -> Iterator[Any]:
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
-        yield
-
     tab.run = out_of_quota
     (paused,) = tab.on_slice(turn)
     assert paused[tab.ui.timer] is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
@@ -302,7 +293,7 @@ def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFi
     """Else the timer would come back with the same slice again and again."""
     turn = begin()
 
-    def broken(operation: str, payload: Any) -> Iterator[Any]:
+    def broken(job: Job) -> Iterator[Any]:
         raise RuntimeError("CUDA error: device-side assert triggered")
         yield
 
@@ -385,7 +376,7 @@ def test_what_is_said_last_has_the_highest_number(tab, begin, store) -> None:
 def test_a_run_that_ends_in_the_step_of_its_pause_is_finished(tab, begin, store) -> None:
     turn, folder = begin(), home() / "adapters" / "pocket" / "horse" / "dpo-1"
 
-    def ends(operation: str, payload: Any) -> Iterator[Adapter]:
+    def ends(job: Job) -> Iterator[Adapter]:
         tab.on_pause(turn)
         folder.mkdir(parents=True)
         (folder / "card.json").write_text('{"backbone": "pocket", "category": "horse", "stopped_because": ""}')

@@ -3,13 +3,12 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
 
 import app
-from huvidpo import adapters, shared_adapters
+from huvidpo import shared_adapters
 from huvidpo.adapter_weights import apply_adapter, save_preference_adapter
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.candidates import promote
@@ -19,18 +18,16 @@ from huvidpo.preferences.selection import next_showing
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.reference import add_policy
 from huvidpo.ui import learned as module
+from huvidpo.ui.jobs import MakeTakes
 from huvidpo.ui.learned import Learned
 from huvidpo.ui.learned_layout import Contest
 from huvidpo.ui.turns import CountedRun
 from tests.preferences.hub_server import HubServer
 from tests.rated import vote
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -38,10 +35,9 @@ def learned(pocket, own_home) -> Learned:
     """The section; first frames and clips are made in two steps each."""
     run = app.gpu_runner(pocket)
 
-    def short(operation: str, payload: Any):
-        first, requests, *rest = payload
-        short = [replace(request, steps=2) for request in requests]
-        return run(operation, (replace(first, steps=2), short, *rest))
+    def short(job: MakeTakes):
+        clips = tuple(replace(request, steps=2) for request in job.clips)
+        return run(replace(job, first=replace(job.first, steps=2), clips=clips))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         actions = gr.Dropdown(["horse", "rain"], value="horse")
@@ -102,10 +98,6 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
 
 
 def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candidate: Adapter) -> None:
-    def out_of_quota(operation: str, payload: Any):
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
-        yield
-
     learned.run = out_of_quota
     *_, paused = learned.on_pair(Contest("horse", "dpo-1"))
     assert paused[learned.ui.timer] is False and "Try again in 3:12:05" in paused[learned.ui.meter]["text"]
@@ -115,7 +107,7 @@ def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candid
 def test_an_error_of_ours_stops_it_too(learned: Learned, candidate: Adapter, capsys: pytest.CaptureFixture) -> None:
     """Else the ticker would come back with the same pair again and again."""
 
-    def broken(operation: str, payload: Any):
+    def broken(job: MakeTakes):
         raise RuntimeError("CUDA error: device-side assert triggered")
         yield
 

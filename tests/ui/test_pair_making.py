@@ -44,7 +44,7 @@ def idle(store, pocket, monkeypatch):
     """A filler whose thread does not begin, and whose model refuses everybody."""
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
 
-    def refuse(operation, payload):
+    def refuse(job):
         raise ValueError("no more memory")
         yield
 
