@@ -91,15 +91,14 @@ def build(backbone: LoadedBackbone, store: RatingStore, pusher: Pusher | NoPushe
     """The page for a loaded backbone and the ratings that are here; a further tab is one more line."""
     run = CountedRun(gpu_runner(backbone), one_at_a_time=not backbone.gpu_is_lent)
     gpu_events = {"concurrency_id": "gpu", "concurrency_limit": AT_ONCE if backbone.gpu_is_lent else 1}
-    ahead = pairs_ahead()
-    wake = Filler(run, store, backbone, ahead).wake if ahead else None
+    filler = Filler(run, store, backbone, pairs_ahead())
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(HERO)
         visitor = visitor_state()
         StudyPage(page)
         with gr.Tabs():
             CreateTab(page, visitor, backbone, run, gpu_events)  # one line for each tab
-            rate = RateTab(page, visitor, store, pusher, wake, pair_quota_words(backbone))
+            rate = RateTab(page, visitor, store, pusher, filler, pair_quota_words(backbone))
             PairSources(rate, backbone, run, gpu_events)
             finetune = FinetuneTab(page, backbone, store, run, gpu_events)
             EvaluateTab(backbone, store)
@@ -133,7 +132,7 @@ def serve(host: str | None = None, port: int | None = None) -> None:
             for _ in backbone.download_first_frames(model):
                 pass
             backbone.take_turn(backbone.first_frame_pipeline(model))
-    add_starter_pairs(store, PAIRS)
+    add_starter_pairs(store, PAIRS, name)
     pusher = start_pusher(store)
     push_on_sigterm(pusher)
     evaluated = [str(home() / "evaluations"), str(SHIPPED)]

@@ -10,17 +10,19 @@
     python examples/close_the_loop.py --recipes beta=500 beta=500,pairs_per_step=1    # which recipe wins most
 
 A cell is one combination of all of these. Its pairs are made from prompts and seeds of their own, rated by the taste,
-trained on, and the adapter is then held against the one that it started from on prompts and seeds that were never
-rated, with the same first frame and noise for both. Printed per cell: the win rate by the same taste with Wilson's
-95 % interval; motion and CLIPScore of the new clips as a share of the old ones'; minutes of training. Then the same
-over all seeds, and over all categories. Of those the interval is over runs, and how many reach the aim is said.
-Finished cells, and the clips that others need too, are kept in --out and not made again with the same options, by the
-same weights. What a simulated taste shows is that the machinery learns; people's tastes are richer.
+trained on, and the adapter is then held against the one that it started from on other seeds and on prompts none of
+which is word for word a rated one, with the same first frame and noise for both. Printed per cell: the win rate by the
+same taste with Wilson's 95 % interval; motion and CLIPScore of the new clips as a share of the old ones'; minutes of
+training. Then the same over all seeds, and over all categories. Of those the interval is over runs, and how many reach
+the aim is said. Finished cells, and the clips that others need too, are kept in --out and not made again with the same
+options, by the same weights. An adapter that was compared on other scenes is compared again without training again: of
+its rows the last counts. What a simulated taste shows is that the machinery learns; people's tastes are richer.
 """
 
 import argparse
 import itertools
 import json
+import math
 import os
 import random
 import sys
@@ -34,7 +36,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from huvidpo.adapters import Adapter, find_adapter
-from huvidpo.backbones import LoadedBackbone, load_backbone, varied_prompt
+from huvidpo.backbones import LoadedBackbone, load_backbone, unseen_prompts, varied_prompt
 from huvidpo.evaluation.critics import TASTES, find_critic
 from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.home import home as deployment
@@ -53,6 +55,7 @@ from huvidpo.training.runs import RunPlan, train_plan
 
 OPTIONS = ("unseen", "minutes", "steps")  # that a row depends on, beside --start
 RATED_SEEDS, UNSEEN_SEEDS = 2_000_000, 3_000_000  # of scenes, for prompts; the weights were trained below 1,000,000
+MAX_PAIRS = 100  # of a cell: nothing is compared on the prompts of so many, however many are rated
 
 
 def make_frame(backbone: LoadedBackbone, prompt: str, seed: int) -> FirstFrame:
@@ -83,6 +86,12 @@ def revision_of(backbone: LoadedBackbone, category: str, name: str) -> str:
     return adapter.revision() if adapter else ""
 
 
+def rated_scene(backbone: LoadedBackbone, cell: Cell, number: int) -> tuple[int, str]:
+    """The seed and the prompt of one of a cell's pairs."""
+    scene = RATED_SEEDS + 10_000 * cell.seed + number
+    return scene, varied_prompt(backbone, cell.category, scene)
+
+
 def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list[Pair]:
     """The first pairs of a category, seed and pairing: the same for every taste, objective and share of flips."""
     own = revision_of(backbone, cell.category, "")
@@ -90,8 +99,7 @@ def made_pairs(backbone: LoadedBackbone, store: RatingStore, cell: Cell) -> list
     there = {(pair.prompt, pair.a.first_frame_seed, pair.pairing): pair for pair in made}
     found = []
     for i in tqdm(range(cell.pairs), desc="Pairs", disable=None, leave=False):
-        scene = RATED_SEEDS + 10_000 * cell.seed + i
-        prompt = varied_prompt(backbone, cell.category, scene)
+        scene, prompt = rated_scene(backbone, cell, i)
         pair = there.get((prompt, scene, cell.pairing))
         if pair is None:
             frame = make_frame(backbone, prompt, scene)
@@ -154,13 +162,20 @@ class Unseen:
     old: np.ndarray  # uint8 (f h w 3)
 
 
+def unseen_scenes(backbone: LoadedBackbone, cell: Cell, count: int) -> list[tuple[int, str]]:
+    """The seeds and prompts of so many comparisons: two with each prompt that no cell of this seed can have rated."""
+    rated = {rated_scene(backbone, cell, number)[1] for number in range(MAX_PAIRS)}
+    scenes = unseen_prompts(backbone, cell.category, itertools.count(UNSEEN_SEEDS + 10_000 * cell.seed), rated)
+    return [scene for scene in itertools.islice(scenes, math.ceil(count / 2)) for _ in range(2)][:count]
+
+
 def unseen(backbone: LoadedBackbone, cell: Cell, home: Path, options) -> list[Unseen]:
     """The comparisons of a category and seed: the same for every taste, objective and recipe, so made once."""
     found, weights = [], settings_key(made_with(backbone, cell.category, options) | dict.fromkeys(OPTIONS))
-    for i in tqdm(range(options.unseen), desc="Unseen, before", disable=None, leave=False):
-        scene = UNSEEN_SEEDS + 10_000 * cell.seed + i // 2  # two seeds for each prompt
-        prompt, seed = varied_prompt(backbone, cell.category, scene), 7 * scene + i
-        path = home / "unseen" / f"{cell.category}-{weights}-{cell.seed}-{i}.npy"
+    scenes = unseen_scenes(backbone, cell, options.unseen)
+    for i, (scene, prompt) in enumerate(tqdm(scenes, desc="Unseen, before", disable=None, leave=False)):
+        seed = 7 * scene + i
+        path = home / "unseen" / f"{cell.category}-{weights}-{scene}-{i}.npy"
         if path.exists():
             old = np.load(path)
             request = FirstFrameRequest(prompt, seed=2 * scene + i % 2, model=backbone.preset.first_frame_models[0])
@@ -194,13 +209,13 @@ def compare(backbone: LoadedBackbone, judge: Judge, cell: Cell, name: str, home:
     }
 
 
-def run_cell(
-    backbone: LoadedBackbone, judge: Judge, pairs_store: RatingStore, cell: Cell, name: str, home: Path, options
+def trained_cell(
+    backbone: LoadedBackbone, pairs_store: RatingStore, cell: Cell, name: str, home: Path, options
 ) -> dict[str, object]:
+    """A cell's row without its comparisons."""
     adapter, minutes = train(backbone, pairs_store, cell, name, home, options)
-    found = compare(backbone, judge, cell, adapter.name, home, options)
     card = {"strength": adapter.card["strength"], "stopped": adapter.card["stopped_because"]}
-    return vars(cell) | found | card | {"minutes": minutes, "adapter": adapter.name}
+    return vars(cell) | card | {"minutes": minutes, "adapter": adapter.name}
 
 
 def new_parser() -> argparse.ArgumentParser:
@@ -214,7 +229,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairings", nargs="+", default=["varied"], choices=pairings, help="of the two takes")
     parser.add_argument("--votes", nargs="+", default=["segments"], choices=("segments", "whole"), help="on what")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--unseen", type=int, default=40, help="comparisons on prompts and seeds never rated")
+    parser.add_argument("--unseen", type=int, default=40, help="comparisons on prompts and seeds that are not rated")
     parser.add_argument("--start", default="", help="adapter that is trained from (default: the category's own)")
     parser.add_argument("--steps", type=int, help="at most; the preset's passes through the pairs when not given")
     parser.add_argument("--minutes", type=float, default=5.0, help="of training per cell, at most")
@@ -224,7 +239,10 @@ def new_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = new_parser().parse_args(argv)
+    parser = new_parser()
+    options = parser.parse_args(argv)
+    if max(options.pairs) > MAX_PAIRS:
+        parser.error(f"At most {MAX_PAIRS} pairs can be asked for.")
     home = options.out.resolve()
     os.environ["HUVIDPO_HOME"] = str(home)
     home.mkdir(parents=True, exist_ok=True)
@@ -240,8 +258,10 @@ def main(argv: list[str] | None = None) -> None:
     for cell in itertools.starmap(Cell, itertools.product(*grid, options.seeds)):
         key = settings_key(made_with(backbone, cell.category, options))
         row, name = known_row(rows, cell, key)
-        if row is None:
-            row = run_cell(backbone, judge, pairs_store, cell, name, home, options) | {"key": key}
+        scenes = sorted({scene for scene, _ in unseen_scenes(backbone, cell, options.unseen)})
+        if row is None or row.get("scenes") != scenes:
+            row = row or trained_cell(backbone, pairs_store, cell, name, home, options) | {"key": key}
+            row = row | compare(backbone, judge, cell, name, home, options) | {"scenes": scenes}
             rows.append(row)
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from huvidpo import __version__
 from huvidpo.atomic import write_whole
+from huvidpo.categories import known_categories
 from huvidpo.home import home
 from huvidpo.hub_models import Downloaded
 from huvidpo.recipes import ATTENTION_VARIANTS
@@ -186,6 +187,12 @@ def find_adapter(backbone: str, category: str, name: str) -> Adapter | None:
     if chosen.backbone != backbone:
         raise ValueError(f"The adapter {chosen.name!r} was made for the backbone {chosen.backbone}, not {backbone}.")
     return chosen
+
+
+def taught_actions(backbone: str) -> list[str]:
+    """The actions that have a default adapter: without one, the frames of a clip hardly belong together."""
+    taught = {adapter.category for adapter in list_adapters(backbone) if adapter.status == "default"}
+    return [name for name in known_categories() if name in taught]
 
 
 def motion_notice(backbone: str, category: str, name: str) -> str:

@@ -154,7 +154,7 @@ def load_backbone(name: str | None = None, memory_mode: str | None = None) -> Lo
     device = default_device(preset.name)
     if preset.name == "sd14" and memory.on_zero_gpu():
         # Every model is loaded before the page starts, onto a disk and into a memory that have no room for three.
-        preset = replace(preset, first_frame_models=("dpo",))
+        preset = replace(preset, first_frames={"dpo": preset.first_frames["dpo"]})
     with without_bars(), memory.full_gpu_says(memory.NO_ROOM_TO_LOAD):  # also the first look at a GPU needs some
         mode = memory.chosen_mode(memory_mode, device, preset.gigabytes)
         return put_together(preset, device, mode)
@@ -174,7 +174,7 @@ def put_together(preset: Backbone, device: str, mode: str) -> LoadedBackbone:
     still = {name: value.to("cpu", copy=True) for name, value in motion_state_dict(video.unet).items()}
     first_frames = {"base": with_dpo_lora(image_pipeline)} if preset.name == "pocket" else {}
     if first_frames and "dpo" not in getattr(image_pipeline.unet, "peft_config", {}):
-        preset = replace(preset, first_frame_models=("base",))
+        preset = replace(preset, first_frames={"base": preset.first_frames["base"]})
     return LoadedBackbone(preset, device, video, still, first_frames, mode)
 
 

@@ -13,10 +13,11 @@ RAIL_PP = ("CreativeML Open RAIL++-M", "https://hf.co/stabilityai/stable-diffusi
 
 @dataclass(frozen=True)
 class FirstFrameSettings:
-    """The size and the guidance that a first-frame model was trained for."""
+    """What a first-frame model was trained for: its size; and how it is sampled."""
 
     width: int  # pixels
     height: int
+    steps: int
     guidance: float
     time: float = 1.0  # of a step, as a share of that of the backbone's largest model
 
@@ -31,17 +32,13 @@ class Backbone:
     licence: str
     width: int  # pixels of clips
     height: int
-    first_frame_width: int  # pixels of first frames as their model makes them
-    first_frame_height: int
-    first_frame_steps: int
-    first_frame_guidance: float
+    first_frames: dict[str, FirstFrameSettings]  # by model, the best one first
+    training_gigabytes: tuple[float, float]  # to learn: a pair at once, one by one
     num_frames: int = 16
     fps: int = 8
     clip_steps: int = RECIPES["default"].steps  # of the recipe `default`
     clip_guidance: float = RECIPES["default"].guidance  # likewise
     pair_guidances: tuple[float, float] = (5.0, 10.0)  # of two takes that should differ
-    first_frame_models: tuple[str, ...] = ("dpo", "base")
-    small_first_frames: FirstFrameSettings | None = None  # those of the model "dpo-small"
     clips_at_once: int = 1  # in an evaluation
     of_uploads: str = ""  # what to know of clips that begin with a picture of one's own, in one sentence
     judge: str = "hub"  # whose models look at an evaluation's clips: the Hub's, or pocket's, which know its world only
@@ -49,7 +46,6 @@ class Backbone:
     motion_learning_rate: float = 3e-5
     motion_optimizer: str = "adamw"
     preference_learning_rate: float = 1e-5  # of the preset `recommended`
-    training_gigabytes: tuple[float, float] | None = None  # to learn: a pair at once, one by one; None: not measured
     seconds_per_step: dict[str, tuple[float, float]] = field(default_factory=dict)  # device -> (first frame, clip)
     gigabytes: dict[str, float] = field(default_factory=lambda: {"all": 1.0})  # free on the GPU, by memory mode
 
@@ -58,11 +54,10 @@ class Backbone:
         recipe = RECIPES[name]
         return replace(recipe, steps=self.clip_steps, guidance=self.clip_guidance) if name == "default" else recipe
 
-    def first_frame_settings(self, model: str) -> FirstFrameSettings:
-        """Size and guidance of a first-frame model."""
-        if model == "dpo-small" and self.small_first_frames:
-            return self.small_first_frames
-        return FirstFrameSettings(self.first_frame_width, self.first_frame_height, self.first_frame_guidance)
+    @property
+    def first_frame_models(self) -> tuple[str, ...]:
+        """Names of the first-frame models, the best one first."""
+        return tuple(self.first_frames)
 
 
 BACKBONES = {
@@ -78,10 +73,7 @@ BACKBONES = {
             licence="Apache-2.0, trained by this project on its own practice clips",
             width=128,
             height=128,
-            first_frame_width=128,
-            first_frame_height=128,
-            first_frame_steps=16,
-            first_frame_guidance=2.5,
+            first_frames=dict.fromkeys(("dpo", "base"), FirstFrameSettings(128, 128, steps=16, guidance=2.5)),
             clip_steps=4,  # with more, actions are not recognised more often (report, solver)
             clip_guidance=1.0,  # more moves more than practice clips do, and doubles the time (report, guidance)
             pair_guidances=(1.0, 2.5),
@@ -104,16 +96,10 @@ BACKBONES = {
             ),
             width=512,
             height=320,
-            first_frame_width=1024,
-            first_frame_height=640,
-            first_frame_steps=30,
-            first_frame_guidance=5.0,
-            first_frame_models=FIRST_FRAME_MODELS,
-            small_first_frames=FirstFrameSettings(512, 320, 7.5, time=0.15),
-            training_gigabytes=(
-                7.5,
-                4.0,
-            ),  # benchmarks/memory.py, stage 2 without the weights, 6.96 and 3.63; some on top
+            first_frames=dict.fromkeys(("dpo", "base"), FirstFrameSettings(1024, 640, steps=30, guidance=5.0))
+            | {"dpo-small": FirstFrameSettings(512, 320, steps=30, guidance=7.5, time=0.15)},
+            # benchmarks/memory.py, stage 2 without the weights, 6.96 and 3.63; some on top
+            training_gigabytes=(7.5, 4.0),
             seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
             # Peaks of benchmarks/memory.py, and 1 to 2 on top for CUDA: all models; SDXL; its UNet; the video model.
             gigabytes={"all": 20.0, "turns": 10.0, "offload": 7.0, "sequential": 5.5},

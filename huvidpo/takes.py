@@ -67,10 +67,11 @@ def make_first_frame(backbone: LoadedBackbone, request: FirstFrameRequest) -> It
     Raises ValueError for a request that makes no sense. Closing the generator ends the work.
     """
     check_request(request)
-    preset, steps = backbone.preset, request.steps or backbone.preset.first_frame_steps
+    preset = backbone.preset
     request = dataclasses.replace(request, model=request.model or preset.first_frame_models[0])
-    settings = preset.first_frame_settings(request.model)
-    yield from downloading(backbone.download_first_frames(request.model))
+    yield from downloading(backbone.download_first_frames(request.model))  # ValueError for a model that is not there
+    settings = preset.first_frames[request.model]
+    steps = request.steps or settings.steps
     with backbone.lock, explained(backbone.memory, backbone.memory_modes()):
         pipeline = backbone.first_frame_pipeline(request.model)
         backbone.take_turn(pipeline)
@@ -182,9 +183,9 @@ def first_frame_metadata(backbone: LoadedBackbone, request: FirstFrameRequest) -
     """Everything needed to make the first frame again."""
     preset = backbone.preset
     model = request.model or preset.first_frame_models[0]
-    settings = preset.first_frame_settings(model)
+    settings = preset.first_frames[model]
     guidance = settings.guidance if request.guidance is None else request.guidance
-    used = {"steps": request.steps or preset.first_frame_steps, "guidance": guidance}
+    used = {"steps": request.steps or settings.steps, "guidance": guidance}
     return dataclasses.asdict(request) | versions(backbone, model) | used
 
 

@@ -30,14 +30,14 @@ def write_clip(path: Path, brightness: int, step: int = 2) -> Path:
     return path
 
 
-def rated_pairs(store: RatingStore, folder: Path, count: int) -> list[Rating]:
+def rated_pairs(store: RatingStore, folder: Path, count: int, origin: str = "queue") -> list[Rating]:
     """Pairs whose brighter clip was chosen, half of them as a, half as b."""
     ratings = []
     for i in range(count):
         levels = {"a": 20 + 10 * i + 100 * (i % 2), "b": 20 + 10 * i + 100 * (1 - i % 2)}
         files = [write_clip(folder / f"{i}-{side}.mp4", level, 2) for side, level in levels.items()]
         takes = [TakeRecord(hashlib.sha256(file.read_bytes()).hexdigest(), backbone="pocket") for file in files]
-        pair = replace(new_pair(*takes, f"horse {i}", "horse", "queue", "shared-noise"), split="train")
+        pair = replace(new_pair(*takes, f"horse {i}", "horse", origin, "shared-noise"), split="train")
         store.add_pair(pair, files)
         ratings.append(Rating(new_id(), pair, "a" if i % 2 else "b", "a", "c" * 16))
         store.append(ratings[-1])

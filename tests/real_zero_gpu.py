@@ -36,7 +36,7 @@ import app  # noqa: E402
 from huvidpo.backbones import LoadedBackbone, new_video_unet  # noqa: E402
 from huvidpo.models.motion import motion_state_dict  # noqa: E402
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline  # noqa: E402
-from huvidpo.presets import BACKBONES  # noqa: E402
+from huvidpo.presets import BACKBONES, FirstFrameSettings  # noqa: E402
 from huvidpo.requests import ClipRequest, FirstFrameRequest  # noqa: E402
 from huvidpo.takes import Progress  # noqa: E402
 from huvidpo.ui.jobs import MakeTakes  # noqa: E402
@@ -65,8 +65,8 @@ def lend_without_a_service(asked: list[float], given_back: list[bool]) -> None:
 
 def tiny_backbone(folder: Path) -> LoadedBackbone:
     """`sd14` of the real classes, as it is once all is loaded; its card is the CPU."""
-    small = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(BACKBONES["sd14"], **small, first_frame_models=("dpo",))
+    drawn = {"dpo": FirstFrameSettings(128, 128, steps=30, guidance=5.0)}
+    preset = replace(BACKBONES["sd14"], width=64, height=64, num_frames=4, first_frames=drawn)
     image = tiny_sd14(folder)
     parts = {name: getattr(image, name) for name in ("vae", "text_encoder", "tokenizer", "scheduler")}
     video = ImageToVideoPipeline(**parts, unet=new_video_unet(image.unet))

@@ -63,8 +63,9 @@ def hub(loopback_hub: HubServer, published, monkeypatch: pytest.MonkeyPatch) -> 
     parts = {model: tuple(map(little, several)) for model, several in FIRST_FRAMES.items()}
     monkeypatch.setattr(full_size, "FIRST_FRAMES", parts)
     monkeypatch.setattr(full_size, "SD14", little(SD14))
-    size = {"width": 64, "height": 64, "num_frames": 4, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(presets.BACKBONES["sd14"], **size, small_first_frames=FirstFrameSettings(64, 64, 7.5))
+    drawn = dict.fromkeys(("dpo", "base"), FirstFrameSettings(128, 128, 30, 5.0))
+    drawn |= {"dpo-small": FirstFrameSettings(64, 64, 30, 7.5)}
+    preset = replace(presets.BACKBONES["sd14"], width=64, height=64, num_frames=4, first_frames=drawn)
     monkeypatch.setitem(presets.BACKBONES, "sd14", preset)
     return loopback_hub
 
@@ -236,7 +237,7 @@ def test_two_visitors_at_once_get_what_each_gets_alone(
 @pytest.mark.parametrize("model", FIRST_FRAMES)
 def test_a_first_frame_is_the_picture_of_the_published_call(sd14: LoadedBackbone, model: str) -> None:
     """diffusers' own call with a prompt and nothing negative: for SDXL an empty text would be another picture."""
-    settings = sd14.preset.first_frame_settings(model)
+    settings = sd14.preset.first_frames[model]
     *steps, frame = make_first_frame(sd14, FirstFrameRequest(PROMPT, seed=3, steps=2, model=model))
     published = sd14.first_frame_pipeline(model)(
         PROMPT,

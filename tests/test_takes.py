@@ -13,6 +13,7 @@ from PIL import Image
 from huvidpo.adapters import Adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.pipelines.latents import decode_frames, encode_frames, fit_image, frames_to_tensor, tensor_to_frames
+from huvidpo.presets import FirstFrameSettings
 from huvidpo.requests import MAX_SEED, ClipRequest, FirstFrameRequest, request_from_metadata, starting_from
 from huvidpo.takes import Clip, FirstFrame, Progress, make_clip, make_first_frame, make_takes, save_clip
 from huvidpo.video import read_metadata
@@ -26,8 +27,9 @@ FRAME_REQUEST = FirstFrameRequest(PROMPT, model="base", seed=7, steps=2)
 @pytest.fixture
 def small(backbone: LoadedBackbone) -> LoadedBackbone:
     """The small `pocket` with clips of 4 frames of 64x64 pixels."""
-    sides = dict.fromkeys(("width", "height", "first_frame_width", "first_frame_height"), 64)
-    return dataclasses.replace(backbone, preset=dataclasses.replace(backbone.preset, num_frames=4, **sides))
+    drawn = dict.fromkeys(("dpo", "base"), FirstFrameSettings(64, 64, steps=16, guidance=2.5))
+    preset = dataclasses.replace(backbone.preset, width=64, height=64, num_frames=4, first_frames=drawn)
+    return dataclasses.replace(backbone, preset=preset)
 
 
 @pytest.fixture

@@ -15,10 +15,7 @@ from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 Command = Callable[..., argparse.ArgumentParser]  # name, function, summary -> the command's parser
 
 THE_ACTION = f"the action, one of: {', '.join(CATEGORIES)}; or your own (see add-category)"
-WHICH_MODEL = (
-    "which model draws the first frame; dpo-small is of sd14 only, 3.5 GB in the place of 12.4 (default: dpo, where "
-    "there is one)"
-)
+WHICH_MODEL = "which model draws the first frame; dpo-small, of sd14 only, is 3.5 GB instead of 12.4 (default: dpo)"
 ALL_PAIRS = "pair scored clips all with all, not each once"
 
 
@@ -37,14 +34,12 @@ def add_category_commands(command: Command) -> None:
     command("categories", categories.categories, "List the actions: the eight, then your own.")
     added = command("add-category", categories.add, "Add an action of your own, to be taught from clips.")
     added.add_argument("name", metavar="NAME", help="small letters, digits and hyphens, such as dog-jump")
-    examples = "2 to 20 examples; the page offers four"
-    added.add_argument("--prompts", nargs="+", required=True, metavar="PROMPT", help=examples)
+    added.add_argument("--prompts", nargs="+", required=True, help="2 to 20 examples; the page offers four")
     added.add_argument("--title", default="", help="what the page calls it (default: made of the name)")
-    words = "what its motion is called in training, such as 'dog jumps' (default: the title)"
-    added.add_argument("--motion-prompt", default="", metavar="WORDS", help=words)
+    added.add_argument("--motion-prompt", default="", help="its name in training (default: the title)")
     added.add_argument("--emoji", default="🎬", help="its sign on the page (default: 🎬)")
     removed = command("remove-category", categories.remove, "Forget an action that you added.")
-    removed.add_argument("name", metavar="NAME", help="the action, as `categories` lists it")
+    removed.add_argument("name", metavar="NAME", help="as `categories` lists it")
 
 
 def add_adapter_commands(command: Command) -> None:
@@ -143,7 +138,7 @@ def add_rating_commands(command: Command) -> None:
     taken.add_argument("--all-pairs", action="store_true", help=ALL_PAIRS)
     export = command("export-ratings", ratings.export_ratings, "Write the ratings as plain files.")
     export.add_argument("out", type=Path, metavar="OUT", help="a new or an empty folder")
-    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair"
+    layouts = "flat has a row for each rating (default), chosen-rejected one for each decided pair, for --data too"
     export.add_argument("--layout", choices=LAYOUTS, default="flat", help=layouts)
     add_category(export, "only those of this category")
     for name, run, summary in (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn
+from huvidpo.commands.common import answer, check_alone, chosen_preset, follow, load, take_requests, warn, warn_of
 from huvidpo.home import home
 from huvidpo.images import read_image
 from huvidpo.preferences.pairing import check_pairing, default_pairing, pair_requests
@@ -191,7 +191,11 @@ def export_ratings(arguments: Namespace) -> None:
     """`export-ratings`: plain files for other programs."""
     from huvidpo.preferences.export import export_ratings as write
 
-    rows = write(RatingStore(home()), arguments.out, arguments.layout, arguments.category)
+    store = RatingStore(home())
+    rows = write(store, arguments.out, arguments.layout, arguments.category)
+    actions = sorted({rating.pair.category for rating in store.ratings(arguments.category)})
+    if arguments.layout == "chosen-rejected" and len(actions) > 1:
+        warn_of([f"its pairs are of {', '.join(actions)}; an adapter learns one action: --category chooses it."])
     answer(arguments, {"out": str(arguments.out), "rows": rows}, [f"{arguments.out}: {rows} rows"])
 
 

@@ -34,7 +34,7 @@ class Seat:
 
 class Booth:
     """All open pairs of a page. `draw(rater, category, without)` says which pair a visitor gets next; without it
-    chance does, and what there is to learn: `selection.next_showing`.
+    chance does, and what there is to learn for `backbone`: `selection.next_showing`.
     """
 
     def __init__(
@@ -42,9 +42,12 @@ class Booth:
         store: RatingStore,
         draw: Callable[[str, str, set[str]], Showing | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        backbone: str | None = None,
     ):
         self.store, self.clock = store, clock
-        self.draw = draw or (lambda rater, category, without: next_showing(store, rater, category or None, without))
+        self.draw = draw or (
+            lambda rater, category, without: next_showing(store, rater, category or None, without, backbone=backbone)
+        )
         self.limit = RateLimit(40, 60, clock)
         self.crowd = RateLimit(1200, 60, clock)  # whoever calls itself a new visitor each time meets this one
         self._seats: OrderedDict[str, Seat] = OrderedDict()
@@ -70,6 +73,11 @@ class Booth:
             seat.category, seat.empty_at = category, -1
             if seat.showing and category not in ("", seat.showing.pair.category):
                 seat.showing = None
+
+    def wanted(self, visitor: Visitor) -> str:
+        """The action whose pairs the visitor chose; "" is all."""
+        with self._lock:
+            return self._seat(visitor).category
 
     def arrive(self, visitor: Visitor) -> None:
         """Begins a visit: what was skipped in the one before may come again."""

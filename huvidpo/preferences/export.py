@@ -20,8 +20,9 @@ def export_ratings(store: RatingStore, out: Path, layout: str = "flat", category
 
     `flat`: `ratings.csv` and `ratings.jsonl` with every column, videos and first frames in folders beside them.
     `chosen-rejected`: `pairs.csv` and `pairs.jsonl` with one row for each pair that most of its raters decided alike,
-    the better clip in `chosen/`, the other in `rejected/`, both under the pair's name. Raises ValueError with one
-    sentence when there is nothing to write or `out` cannot be written.
+    the better clip in `chosen/` with its prompt, the other in `rejected/`, all under the pair's name: as `own_clips`
+    reads them. Pairs that measure, which nothing may learn from, have these folders in `measure/`. Raises ValueError
+    with one sentence when there is nothing to write or `out` cannot be written.
     """
     check_choice("layout", layout, LAYOUTS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -59,9 +60,11 @@ def write_chosen(store: RatingStore, ratings: Iterable[Rating], out: Path) -> in
         if counted["a"] == counted["b"]:
             continue
         better, worse = (pair.a, pair.b) if counted["a"] > counted["b"] else (pair.b, pair.a)
-        names = {"chosen": f"chosen/{pair.pair_id}.mp4", "rejected": f"rejected/{pair.pair_id}.mp4"}
+        apart = "measure/" if pair.split == "measure" else ""
+        names = {kind: f"{apart}{kind}/{pair.pair_id}.mp4" for kind in ("chosen", "rejected")}
         for name, take in zip(names.values(), (better, worse), strict=True):
             copy(store.video_path(take.sha256), out / name)
+        (out / names["chosen"]).with_suffix(".txt").write_text(pair.prompt, encoding="utf-8")
         said = {"prompt": pair.prompt, "category": pair.category, "split": pair.split, "pair_id": pair.pair_id}
         decided = {"votes_for": max(counted["a"], counted["b"]), "votes": counted.total()}
         rows.append(names | said | decided)
@@ -73,7 +76,7 @@ def write_chosen(store: RatingStore, ratings: Iterable[Rating], out: Path) -> in
 
 def copy(file: Path, target: Path) -> None:
     """The file at `target`; a copy, which may be edited without changing the store."""
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         shutil.copyfile(file, target)
 

@@ -23,14 +23,14 @@ BEST_SCORE = 10  # scores begin at 0
 Frames = np.ndarray  # uint8 (f h w 3)
 
 
-def add_starter_pairs(store: RatingStore, folder: Path) -> int:
-    """Keeps the pairs that ship with the page: NAME-a.mp4, NAME-b.mp4 and NAME.png, see examples/make_pairs.py.
+def add_starter_pairs(store: RatingStore, folder: Path, backbone: str) -> int:
+    """Keeps the pairs of a backbone that ship: NAME-a.mp4, NAME-b.mp4 and NAME.png, see examples/make_pairs.py.
 
-    Only into a store without pairs, so that a new page has something to show; returns how many were added.
+    Only into a store without pairs of it, so that a new page has something to show; returns how many were added.
     """
-    if store.counts().pairs:
+    if store.outlines(backbone=backbone):
         return 0
-    found = sorted(folder.glob("*-a.mp4"))
+    found = [file for file in sorted(folder.glob("*-a.mp4")) if read_metadata(file).get("backbone") == backbone]
     for first in found:
         files = [first, first.with_name(first.name.replace("-a.mp4", "-b.mp4"))]
         settings = [read_metadata(file) for file in files]
@@ -87,13 +87,15 @@ def keep_upload(store: RatingStore, frames: Frames, fps: float, settings: Mappin
         return record_of(store, write_mp4(frames, Path(folder) / "take.mp4", fps, settings), frames, fps, settings)
 
 
-def clips_to_score(store: RatingStore, category: str, draw: random.Random | None = None) -> list[TakeRecord]:
-    """Up to 16 different takes of a category, by chance. ValueError when there are fewer than 8.
+def clips_to_score(
+    store: RatingStore, category: str, backbone: str, draw: random.Random | None = None
+) -> list[TakeRecord]:
+    """Up to 16 different takes of a category and a backbone, by chance. ValueError when there are fewer than 8.
 
     Of pairs that everybody may see, and that are not kept for measuring: scores are trained on.
     """
     draw = draw or random.SystemRandom()
-    known = store.outlines(find_category(category).name)
+    known = store.outlines(find_category(category).name, backbone)
     outlines = [one for one in known if one.origin in SHARED_ORIGINS and one.split == "train"]
     takes: dict[str, TakeRecord] = {}
     for outline in draw.sample(outlines, min(len(outlines), MOST_SCORED)):

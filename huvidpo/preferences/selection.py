@@ -42,15 +42,16 @@ def next_showing(
     category: str | None = None,
     leave_out: Collection[str] = (),
     draw: random.Random | None = None,
+    backbone: str | None = None,
 ) -> Showing | None:
     """What `rater` sees next in a category (or in all); None when nothing is left.
 
     `leave_out` are pair_ids that were skipped, or are open elsewhere. `draw` is the source of chance, by default the
-    system's.
+    system's. `backbone` is the one that is to learn: clips of another teach it nothing.
     """
     draw = draw or random.SystemRandom()
     rated = store.rated_pairs(rater)
-    outlines = [outline for outline in store.outlines(category) if outline.pair_id not in leave_out]
+    outlines = [outline for outline in store.outlines(category, backbone) if outline.pair_id not in leave_out]
     repeats = repeatable(rated, {outline.pair_id for outline in outlines})
     if repeats and draw.random() < REPEAT_SHARE:
         pair_id = draw.choice(repeats)

@@ -90,9 +90,13 @@ class RatingStore:
         rows = self._database.rows(f"SELECT row FROM pairs WHERE {where} ORDER BY number", *values)
         return [Pair.from_row(json.loads(row)) for (row,) in rows]
 
-    def outlines(self, category: str | None = None) -> list[PairOutline]:
-        """What is needed to choose among all pairs (of a category) without reading each of them, the oldest first."""
-        where, values = both(("category = ?", category))
+    def outlines(self, category: str | None = None, backbone: str | None = None) -> list[PairOutline]:
+        """What is needed to choose among all pairs (of a category) without reading each of them, the oldest first.
+
+        With `backbone` without those that another one made; those of unknown making are among them.
+        """
+        made = [(f"json_extract(pairs.row, '$.take_{side}.backbone') IN ('', ?)", backbone) for side in "ab"]
+        where, values = both(("category = ?", category), *made)
         query = f"""
             SELECT pairs.pair_id, origin, split, category, prompt, adapter_a, adapter_b,
                 TOTAL(preference = 'a'), TOTAL(preference = 'b'), TOTAL(preference LIKE 'tie%'),

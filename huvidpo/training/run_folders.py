@@ -69,7 +69,15 @@ def unfinished_runs(backbone: str, category: str = "*") -> list[Path]:
     open_ones = [
         path for path in folders if (path.parent.name, path.name) not in done and not (path / FINISHED).exists()
     ]
-    return sorted(open_ones, key=lambda path: -path.stat().st_mtime)
+    return sorted(open_ones, key=last_change, reverse=True)
+
+
+def last_change(folder: Path) -> float:
+    """Seconds since 1970; 0 for a folder that was discarded meanwhile."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def run_to_resume(backbone: str, category: str, objective: str | None = None) -> Path:

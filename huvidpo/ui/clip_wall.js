@@ -9,19 +9,14 @@ const seen = new IntersectionObserver((entries) => {
 });
 
 function card({ clip, title, prompt }, place) {
-  const video = Object.assign(document.createElement('video'), { src: clip.url, loop: true, muted: true, playsInline: true });
+  const video = make('video', { src: clip.url, loop: true, muted: true, playsInline: true, preload: 'auto' });
   video.setAttribute('aria-hidden', 'true');
-  video.preload = 'auto';
   seen.observe(video);
-  const name = Object.assign(document.createElement('b'), { textContent: title });
-  const words = Object.assign(document.createElement('span'), { textContent: prompt });
-  const button = Object.assign(document.createElement('button'), { type: 'button' });
+  const words = [make('b', { textContent: title }), make('span', { textContent: prompt })];
+  const button = make('button', { type: 'button' }, video, ...words);
   button.setAttribute('aria-label', `Load settings: ${prompt}`);
-  button.append(video, name, words);
   button.addEventListener('click', () => trigger('pick', { place }));
-  const item = document.createElement('li');
-  item.append(button);
-  return item;
+  return make('li', {}, button);
 }
 
 function show() {

@@ -90,6 +90,8 @@ class CreateTab:
         form["adapter"].input(self.motion_note, chosen, ui.motion_note, **LATEST)
         form["recipe"].input(lambda: (None, None), None, [form["steps"], form["guidance"]], **LATEST)  # its own
         form["recipe"].change(self.on_recipe, form["recipe"], [form["steps"], form["guidance"]], **LATEST)
+        frame_numbers = [form["frame_steps"], form["frame_guidance"]]
+        form["frame_model"].change(self.on_frame_model, form["frame_model"], frame_numbers, **LATEST)
         for chip in ui.chips:
             chip.click(None, chip, form["prompt"], js="words => words", **private)
         # Gradio shows toasts of queued events only.
@@ -206,6 +208,10 @@ class CreateTab:
 
     def on_recipe(self, recipe: str) -> tuple[Any, Any]:
         own = self.backbone.preset.recipe(recipe)
+        return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
+
+    def on_frame_model(self, model: str) -> tuple[Any, Any]:
+        own = self.backbone.preset.first_frames[model]
         return gr.Number(placeholder=str(own.steps)), gr.Number(placeholder=str(own.guidance))
 
     def on_words(self, category: str, prompt: str, style: str, negative_prompt: str) -> str:

@@ -8,8 +8,8 @@ import gradio as gr
 from huvidpo.adapters import list_adapters
 from huvidpo.categories import CATEGORIES, STYLES, known_categories
 from huvidpo.memory import MODES as MEMORY_MODES
-from huvidpo.pipelines.image_to_video import RECIPES
 from huvidpo.presets import Backbone
+from huvidpo.recipes import RECIPES
 from huvidpo.requests import ClipRequest
 from huvidpo.ui.history import SavedTake
 from huvidpo.ui.widgets import START, clip_wall, meter, meter_value, text_line
@@ -88,9 +88,9 @@ class CreateLayout:
             form["steps"] = optional_number("Clip steps", recipe.steps, "steps", precision=0)
             form["guidance"] = optional_number("Clip guidance", recipe.guidance, "guidance")
         with gr.Row():
-            steps, guidance = preset.first_frame_steps, preset.first_frame_guidance
-            form["frame_steps"] = optional_number("First-frame steps", steps, "frame-steps", precision=0)
-            form["frame_guidance"] = optional_number("First-frame guidance", guidance, "frame-guidance")
+            frame = preset.first_frames[preset.first_frame_models[0]]
+            form["frame_steps"] = optional_number("First-frame steps", frame.steps, "frame-steps", precision=0)
+            form["frame_guidance"] = optional_number("First-frame guidance", frame.guidance, "frame-guidance")
         with gr.Row():
             form["frame_seed"] = optional_number("First-frame seed", "as the seed", "frame-seed", precision=0)
             models = [(MODELS[model], model) for model in preset.first_frame_models]

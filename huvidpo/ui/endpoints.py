@@ -9,8 +9,7 @@ from PIL import Image
 from huvidpo.adapters import list_adapters, motion_notice
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import STYLES, known_categories
-from huvidpo.models.attention import ATTENTION_VARIANTS
-from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 from huvidpo.requests import ClipRequest, FirstFrameRequest, draw_seed
 from huvidpo.takes import Progress
 from huvidpo.ui.history import open_take, save_take

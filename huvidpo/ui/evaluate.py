@@ -11,7 +11,7 @@ from huvidpo.adapters import list_adapters
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import find_category
 from huvidpo.evaluation.board import entries, find_evaluations, read_evaluations
-from huvidpo.evaluation.results import ClipResult, Results, read_results
+from huvidpo.evaluation.results import ClipResult, Results, clip_name, read_results
 from huvidpo.evaluation.study import answers_of, list_studies
 from huvidpo.evaluation.study_report import study_report, to_csv
 from huvidpo.home import home
@@ -26,7 +26,6 @@ from huvidpo.video import read_frames
 
 HOW = "On the command line: huvidpo evaluate --category {}"
 DOWNLOAD = "(name, text) => downloadText(text, 'text/csv', `${name}.csv`)"  # see page.js
-NO_CLIPS = "This clip of the evaluation is not here."
 
 
 class EvaluateTab:
@@ -121,7 +120,8 @@ class EvaluateTab:
             return {ui.clips: gr.Column(visible=False)}
         titles = {system.name: system.title for system in results.systems}
         systems = [(titles[name], name) for name in dict.fromkeys(clip.system for clip in clips)]
-        prompts = list(dict.fromkeys((f"{clip.prompt} (seed {clip.seed})", clip_key(clip)) for clip in clips))
+        prompts = [(f"{clip.prompt} (seed {clip.seed})", clip_name(clip.prompt_id, clip.seed)) for clip in clips]
+        prompts = list(dict.fromkeys(prompts))
         (_, left), (_, right) = (systems * 2)[:2]
         prompt = prompts[0][1]
         return {
@@ -140,7 +140,7 @@ class EvaluateTab:
             if folder is None:
                 raise ValueError("This evaluation is no longer here; reload the page.")
             results = read_results(folder)
-            clips = [clip for clip in results.clips if clip_key(clip) == prompt]
+            clips = [clip for clip in results.clips if clip_name(clip.prompt_id, clip.seed) == prompt]
             sides = [next((clip for clip in clips if clip.system == name), None) for name in (left, right)]
             titles = {system.name: system.title for system in results.systems}
             value = side_by_side(folder, sides, titles)
@@ -179,18 +179,13 @@ def first_with(found: dict[str, Results], backbone: str, category: str) -> str |
     return next(iter([*own, *fitting, *found]), None)
 
 
-def clip_key(clip: ClipResult) -> str:
-    """What the clips of one prompt and seed have in common."""
-    return f"{clip.prompt_id}-{clip.seed}"
-
-
 def side_by_side(folder: Path, sides: Sequence[ClipResult | None], titles: dict[str, str]) -> dict[str, Any]:
     """What the player shows of two clips. ValueError with the reason when one of them cannot be shown."""
     if None in sides:
         raise ValueError("One of the two systems has no clip of this prompt.")
     files = [folder / clip.file for clip in sides]
     if not all(file.is_file() and file.resolve().is_relative_to(folder.resolve()) for file in files):
-        raise ValueError(NO_CLIPS)
+        raise ValueError("This clip of the evaluation is not here.")
     (first, fps), (second, _) = map(read_frames, files)
     frames, (height, width) = min(len(first), len(second)), first.shape[1:3]
     stage = Stage(secrets.token_hex(8), sides[0].prompt, *files, frames, fps, width, height, "")

@@ -2,9 +2,9 @@
 
 import gradio as gr
 
-from huvidpo.ui.board import board
 from huvidpo.ui.evaluate_tables import columns_explained
 from huvidpo.ui.pair_player import pair_player
+from huvidpo.ui.table import table
 from huvidpo.ui.widgets import action_menu, text_line
 
 SCOPES = [("This action", "this"), ("All actions", "all")]
@@ -20,12 +20,12 @@ class EvaluateLayout:
                 self.evaluation = gr.Dropdown([], label="Measured in", elem_id="evaluate-evaluation", visible=False)
             self.problems = text_line(elem_id="evaluate-problems")
             heading("Leaderboard", "this action's adapters: what people say, what was measured")
-            self.leaderboard = board("Leaderboard", elem_id="leaderboard")
+            self.leaderboard = table("Leaderboard", elem_id="leaderboard")
             self._side_by_side()
             self._systems()
             with gr.Column(visible=False) as self.versions:
                 heading("History", "version after version, the newest last")
-                self.history = board("History", elem_id="versions")
+                self.history = table("History", elem_id="versions")
             self._studies()
 
     def _side_by_side(self) -> None:
@@ -48,7 +48,7 @@ class EvaluateLayout:
             visible=False,
             elem_id="evaluate-scope",
         )
-        self.systems = board("Systems and ablations", elem_id="systems")
+        self.systems = table("Systems and ablations", elem_id="systems")
         with gr.Accordion("What the columns mean", open=False, elem_id="evaluate-columns"):
             gr.Markdown(columns_explained())
 
@@ -60,8 +60,8 @@ class EvaluateLayout:
                 self.csv = gr.Button("⬇ Answers as CSV", size="md", min_width=0, visible=False)
                 self.answers = gr.Textbox(visible=False)  # of the moment of a click, on their way into a file
             self.study_note = text_line(elem_id="evaluate-study-note")
-            self.marks = board("Marks of the study", elem_id="study-marks")
-            self.rates = board("Win rates of the study", elem_id="study-rates")
+            self.marks = table("Marks of the study", elem_id="study-marks")
+            self.rates = table("Win rates of the study", elem_id="study-rates")
 
 
 def heading(title: str, words: str) -> None:

@@ -13,7 +13,7 @@ from huvidpo.evaluation.study_report import OVERALL, Mark, StudyReport
 from huvidpo.evaluation.tables import frozen_words, number_and_interval, titled
 from huvidpo.evaluation.verdict import WinRate
 from huvidpo.preferences.gate import MOST_MOTION, needed_words
-from huvidpo.ui.board import Bar, Cell, Column, board_value
+from huvidpo.ui.table import Bar, Cell, Column, table_value
 
 ON_BOARD = ("clip_score", "ssim", "mse", "motion", "dynamic")
 IN_HISTORY = ("clip_score", "motion", "dynamic")
@@ -34,7 +34,7 @@ def leaderboard(entries: Sequence[Entry]) -> dict[str, Any]:
         Column("Agreement", "of raters"),
     ]
     columns += [Column("Against an average one")] * ranked
-    columns += [metric_column(metric) for metric in ON_BOARD]
+    columns += [Column(titled(metric)) for metric in ON_BOARD]
     rows = [
         [
             Cell(entry.name, said_of(entry), strong=entry.status == "default"),
@@ -47,7 +47,7 @@ def leaderboard(entries: Sequence[Entry]) -> dict[str, Any]:
     ]
     empty = "This action has no adapter yet: teach it one with `huvidpo train-motion`, then rate its clips."
     notes = [how_to_read(rows, measured=any(entry.figures for entry in entries)), frozen_entries(entries)]
-    return board_value(*with_something(columns, rows), empty, " ".join(filter(None, notes)))
+    return table_value(*with_something(columns, rows), empty, " ".join(filter(None, notes)))
 
 
 def history(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def history(entries: Sequence[Entry]) -> dict[str, Any]:
         Column("Preferred", "to the version before"),
         Column("Motion kept"),
     ]
-    columns += [metric_column(metric) for metric in IN_HISTORY]
+    columns += [Column(titled(metric)) for metric in IN_HISTORY]
     rows = [
         [
             Cell(entry.name, entry.created_at[:10], strong=entry.status == "default"),
@@ -68,7 +68,7 @@ def history(entries: Sequence[Entry]) -> dict[str, Any]:
         ]
         for entry in sorted(entries, key=lambda entry: entry.created_at)
     ]
-    return board_value(*with_something(columns, rows), "There is no version yet.", frozen_entries(entries))
+    return table_value(*with_something(columns, rows), "There is no version yet.", frozen_entries(entries))
 
 
 def frozen_entries(entries: Sequence[Entry]) -> str:
@@ -80,9 +80,9 @@ def frozen_entries(entries: Sequence[Entry]) -> str:
 def systems(results: Results | None, category: str | None, how: str) -> dict[str, Any]:
     """All systems of an evaluation, in its order, that have clips in the category; without any, `how` to make some."""
     if results is None:
-        return board_value([], [], f"Nothing has been evaluated here yet. {how}")
+        return table_value([], [], f"Nothing has been evaluated here yet. {how}")
     measured = [metric for metric in IN_SYSTEMS if metric in results.metrics()]
-    columns = [Column("System"), *map(metric_column, measured)]
+    columns = [Column("System"), *[Column(titled(metric)) for metric in measured]]
     rows = []
     for system in results.systems:
         figures = figures_of(results, system.name, category)
@@ -92,7 +92,7 @@ def systems(results: Results | None, category: str | None, how: str) -> dict[str
             rows.append([Cell(system.title, f"{prompts} prompts"), *cells])
     nothing = f"This evaluation has no clips of this action. {how}"
     notes = [f"Made with {results.backbone}.", how_to_read(rows, measured=bool(rows)), *results.problems]
-    return board_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
+    return table_value(*with_something(columns, rows), nothing, " ".join(filter(None, notes)))
 
 
 def columns_explained() -> str:
@@ -116,7 +116,7 @@ def marks(report: StudyReport) -> dict[str, Any]:
         rows.append([Cell(report.titles[system]), *cells, Cell(f"{report.motion[system]:.2f}")])
     scale = "Mean answers from 1 to 5, as percent of that scale (1 is 0, 5 is 100), with 95 % intervals over prompts."
     frozen = [frozen_words(report.titles[name], share) for name, share in report.still.items() if share]
-    return board_value(columns, rows, note=" ".join([scale, *frozen, paper_study_words()]))
+    return table_value(columns, rows, note=" ".join([scale, *frozen, paper_study_words()]))
 
 
 def rates(report: StudyReport) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def rates(report: StudyReport) -> dict[str, Any]:
         for one in report.ranking
     )
     ranking = f"Ranking by Davidson's model, with how often each beats an average system: {order}." if order else ""
-    return board_value(columns, rows, note=ranking or report.unranked)
+    return table_value(columns, rows, note=ranking or report.unranked)
 
 
 def study_words(report: StudyReport) -> str:
@@ -188,11 +188,6 @@ def standing_cell(entry: Entry) -> Cell:
 def percents(interval: tuple[float, float]) -> str:
     """An interval of shares, such as "[52%, 87%]"."""
     return "[{:.0%}, {:.0%}]".format(*interval)
-
-
-def metric_column(metric: str) -> Column:
-    """A metric's head, with an arrow to where it is better."""
-    return Column(titled(metric))
 
 
 def metric_cell(figure: Estimate | None, metric: str) -> Cell:

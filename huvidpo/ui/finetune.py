@@ -1,12 +1,15 @@
 """What each control of the tab Fine-tune does. Knows nothing of how training works, nor of the layout.
 
-A run is a chain of slices. The page's timer asks for the next one as soon as the last is over; so each slice is a
+A run is a chain of slices. The page's ticker asks for the next one as soon as the last is over; so each slice is a
 request of the visitor's own, which is what ZeroGPU counts, and a reload, a pause or an empty quota lose nothing.
+
+Nothing is cancelled: a pause ends the page's `Turn` with the run, and the slice under way sees that after its step.
 """
 
 import html
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.requests import draw_seed
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord
+from huvidpo.training.runs import RunPlan
 from huvidpo.training.strength import Measuring
 from huvidpo.training.validation import validation_clips
 from huvidpo.ui import finetune_runs as runs
@@ -33,6 +37,7 @@ from huvidpo.ui.phrases import duration
 from huvidpo.ui.rate import shown_folder
 from huvidpo.ui.toasts import toasts
 from huvidpo.ui.turns import CountedRun
+from huvidpo.ui.unfinished import Turn
 from huvidpo.ui.widgets import facts, meter_value
 
 REALLY_DISCARD = "Really discard {}?"  # with its name: of two runs the one that was meant
@@ -60,10 +65,10 @@ class FinetuneTab:
         ui, unfinished = self.ui, self.unfinished
         unfinished.wire(ui.current)
         asked = [ui.category, ui.objective, ui.minutes]
-        shown = [ui.timer, ui.current, ui.latest, ui.meter, ui.pause, ui.begin, unfinished.resume, ui.empty]
+        shown = [ui.timer, ui.current, ui.meter, ui.pause, ui.begin, ui.empty]
         shown += [ui.plots_row, *ui.plots, ui.clips, ui.prompt, ui.before, ui.after, ui.start]
         shown += [*unfinished.parts, *self.learned.parts]
-        slices = ui.timer.tick(
+        ui.timer.tick(
             self.on_slice,
             ui.current,
             shown,
@@ -72,20 +77,16 @@ class FinetuneTab:
             api_visibility="private",
             **gpu_events,
         )
-        ui.begin.click(self.on_begin, [ui.category, ui.objective, ui.start, ui.minutes, ui.real], shown, **SPOKEN)
-        unfinished.resume.click(self.on_resume, unfinished.runs, shown, **SPOKEN)
-        paused = ui.pause.click(self.on_pause, ui.current, shown, cancels=[slices], **QUIET)
-        # A cancelled slice counts as failed: this comes after its last update, which may be later than Pause's words.
-        # By a state: Gradio would refuse the name that a list has lost since the browser sent it.
-        slices.failure(self.on_cancelled, [ui.current, ui.latest], shown, **QUIET)
+        form = [ui.category, ui.objective, ui.start, ui.minutes, ui.real]
+        ui.begin.click(self.on_begin, [*form, ui.current], shown, **SPOKEN)
+        unfinished.resume.click(self.on_resume, [unfinished.runs, ui.current], shown, **SPOKEN)
+        ui.pause.click(self.on_pause, ui.current, shown, **QUIET)
         pressed = [unfinished.runs, unfinished.discard]
-        discarded = unfinished.discard.click(self.on_discard, pressed, [*shown, unfinished.discard], **SPOKEN)
+        unfinished.discard.click(self.on_discard, pressed, [*shown, unfinished.discard], **SPOKEN)
         ui.category.input(self.on_category, ui.category, self.learned.parts, **LATEST)
         ui.category.change(self.starts, ui.category, ui.start, **LATEST)  # a run that ends changes it too
         ready = [ui.readiness, ui.begin, ui.to_rate, ui.real]
-        gr.on([control.change for control in asked], self.on_readiness, [*asked, ui.current], ready, **LATEST)
-        for over in (slices, paused, discarded):  # the form may be about another action than the run was
-            over.then(self.on_readiness, [*asked, ui.current], ready, **QUIET)
+        gr.on([control.change for control in asked], self.on_readiness, asked, ready, **LATEST)
         opened = [*ready, *unfinished.parts, unfinished.discard, ui.start, *self.learned.parts]
         # Also when the tab is opened: ratings were given meanwhile, and others train too.
         chosen = [ui.start, self.learned.ui.adapter]
@@ -98,28 +99,28 @@ class FinetuneTab:
         category: str,
         objective: str,
         minutes: float,
-        current: str,
+        current: Turn | None,
         start: str | None,
         adapter: str | None,
         request: gr.Request | None = None,
         profile: gr.OAuthProfile | None = None,
     ) -> Changes:
         may = may_change(request, profile)
-        ready = self.on_readiness(category, objective, minutes, current)
+        ready = self.on_readiness(category, objective, minutes)
         if current:  # what is on the page is the run's
             return ready
         changeable = {self.unfinished.discard: gr.Button("Discard", visible=may)}
         shown = self.starts(category, start) | self.unfinished.show() | self.learned.show(category, adapter, may=may)
         return ready | changeable | shown
 
-    def on_readiness(self, category: str, objective: str, minutes: float, current: str = "") -> Changes:
+    def on_readiness(self, category: str, objective: str, minutes: float) -> Changes:
         try:
             ready = readiness(self.backbone, self.store, category, objective, minutes)
         except ValueError as error:  # minutes that are no number yet, as while somebody types
             ready = Readiness(False, (), str(error))
         return {
             self.ui.readiness: facts(ready.facts, ready.text),
-            self.ui.begin: gr.Button(interactive=ready.ready and not current),
+            self.ui.begin: gr.Button(interactive=ready.ready),
             self.ui.to_rate: gr.Button(visible=ready.needs_ratings),
             self.ui.real: gr.File(visible=objective == "ipo"),
         }
@@ -131,98 +132,115 @@ class FinetuneTab:
             return self.learned.show(category, may=may_change(request, profile))
 
     def starts(self, category: str, chosen: str | None = "") -> Changes:
-        """What a run of an action can begin as; what was chosen stays if it is still there."""
+        """What a run of an action can begin as; what was chosen, or is meanwhile, stays if it is still there."""
         choices = self.ui.start_choices(category)
-        return {self.ui.start: gr.Dropdown(choices, value=chosen if chosen in dict(choices).values() else "")}
+        stays = chosen in dict(choices).values()
+        return {self.ui.start: gr.Dropdown(choices) if stays else gr.Dropdown(choices, value="")}
 
     # The run
 
     def on_begin(
-        self, category: str, objective: str, start: str, minutes: float, real: list[str] | None = None
+        self,
+        category: str,
+        objective: str,
+        start: str,
+        minutes: float,
+        real: list[str] | None = None,
+        current: Turn | None = None,
     ) -> Changes:
         with toasts():
             run = runs.begin(self.backbone, self.store, category, objective, start, minutes, draw_seed(), real or ())
-            return self.started(run)
+            return self.started(run, current)
 
-    def on_resume(self, run: str | None) -> Changes:
+    def on_resume(self, run: str | None, current: Turn | None = None) -> Changes:
         with toasts():
             if not run:
                 raise ValueError("There is no unfinished run to go on with.")
             if self.unfinished.is_trained(run):  # to wait for it in silence would look like a page that hangs
                 return self.unfinished.show()
-            return self.started(run) | self.drawn(run, runs.log_of(self.backbone.preset, run))
+            return self.started(run, current) | self.drawn(run, runs.log_of(self.backbone.preset, run))
 
-    def started(self, run: str) -> Changes:
+    def started(self, run: str, current: Turn | None) -> Changes:
         runs.folder_of(self.backbone.preset, run)  # ValueError for one that is not there
-        self.unfinished.expect(run)
+        if current:  # a page trains one run at a time
+            current.over = True
         return {
-            self.ui.current: run,
-            self.ui.latest: run,
-            self.ui.timer: gr.Timer(active=True),
+            self.ui.current: self.unfinished.take(run),
+            self.ui.timer: True,
             self.ui.meter: meter_value(self.run.waiting(f"{run}: getting ready …"), total=None),
             self.ui.pause: gr.Button(visible=True),
-            self.ui.begin: gr.Button(interactive=False),
-            self.unfinished.resume: gr.Button(interactive=False),
+            self.ui.begin: gr.Button(visible=False),
             self.ui.empty: gr.HTML(visible=False),
         } | self.unfinished.hidden()
 
     def on_slice(
-        self, run: str, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+        self, turn: Turn | None, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
-        if run and not self.unfinished.is_awaited(run):  # asked for just before the page heard that the run is paused
-            yield {self.ui.meter: gr.skip()}
+        if turn is None or not self.unfinished.keep(turn):
+            # Asked for just before a pause, as the page knows; or after its machine slept, and then it does not know.
+            yield self.paused(turn, "Another page has gone on with this run.")
             return
         try:
-            with self.unfinished.training(run):
-                yield from self.one_slice(run, may_change(request, profile))
+            yield from self.one_slice(turn, may_change(request, profile))
         except gr.Error as error:  # out of quota, a clip that cannot be read: what was learned is kept
-            yield self.paused(run, f"Paused: {html.unescape(error.message)}")
-        except Exception as error:  # whatever it is: the timer would try it again and again
+            yield self.paused(turn, f"Paused: {html.unescape(error.message)}")
+        except Exception as error:  # whatever it is: the ticker would try it again and again
             traceback.print_exc()
-            yield self.paused(run, f"Paused by an error of this program ({type(error).__name__}): try to go on.")
+            yield self.paused(turn, f"Paused by an error of this program ({type(error).__name__}): try to go on.")
+        except GeneratorExit:  # the page was closed, or has lost the server: it may come back before another one
+            turn.until = 0.0
+            raise
 
-    def one_slice(self, run: str, may: bool) -> Iterator[Changes]:
+    def one_slice(self, turn: Turn, may: bool) -> Iterator[Changes]:
+        run, event = turn.run, None
         with toasts():
             plan = runs.plan_of(self.backbone, self.store, run)
-            rows, event = runs.log_of(self.backbone.preset, run), None
-        for event in runs.train_slice(self.run, plan):  # has toasts of its own
-            if isinstance(event, PreferenceRecord):
-                rows.append(event.to_row())
-                yield self.drawn(run, rows, plan.examples.first_prompt)
-            elif isinstance(event, Measuring):
-                text = f"{run}: {measuring_words(self.backbone, event)}"
-                yield {self.ui.meter: meter_value(text, event.done, event.total)}
+            rows = runs.log_of(self.backbone.preset, run)
+        with closing(runs.train_slice(self.run, plan)) as events:  # has toasts of its own
+            for event in events:
+                if isinstance(event, PreferenceRecord):
+                    rows.append(event.to_row())
+                    changes = self.drawn(run, rows, plan.examples.first_prompt)
+                elif isinstance(event, Measuring):
+                    text = f"{run}: {measuring_words(self.backbone, event)}"
+                    changes = {self.ui.meter: meter_value(text, event.done, event.total)}
+                else:  # the adapter: the run is finished, also if it was paused meanwhile
+                    continue
+                if not self.unfinished.keep(turn):  # looked at last: what a pause says has the higher number then
+                    yield {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
+                    return
+                yield changes
         if isinstance(event, Adapter):
             stopped = str(event.card["stopped_because"])
             reason = f" early: {stopped}" if stopped else ""
-            yield self.ended(plan.category, plan.out.name, f"{run} is finished{reason}", may)
+            yield self.ended(turn, plan, f"{run} is finished{reason}", may)
 
-    def on_pause(self, run: str) -> Changes:
-        return self.paused(run, f"{run} is paused. What it learned is kept.")
+    def on_pause(self, turn: Turn | None) -> Changes:
+        return self.paused(turn, f"{turn.run} is paused. What it learned is kept." if turn else "")
 
-    def on_cancelled(self, current: str, latest: str) -> Changes:
-        """Says once more that the run is paused; nothing where it was discarded or another one has begun."""
-        is_paused = not current and latest in runs.unfinished_runs(self.backbone.preset)
-        return self.on_pause(latest) if is_paused else {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
+    def paused(self, turn: Turn | None, text: str) -> Changes:
+        """Ends the page's turn with a run, once: after that the page may have begun another one."""
+        if turn is None or turn.over:
+            return {self.ui.meter: gr.skip()}
+        turn.over = True
+        return self.idle(text) | self.unfinished.show(turn.run)
 
-    def paused(self, run: str, text: str) -> Changes:
-        self.unfinished.stopped(run)
-        return self.idle(text) | self.unfinished.show(run)
-
-    def ended(self, category: str, adapter: str, text: str, may: bool) -> Changes:
-        found = self.idle(f"{text}. Try it in the tab Create, or make pairs to vote on below.")
-        learned = self.learned.turn_to(category, adapter, "", may)
-        return found | self.starts(category) | self.unfinished.show() | learned
+    def ended(self, turn: Turn, plan: RunPlan, text: str, may: bool) -> Changes:
+        text = f"{text}. Try it in the tab Create, or make pairs to vote on below."
+        found = {self.ui.meter: meter_value(text)} if turn.over else self.idle(text)
+        turn.over = True
+        learned = self.learned.turn_to(plan.category, plan.out.name, "", may)
+        return found | self.starts(plan.category) | self.unfinished.show() | learned
 
     def idle(self, text: str) -> Changes:
-        """No run is under way; whether one can begin is for `on_readiness` to say, which follows."""
+        """No run is under way."""
         return {
-            self.ui.current: "",
-            self.ui.timer: gr.Timer(active=False),
+            self.ui.current: None,
+            self.ui.timer: False,
             self.ui.meter: meter_value(text),
             self.ui.pause: gr.Button(visible=False),
-            self.unfinished.resume: gr.Button(interactive=True),
+            self.ui.begin: gr.Button(visible=True),
         }
 
     def on_discard(
@@ -244,7 +262,7 @@ class FinetuneTab:
             runs.discard(self.backbone.preset, run)
         hidden = {self.ui.plots_row: gr.Row(visible=False), self.ui.clips: gr.Row(visible=False)}
         hidden |= {self.unfinished.discard: gr.Button("Discard"), self.ui.empty: gr.HTML(visible=True)}
-        return self.idle(f"{run} is gone.") | self.unfinished.show() | hidden
+        return {self.ui.meter: meter_value(f"{run} is gone.")} | self.unfinished.show() | hidden
 
     def drawn(self, run: str, rows: list[Row], prompt: str = "") -> Changes:
         """Progress, plots and the latest clips of a run."""
@@ -255,7 +273,7 @@ class FinetuneTab:
         left = duration(last["seconds_left"] + measuring_seconds(self.backbone))
         text = f"{run}: step {last['step']:.0f}, {right}about {left} left with the measuring at the end"
         changes = {ui.meter: meter_value(text, round(last["step"]), round(last["steps"]))}
-        changes[ui.plots_row] = gr.Row(visible=True)
+        changes |= {ui.plots_row: gr.Row(visible=True), ui.empty: gr.HTML(visible=False)}
         x_lim = [0, max(FEWEST_ON_AXIS, round(last["step"]))]
         for plot, lines in zip(ui.plots, PLOTS.values(), strict=True):
             changes[plot] = gr.LinePlot(plot_of(rows, lines), x_lim=x_lim)

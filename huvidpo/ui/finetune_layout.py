@@ -9,7 +9,7 @@ from huvidpo.training.guard import Row
 from huvidpo.ui.finetune_needs import MINUTES, OBJECTIVES
 from huvidpo.ui.learned_layout import hidden_button
 from huvidpo.ui.unfinished import Unfinished
-from huvidpo.ui.widgets import START, action_menu, fact_sheet, meter, text_line
+from huvidpo.ui.widgets import START, action_menu, fact_sheet, meter, text_line, ticker
 
 PLOTS = {  # what is drawn -> its lines: number of a step record -> name
     "Loss": {"loss": "loss"},
@@ -45,9 +45,8 @@ class FinetuneLayout:
                 self._form()
             with gr.Column(elem_id="tune-run", min_width=320):
                 self._run()
-        self.timer = gr.Timer(0.5, active=False)
-        self.current = gr.State("")
-        self.latest = gr.State("")  # the run that was current last
+        self.timer = ticker(0.5)
+        self.current = gr.State(None)  # the page's `Turn` with a run
 
     def _form(self) -> None:
         self.category = action_menu("tune-category")

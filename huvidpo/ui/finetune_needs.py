@@ -11,7 +11,7 @@ from huvidpo.categories import find_category
 from huvidpo.checks import check_choice
 from huvidpo.preferences.pairs import MIN_EXAMPLES, missing_examples, training_set
 from huvidpo.preferences.store import RatingStore
-from huvidpo.presets import Backbone
+from huvidpo.presets import Backbone, seconds_for
 from huvidpo.training.preference_settings import MEMBERS_OF, PreferenceSettings, preset_settings, total_steps
 from huvidpo.training.preference_state import run_outcome
 from huvidpo.training.runs import RunPlan
@@ -71,9 +71,9 @@ def readiness(
     if backbone.gpu_is_lent:
         found.append(("GPU quota", run_quota_words(backbone, seconds)))
     free = free_gigabytes(backbone)
-    if (needed := memory_needed(backbone.preset, objective, free)) is not None:
-        found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
-    if needed is not None and free is not None and free < needed:
+    needed = memory_needed(backbone.preset, objective, free)
+    found.append(("Memory", f"{needed:.1f} GB" + ("" if free is None else f" of {free:.1f} GB that are free")))
+    if free is not None and free < needed:
         return Readiness(False, tuple(found), "That does not fit: close other programs, or use a larger machine.")
     return Readiness(True, tuple(found))
 
@@ -132,19 +132,17 @@ def free_gigabytes(backbone: LoadedBackbone) -> float | None:
 
 def members_that_fit(preset: Backbone, objective: str, free: float | None) -> str:
     """Winner and loser "together" in a batch, or "apart" where that needs more memory than there is."""
-    together = memory_by_members(preset, objective).get("together")
-    return "apart" if together is not None and free is not None and free < together else "together"
+    together = memory_by_members(preset, objective)["together"]
+    return "apart" if free is not None and free < together else "together"
 
 
-def memory_needed(preset: Backbone, objective: str, free: float | None) -> float | None:
-    """What training takes beside the page, in GB; None where it was not measured."""
-    return memory_by_members(preset, objective).get(members_that_fit(preset, objective, free))
+def memory_needed(preset: Backbone, objective: str, free: float | None) -> float:
+    """What training takes beside the page, in GB."""
+    return memory_by_members(preset, objective)[members_that_fit(preset, objective, free)]
 
 
 def memory_by_members(preset: Backbone, objective: str) -> dict[str, float]:
-    """GB by how the clips of an example go through the network; none where that was not measured."""
-    if preset.training_gigabytes is None:
-        return {}
+    """GB by how the clips of an example go through the network."""
     pair, apart = preset.training_gigabytes
     return {"together": pair * MEMBERS_OF.get(objective, 2) / 2, "apart": apart}
 
@@ -157,9 +155,7 @@ def planned_steps(backbone: LoadedBackbone, settings: PreferenceSettings, exampl
 
 def step_seconds(backbone: LoadedBackbone, pairs: int) -> float:
     """A rough time for one step of training on this device."""
-    known = backbone.preset.seconds_per_step
-    device = "cuda" if backbone.device.startswith("cuda") else "cpu"
-    return pairs * SAMPLING_STEPS_PER_PAIR * known.get(device, known["cpu"])[1]
+    return seconds_for(backbone.preset, backbone.device, "clip", SAMPLING_STEPS_PER_PAIR * pairs)
 
 
 def measuring_seconds(backbone: LoadedBackbone) -> float:

@@ -7,7 +7,10 @@ is that visitor's quota, elsewhere others get their turn between two pairs, and 
 import html
 import shutil
 import tempfile
+import time
+import traceback
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from huvidpo.preferences.store import RatingStore
 from huvidpo.shared_adapters import adapters_repo, can_push
 from huvidpo.ui.contest import make_contest_pair, verdict_on, waiting_pairs
 from huvidpo.ui.events import LATEST, QUIET, SPOKEN, Changes
-from huvidpo.ui.learned_layout import LearnedLayout, adapter_facts, learned_choices
+from huvidpo.ui.learned_layout import Contest, LearnedLayout, adapter_facts, learned_choices
 from huvidpo.ui.making import pair_quota_words
 from huvidpo.ui.owner import may_change
 from huvidpo.ui.toasts import toasts
@@ -31,6 +34,7 @@ from huvidpo.ui.widgets import facts, meter_value
 
 REALLY_DELETE = "Really delete {}?"  # with its name: of two adapters the one that was meant
 WAITING_PAIRS = 12  # of two adapters that lie in the tab Rate without a vote, after one click
+PACKED = "huvidpo-adapter-"  # how the names of folders begin in which adapters are packed
 
 
 class Learned:
@@ -53,7 +57,7 @@ class Learned:
         self.parts = [category, ui.section, ui.empty, ui.adapter, ui.about, ui.vote, ui.to_rate, ui.promote]
         self.parts += [ui.download, ui.delete, ui.push, ui.rollback, ui.meter, ui.stop, ui.timer, ui.contest]
         ui.adapter.input(self.on_adapter, named, self.parts, **LATEST)
-        making = ui.timer.tick(
+        ui.timer.tick(
             self.on_pair,
             ui.contest,
             self.parts,
@@ -62,10 +66,8 @@ class Learned:
             api_visibility="private",
             **gpu_events,
         )
-        ui.vote.click(self.on_vote, named, self.parts, **SPOKEN)
-        # A cancelled run counts as failed: this comes after its last update, which may be later than Cancel's words.
-        making.failure(self.on_stop, ui.contest, self.parts, **QUIET)
-        ui.stop.click(self.on_stop, ui.contest, self.parts, cancels=[making], **QUIET)
+        ui.vote.click(self.on_vote, [*named, ui.contest], self.parts, **SPOKEN)
+        ui.stop.click(self.on_stop, ui.contest, self.parts, **QUIET)
         packed = ui.download.click(self.on_download, named, ui.packed, **SPOKEN)
         packed.success(None, ui.packed, js="file => download(file.url, file.orig_name)", **QUIET)
         ui.delete.click(self.on_delete, [*named, ui.delete], self.parts, **SPOKEN)
@@ -128,56 +130,73 @@ class Learned:
 
     # Votes
 
-    def on_vote(self, category: str, name: str | None) -> Changes:
+    def on_vote(self, category: str, name: str | None, contest: Contest | None = None) -> Changes:
         with toasts():
             adapter = self.named(category, name)
             there = waiting_pairs(self.store, adapter)
             if there >= WAITING_PAIRS:
                 raise ValueError("Enough pairs wait in the tab Rate already: they need votes now.")
+            if contest:  # a page makes one adapter's pairs at a time
+                contest.over = True
             return self.making(there, self.run.waiting("Getting ready …")) | {
-                self.ui.contest: (category, adapter.name),
-                self.ui.timer: gr.Timer(active=True),
+                self.ui.contest: Contest(category, adapter.name),
+                self.ui.timer: True,
+                self.ui.stop: gr.Button(visible=True),
+                self.ui.vote: gr.Button(visible=False),
             }
 
     def on_pair(
-        self, contest: tuple[str, str], request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+        self, contest: Contest | None, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Iterator[Changes]:
         """Makes one pair of the adapter against its parent; the last one, or a failure, ends it."""
+        nothing = {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
+        if contest is None or contest.over:  # asked for just before the page heard that it was stopped
+            yield nothing
+            return
         may = may_change(request, profile)
         try:
             with toasts():
-                adapter = self.named(*contest)
+                adapter = self.named(contest.category, contest.adapter)
                 there = waiting_pairs(self.store, adapter)
-                for item in make_contest_pair(self.run, self.backbone, self.store, adapter):
-                    if not isinstance(item, Pair):
-                        yield self.making(there, item.text)
+                with closing(make_contest_pair(self.run, self.backbone, self.store, adapter)) as items:
+                    for item in items:
+                        changes = nothing if isinstance(item, Pair) else self.making(there, item.text)
+                        if contest.over:  # looked at last: what Stop says has the higher number then
+                            yield nothing
+                            return
+                        yield changes
                 waiting = waiting_pairs(self.store, adapter)
         except gr.Error as error:  # out of quota, for one: the pairs that were made stay
-            yield self.stopped(*contest, f"Paused: {html.unescape(error.message)}", may)
+            yield self.stopped(contest, f"Paused: {html.unescape(error.message)}", may)
+            return
+        except Exception as error:  # whatever it is: the ticker would try it again and again
+            traceback.print_exc()
+            text = f"Stopped by an error of this program ({type(error).__name__}): try it again."
+            yield self.stopped(contest, text, may)
             return
         if waiting >= WAITING_PAIRS:
             text = f"{waiting} pairs wait for votes in the tab Rate, among others. Vote there, and let others vote."
-            yield self.stopped(*contest, text, may)
+            yield self.stopped(contest, text, may)
 
     def making(self, there: int, text: str) -> Changes:
         """While pairs are being made, of which so many are there."""
         said = f"Pair {there + 1} of {WAITING_PAIRS}: {text[:1].lower()}{text[1:]}"
-        return {
-            self.ui.meter: meter_value(said, there, WAITING_PAIRS),
-            self.ui.stop: gr.Button(visible=True),
-            self.ui.vote: gr.Button(visible=False),
-        }
+        return {self.ui.meter: meter_value(said, there, WAITING_PAIRS)}
 
     def on_stop(
-        self, contest: tuple[str, str], request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
+        self, contest: Contest | None, request: gr.Request | None = None, profile: gr.OAuthProfile | None = None
     ) -> Changes:
         with toasts():
             text = "Stopped. The pairs that were made wait for votes in the tab Rate."
-            return self.stopped(*contest, text, may_change(request, profile))
+            return self.stopped(contest, text, may_change(request, profile))
 
-    def stopped(self, category: str, name: str, text: str, may: bool) -> Changes:
-        over = {self.ui.timer: gr.Timer(active=False), self.ui.stop: gr.Button(visible=False)}
-        return over | self.turn_to(category, name, text, may)
+    def stopped(self, contest: Contest | None, text: str, may: bool) -> Changes:
+        """Ends a contest, once: after that the page may have turned to something else."""
+        if contest is None or contest.over:
+            return {self.ui.meter: gr.skip()}  # Gradio takes {} for a mistake
+        contest.over = True
+        over = {self.ui.timer: False, self.ui.stop: gr.Button(visible=False), self.ui.contest: None}
+        return over | self.turn_to(contest.category, contest.adapter, text, may)
 
     def turn_to(self, category: str, name: str, text: str, may: bool) -> Changes:
         """Shows an adapter, and the form about its action: the visitor may have looked at another one meanwhile."""
@@ -234,10 +253,12 @@ class Learned:
     def on_download(self, category: str, name: str | None) -> str:
         """The adapter as a zip, packed anew where Gradio may send files from; at full size it has half a gigabyte."""
         with toasts():
-            adapter, folder = self.named(category, name), Path(tempfile.gettempdir()) / "huvidpo-adapters"
-            shutil.rmtree(folder, ignore_errors=True)  # the one before, of which Gradio has a copy for a day
-            (folder / adapter.revision()).mkdir(parents=True)
-            return str(candidates.pack(adapter, folder / adapter.revision() / f"{adapter.name}.zip"))
+            adapter = self.named(category, name)
+            for old in Path(tempfile.gettempdir()).glob(f"{PACKED}*"):  # Gradio has copies, for a day
+                with suppress(OSError):  # it may be another account's, or gone by now
+                    if time.time() - old.stat().st_mtime > 3600:  # else it may still be packed or copied
+                        shutil.rmtree(old)
+            return str(candidates.pack(adapter, Path(tempfile.mkdtemp(prefix=PACKED)) / f"{adapter.name}.zip"))
 
     def on_push(
         self,

@@ -1,6 +1,7 @@
 """What stands under "What was learned" on the tab Fine-tune. Knows nothing of what the controls do."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import gradio as gr
@@ -9,7 +10,16 @@ from huvidpo.adapters import Adapter, list_adapters
 from huvidpo.preferences.gate import Verdict
 from huvidpo.presets import Backbone
 from huvidpo.ui.phrases import counted
-from huvidpo.ui.widgets import fact_sheet, meter, text_line
+from huvidpo.ui.widgets import fact_sheet, meter, text_line, ticker
+
+
+@dataclass(eq=False)  # each is another one
+class Contest:
+    """A page's making of pairs to vote on, from its button to its end."""
+
+    category: str
+    adapter: str
+    over: bool = False  # and its page has been told
 
 
 class LearnedLayout:
@@ -37,8 +47,8 @@ class LearnedLayout:
         with gr.Row(elem_id="learned-making"):  # goes on while the visitor looks at another action
             self.meter = meter(elem_id="learned-meter")
             self.stop = hidden_button("Stop", "learned-stop")
-        self.timer = gr.Timer(0.5, active=False)
-        self.contest = gr.State(None)  # (action, adapter) whose pairs are being made
+        self.timer = ticker(0.5)
+        self.contest = gr.State(None)  # the page's `Contest`
 
 
 def learned_choices(adapters: list[Adapter]) -> list[tuple[str, str]]:

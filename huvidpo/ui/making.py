@@ -238,8 +238,8 @@ def pair_seconds(backbone: LoadedBackbone) -> float:
 def first_frame_seconds(backbone: LoadedBackbone, model: str, steps: int | None) -> float:
     """A rough time for a first frame by a model on this device; None takes the backbone's own number of steps."""
     preset = backbone.preset
-    whole = seconds_for(preset, backbone.device, "first_frame", steps or preset.first_frame_steps)
-    return whole * preset.first_frame_settings(model or preset.first_frame_models[0]).time
+    settings = preset.first_frames[model or preset.first_frame_models[0]]
+    return settings.time * seconds_for(preset, backbone.device, "first_frame", steps or settings.steps)
 
 
 def clip_seconds(backbone: LoadedBackbone, steps: int, guidance: float) -> float:

@@ -1,11 +1,7 @@
 function row({ id, title, prompt }) {
-  const words = document.createElement('div');
-  words.append(
-    Object.assign(document.createElement('b'), { textContent: title }),
-    Object.assign(document.createElement('span'), { textContent: prompt, title: prompt }),
-  );
+  const words = make('div', {}, make('b', { textContent: title }), make('span', { textContent: prompt, title: prompt }));
   const buttons = [['Change', 'rerate'], ['Withdraw', 'withdraw']].map(([name, event]) => {
-    const button = Object.assign(document.createElement('button'), { type: 'button', textContent: name });
+    const button = make('button', { type: 'button', textContent: name });
     button.setAttribute('aria-label', `${name}: ${title}, ${prompt}`);
     button.addEventListener('click', () => {
       button.disabled = true;
@@ -16,9 +12,7 @@ function row({ id, title, prompt }) {
     });
     return button;
   });
-  const item = document.createElement('li');
-  item.append(words, ...buttons);
-  return item;
+  return make('li', {}, words, ...buttons);
 }
 
 function show() {

@@ -1,19 +1,15 @@
 // What Gradio has no setting for: keys, clips inside the page on phones, bringing the stage into view there, downloads.
 
-// Ctrl+Enter in the prompt presses the main button. Enter alone asks for a first frame, so this comes before it.
+// Ctrl+Enter in the prompt presses the main button. Enter alone asks for a first frame, but not while something is being
+// made: it would wait in the queue as a second run.
 document.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey) || !event.target.closest?.('#prompt')) return;
+  if (event.key !== 'Enter' || !event.target.closest?.('#prompt')) return;
+  const button = document.querySelector('#make');
+  const pressed = event.ctrlKey || event.metaKey;
+  if (!pressed && (event.shiftKey || !button.disabled)) return;
   event.preventDefault();
   event.stopPropagation();
-  document.querySelector('#make').click();
-}, true);
-
-// Enter alone asks for a first frame, but not while something is being made: it would wait in the queue as a second run.
-document.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || !event.target.closest?.('#prompt')) return;
-  if (!document.querySelector('#make').disabled) return;
-  event.preventDefault();
-  event.stopPropagation();
+  if (pressed) button.click();
 }, true);
 
 // Arrow keys move through a row of choices; each of Gradio's radio buttons is a group of its own to the browser.
@@ -44,9 +40,7 @@ document.addEventListener('click', (event) => {
   if (!event.target.closest?.('#make, #first-frame, #examples, #history')) return;
   const stage = document.querySelector('#stage');
   const { top, bottom } = stage.getBoundingClientRect();
-  if (top < innerHeight * 0.6 && bottom > 200) return;
-  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  stage.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
+  if (top >= innerHeight * 0.6 || bottom <= 200) glideTo(stage);
 });
 
 // The prompts on the four chips, as updates of Gradio's; an action of one's own may have fewer.
@@ -70,14 +64,35 @@ function unlessChanged(remembered, ...now) {
 function bringIntoView(selector) {
   const part = document.querySelector(selector);
   const { top, bottom } = part.getBoundingClientRect();
-  if (top >= 0 && bottom <= innerHeight) return;
+  if (top < 0 || bottom > innerHeight) glideTo(part);
+}
+
+function glideTo(part) {
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   part.scrollIntoView({ behavior: calm ? 'auto' : 'smooth', block: 'start' });
 }
 
+// An element with properties of its own, and children.
+function make(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+// Whether a key means a card that is in sight: wherever the focus is, but not where someone types, nor against what a
+// control does itself.
+function isKeyOf(card, event) {
+  const { key, target } = event;
+  if (card.offsetParent === null || document.hidden || event.defaultPrevented || event.repeat) return false;
+  if (event.ctrlKey || event.altKey || event.metaKey) return false;
+  if (target.closest?.('input, textarea, select, [contenteditable]')) return false;
+  const own = target.closest?.('button, a, summary, [role=tab], [role=slider], [role=listbox]');
+  return !(own && ['Enter', ' ', 'ArrowLeft', 'ArrowRight'].includes(key));
+}
+
 // Starts the download of what lies at an address.
 function download(url, name) {
-  const link = Object.assign(document.createElement('a'), { href: url, download: name });
+  const link = make('a', { href: url, download: name });
   link.click();
 }
 

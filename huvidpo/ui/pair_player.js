@@ -171,8 +171,8 @@ function drawTransport() {
   for (const row of all('.segments')) [...row.children].forEach((button, i) => button.classList.toggle('now', i === part));
 }
 
-function labelled(button, label, onClick) {
-  button.type = 'button';
+function mark(words, label, onClick) {
+  const button = make('button', { type: 'button', textContent: words });
   button.setAttribute('aria-label', label);
   button.setAttribute('aria-pressed', false);
   button.addEventListener('click', onClick);
@@ -183,16 +183,14 @@ function build() {
   for (const name of SIDES) {
     const title = name === 'left' ? 'Left' : 'Right';
     for (let i = 0; i < SEGMENTS; i += 1) {
-      const button = labelled(document.createElement('button'), `${title} is better in part ${i + 1} of ${SEGMENTS}`, () => better(name, i));
+      const button = mark('', `${title} is better in part ${i + 1} of ${SEGMENTS}`, () => better(name, i));
       side[name].querySelector('.segments').append(button);
     }
     for (const [question, words] of Object.entries(QUESTIONS)) {
-      const row = Object.assign(document.createElement('div'), { className: 'question-row' });
-      row.append(Object.assign(document.createElement('span'), { textContent: words }));
+      const row = make('div', { className: 'question-row' }, make('span', { textContent: words }));
       for (let value = 1; value <= 5; value += 1) {
-        const button = labelled(document.createElement('button'), `${title}: ${words}, ${value} of 5`, () => answer(name, question, value));
+        const button = mark(value, `${title}: ${words}, ${value} of 5`, () => answer(name, question, value));
         Object.assign(button.dataset, { question, value });
-        button.textContent = value;
         row.append(button);
       }
       side[name].querySelector('.answers').append(row);
@@ -223,14 +221,10 @@ function step(by) {
   clock.seek((clock.frame + by + showing.frames) % showing.frames);
 }
 
-// Keys work wherever the focus is, but never where someone types, and never against what a control does itself.
 function onKey(event) {
   if (!element.isConnected) { document.removeEventListener('keydown', onKey); return; }
-  const { key, target } = event;
-  if (!visible() || event.defaultPrevented || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-  if (target.closest?.('input, textarea, select, [contenteditable]')) return;
-  const own = target.closest?.('button, a, summary, [role=tab], [role=slider], [role=listbox]');
-  if (own && ['Enter', ' ', 'ArrowLeft', 'ArrowRight'].includes(key)) return;
+  if (!isKeyOf(element, event)) return;
+  const { key } = event;
   const actions = { ' ': toggle, ',': () => step(-1), '.': () => step(1), s: skip, u: undo, Enter: next };
   const action = CHOICES[key] ? () => choose(CHOICES[key]) : actions[key.length === 1 ? key.toLowerCase() : key];
   if (!action) return;

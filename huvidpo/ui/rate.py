@@ -3,7 +3,6 @@
 import os
 import secrets
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -20,6 +19,7 @@ from huvidpo.preferences.statistics import Summary, stillness_warning, summarise
 from huvidpo.preferences.store import RatingStore
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
 from huvidpo.ui.owner import is_owner
+from huvidpo.ui.pair_making import Filler
 from huvidpo.ui.pair_player import Revealed, Stage, player_value
 from huvidpo.ui.phrases import counted
 from huvidpo.ui.rate_layout import RateLayout
@@ -28,11 +28,8 @@ from huvidpo.ui.toasts import toasts
 
 WATCH = "Watch both once, then choose."
 SAME_START = "Both start from the same picture. Watch them once, then choose."
+NONE_LEFT = "No pair{} is waiting for you."
 AGAIN = "Choose again; your earlier answer counts until then."
-NONE_LEFT = "You have rated every pair that is here, or that is of the action you chose. "
-NONE_YET = "No pair is here yet. "
-ON_THE_WAY = "The next one is being made now and appears by itself, usually within a minute."
-MAKE_ONE = "Make one from a prompt below, or come back later."
 OPEN_TAB = """action => {
   document.querySelector("[role=tab][data-tab-id=rate]").click();
   scrollTo(0, 0);
@@ -49,8 +46,7 @@ def shown_folder() -> Path:
 class RateTab:
     """The stage and what stands beside it, working. Every handler returns the components that it changes.
 
-    `wake` is called whenever somebody rates, since pairs may be running out, and says whether new ones are on the
-    way; None where nobody makes any.
+    The `filler` is told whenever somebody rates, since pairs may be running out.
     """
 
     def __init__(
@@ -59,12 +55,12 @@ class RateTab:
         visitor: gr.BrowserState,
         store: RatingStore,
         pusher: Pusher | NoPusher,
-        wake: Callable[[], bool] | None = None,
+        filler: Filler,
         cost: str = "",
     ):
-        self.store, self.pusher, self.wake = store, pusher, wake or (lambda: False)
+        self.store, self.pusher, self.filler = store, pusher, filler
         self.salt = rater_salt(home())
-        self.booth = Booth(store)
+        self.booth = Booth(store, backbone=filler.backbone.preset.name)
         self.ui = RateLayout(visitor, promise(), cost)
         self.stage_parts = [self.ui.visitor, self.ui.player, self.ui.tally, self.ui.own, self.ui.waiting]
         self._summary: tuple[float, Summary] | None = None
@@ -109,6 +105,7 @@ class RateTab:
                 find_category(category)
             visitor = self.visitor(known, request, profile)
             self.booth.choose(visitor, category)
+            self.filler.wake(category)
             return self.show(visitor)
 
     def on_stage(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
@@ -119,7 +116,7 @@ class RateTab:
     def on_wait(self, known: object, request: gr.Request, profile: gr.OAuthProfile | None) -> Changes:
         """While the stage is empty: a pair that has been made meanwhile."""
         visitor = self.visitor(known, request, profile)
-        self.wake()
+        self.filler.wake(self.booth.wanted(visitor))
         return self.show(visitor) if self.booth.open(visitor) else {self.ui.waiting: gr.skip()}
 
     def on_rate(
@@ -128,7 +125,7 @@ class RateTab:
         with toasts():
             visitor = self.visitor(known, request, profile)
             rating, showing = self.booth.rate(visitor, event._data)
-            self.wake()
+            self.filler.wake(self.booth.wanted(visitor))
             self.pusher.notify()
             return self.show(visitor, revealed(rating, showing, event._data["choice"]), "Saved, thank you.")
 
@@ -185,8 +182,9 @@ class RateTab:
         saved = f"{counted(counts.saved, 'rating')} saved here{uploaded}."
         saved = saved if counts.saved else "None is saved here yet."
         if stage is None:
-            hope = ON_THE_WAY if self.wake() else MAKE_ONE
-            note += (" " if note else "") + (NONE_LEFT if counts.pairs else NONE_YET) + hope
+            action = self.booth.wanted(visitor)
+            of = f" of “{find_category(action).title}”" if action else ""
+            note = " ".join(filter(None, [note, NONE_LEFT.format(of), self.filler.hope(action)]))
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
             ui.tally: tally_value(f"{counted(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),

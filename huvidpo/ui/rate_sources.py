@@ -7,7 +7,9 @@ from typing import Any
 
 import gradio as gr
 
+from huvidpo.adapters import motion_notice
 from huvidpo.backbones import LoadedBackbone
+from huvidpo.categories import known_categories
 from huvidpo.preferences.new_pairs import add_uploaded_pair, clips_to_score, rate_by_scores, uploads_to_score
 from huvidpo.preferences.open_pair import Visitor
 from huvidpo.preferences.rate_limit import RateLimit
@@ -48,7 +50,8 @@ class PairSources:
         ui.stop.click(None, None, ui.stop, cancels=making, **STOPPING)
         words = [ui.action, ui.prompt]
         ui.action.input(None, words, ui.prompt, js="promptFor", api_visibility="private")
-        gr.on([box.change for box in words], self.on_words, words, ui.unknown, **LATEST)
+        changes = [*(box.change for box in words), ui.tab.select]  # an action may have been taught meanwhile
+        gr.on(changes, self.on_words, words, ui.unknown, **LATEST)
         own = [who, *ui.files, ui.own_prompt, ui.own_action]
         added = ui.add.click(self.on_add, own, [*self.tab.stage_parts, *ui.files], **SPOKEN)
         added.success(None, js="() => bringIntoView('#player')", **QUIET)
@@ -98,7 +101,8 @@ class PairSources:
         }
 
     def on_words(self, category: str, prompt: str) -> str:
-        return " ".join(filter(None, [action_notice(category, prompt), *notices(self.backbone, prompt)]))
+        moves = motion_notice(self.backbone.preset.name, category, "") if category in known_categories() else ""
+        return " ".join(filter(None, [moves, action_notice(category, prompt), *notices(self.backbone, prompt)]))
 
     # Clips of the visitor's own
 
@@ -124,7 +128,8 @@ class PairSources:
     ) -> dict[str, Any]:
         with toasts():
             visitor = self.tab.visitor(known, request, profile)
-            return self.remember(visitor, category, clips_to_score(self.tab.store, category))
+            takes = clips_to_score(self.tab.store, category, self.backbone.preset.name)
+            return self.remember(visitor, category, takes)
 
     def on_scored_files(
         self,

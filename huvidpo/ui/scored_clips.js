@@ -1,20 +1,16 @@
 let shown = [];
 
 function card({ clip, name }, place) {
-  const video = Object.assign(document.createElement('video'), { src: clip.url, loop: true, muted: true, playsInline: true });
+  const video = make('video', { src: clip.url, loop: true, muted: true, playsInline: true });
   video.setAttribute('aria-label', name);
   if (!matchMedia('(prefers-reduced-motion: reduce)').matches) video.autoplay = true;
   else video.controls = true;
-  const range = Object.assign(document.createElement('input'), { type: 'range', min: 0, max: 10, step: 0.5, value: 5 });
+  const range = make('input', { type: 'range', min: 0, max: 10, step: 0.5, value: 5 });
   range.setAttribute('aria-label', `Score of ${name}`);
-  const output = Object.assign(document.createElement('output'), { textContent: '–' });
+  const output = make('output', { textContent: '–' });
   const score = () => { output.textContent = range.value; shown[place] = Number(range.value); count(); };
   for (const event of ['input', 'change', 'click']) range.addEventListener(event, score); // a tap on 5 counts as well
-  const label = document.createElement('label');
-  label.append(Object.assign(document.createElement('span'), { textContent: name }), output, range);
-  const item = document.createElement('li');
-  item.append(video, label);
-  return item;
+  return make('li', {}, video, make('label', {}, make('span', { textContent: name }), output, range));
 }
 
 function count() {

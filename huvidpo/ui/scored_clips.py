@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from huvidpo.ui.pair_player import served
+from huvidpo.ui.widgets import served
 
 SCRIPT = Path(__file__).with_name("scored_clips.js")
 

@@ -6,8 +6,7 @@ from typing import Any
 from PIL import Image
 
 from huvidpo.categories import MAX_PROMPT, STYLES, known_categories
-from huvidpo.models.attention import ATTENTION_VARIANTS
-from huvidpo.pipelines.image_to_video import RECIPES
+from huvidpo.recipes import ATTENTION_VARIANTS, RECIPES
 from huvidpo.requests import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 from huvidpo.ui.first_frames import signed
 from huvidpo.ui.history import SavedTake

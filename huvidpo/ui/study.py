@@ -14,9 +14,9 @@ from huvidpo.preferences.rate_limit import RateLimit
 from huvidpo.preferences.raters import browser_id, rater_hash, rater_salt
 from huvidpo.preferences.records import Answers
 from huvidpo.ui.events import QUIET, SPOKEN, Changes
-from huvidpo.ui.pair_player import served
 from huvidpo.ui.rate import shown_folder
 from huvidpo.ui.toasts import toasts
+from huvidpo.ui.widgets import served
 
 TEMPLATE = Path(__file__).with_name("study_card.html")
 SCRIPT = Path(__file__).with_name("study_card.js")

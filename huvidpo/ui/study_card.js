@@ -11,12 +11,6 @@ let watched = false; // to its end, once
 
 Object.assign(video, { muted: true, playsInline: true, preload: 'auto' });
 
-function make(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function question([name, words]) {
   const marks = [1, 2, 3, 4, 5].map((value) => {
     const button = make('button', { type: 'button', textContent: value });
@@ -113,10 +107,8 @@ function update() {
 
 function onKey(event) {
   if (!element.isConnected) { document.removeEventListener('keydown', onKey); return; }
-  const { key, target } = event;
-  if (element.offsetParent === null || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-  if (target.closest?.('input, textarea, select')) return;
-  if (target.closest?.('button, a') && ['Enter', ' '].includes(key)) return;
+  if (!isKeyOf(element, event)) return;
+  const { key } = event;
   const actions = { Enter: next, Backspace: back, ' ': toggle };
   const action = '12345'.includes(key) && state === 'open' ? () => answer(current(), Number(key)) : actions[key];
   if (!action) return;

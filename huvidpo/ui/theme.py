@@ -10,7 +10,9 @@ from huvidpo.categories import known_categories
 from huvidpo.presets import Backbone
 
 TITLE = "HuViDPO"
-CSS = [Path(__file__).with_name(name) for name in ("page.css", "rate.css", "study.css", "evaluate.css")]
+CSS = [
+    Path(__file__).with_name(name) for name in ("page.css", "rate.css", "finetune.css", "study.css", "evaluate.css")
+]
 
 # Type that is on the visitor's machine already: nothing is fetched from elsewhere.
 SANS = ["Inter", "Segoe UI", "system-ui", "-apple-system", "Roboto", "Helvetica Neue", "sans-serif"]

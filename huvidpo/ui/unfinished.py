@@ -1,9 +1,7 @@
 """The unfinished runs on the tab Fine-tune: which can go on, which a page trains at the moment. Knows no training."""
 
-import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -11,10 +9,22 @@ from huvidpo.presets import Backbone
 from huvidpo.ui.events import QUIET, Changes
 from huvidpo.ui.finetune_runs import unfinished_runs
 from huvidpo.ui.learned_layout import hidden_button
-from huvidpo.ui.widgets import text_line
+from huvidpo.ui.widgets import text_line, ticker
 
-BETWEEN_SLICES = 15.0  # seconds after a slice in which its page will ask for the next one, if it is still there
-LOOK_EVERY = 3  # seconds, while others train
+STAYS = 15.0  # seconds after a sign of a page in which it is taken to be still there
+LOOK_EVERY = 3  # seconds, while others train; a page that trains gives a sign as often
+
+
+@dataclass(eq=False)  # each is another one
+class Turn:
+    """One page's turn with a run: from the button that began it, or went on with it, to its end or its pause.
+
+    The page keeps it, the server knows whose turn it is. So whatever comes late is told by the turn that it was for.
+    """
+
+    run: str
+    until: float = 0.0  # seconds of the monotonic clock, in which nobody else can go on with the run
+    over: bool = False  # and its page has been told
 
 
 class Unfinished:
@@ -22,17 +32,17 @@ class Unfinished:
 
     def __init__(self, preset: Backbone):
         self.preset = preset
-        self._trained_until: dict[str, float] = {}  # run -> seconds of the monotonic clock; infinite during a slice
+        self._turns: dict[str, Turn] = {}  # run -> whose turn it is, or was last
         self.note = text_line(elem_id="tune-unfinished-note")
         with gr.Row(elem_id="tune-unfinished-row", visible=False) as self.row:
             self.runs = gr.Dropdown([], label="Unfinished runs", elem_id="tune-unfinished")
             self.resume = gr.Button("Go on", size="md", min_width=0, elem_id="tune-resume")
             self.discard = hidden_button("Discard", "tune-discard")  # for who may
-        self.watch = gr.Timer(LOOK_EVERY, active=False)
+        self.watch = ticker(LOOK_EVERY)
         self.parts = [self.note, self.row, self.runs, self.watch]
 
     def wire(self, current: gr.State) -> None:
-        """Looks again while others train; `current` is the run of this page."""
+        """Looks again while others train; `current` is the turn of this page, which this keeps."""
         self.watch.tick(self.on_watch, [current, self.note], self.parts, **QUIET)
 
     def show(self, own: str = "") -> Changes:
@@ -48,43 +58,34 @@ class Unfinished:
             self.note: " ".join(said),
             self.row: gr.Row(visible=bool(free)),
             self.runs: gr.Dropdown(free, value=chosen),
-            self.watch: gr.Timer(active=bool(trained)),
+            self.watch: bool(trained),
         }
 
     def hidden(self) -> Changes:
         """While a run of this page is under way."""
-        return {self.note: "", self.row: gr.Row(visible=False), self.watch: gr.Timer(active=False)}
+        return {self.note: "", self.row: gr.Row(visible=False), self.watch: True}
 
-    def on_watch(self, current: str, said: str) -> Changes:
+    def on_watch(self, current: Turn | None, said: str) -> Changes:
         if current:
-            return self.hidden()
+            self.keep(current)
+            return self.hidden() if said else {self.note: gr.skip()}
         found = self.show()
         return {self.note: gr.skip()} if found[self.note] == said else found  # leaves what was chosen meanwhile
 
-    @contextmanager
-    def training(self, run: str) -> Iterator[None]:
-        """During a slice, and until its page asks for the next one; one that is broken off ends that at once."""
-        self._trained_until[run] = math.inf
-        try:
-            yield
-        except BaseException:  # also GeneratorExit: a pause, or a page that was closed
-            self.stopped(run)
-            raise
-        if self.is_awaited(run):  # and was not paused in its last step
-            self.expect(run)
+    def take(self, run: str) -> Turn:
+        """A new turn with the run, which ends any other."""
+        turn = self._turns[run] = Turn(run)
+        self.keep(turn)
+        return turn
 
-    def expect(self, run: str) -> None:
-        """A page will ask for a slice of the run soon."""
-        self._trained_until[run] = time.monotonic() + BETWEEN_SLICES
-
-    def stopped(self, run: str) -> None:
-        """Nobody trains the run now."""
-        self._trained_until.pop(run, None)
-
-    def is_awaited(self, run: str) -> bool:
-        """Whether a page began the run, or went on with it, and nobody has paused it since."""
-        return run in self._trained_until
+    def keep(self, turn: Turn) -> bool:
+        """Whether it is that turn still; if so, nobody else can go on with its run for a while."""
+        if turn.over or self._turns[turn.run] is not turn:
+            return False
+        turn.until = time.monotonic() + STAYS
+        return True
 
     def is_trained(self, run: str) -> bool:
         """Whether a page trains the run now."""
-        return time.monotonic() < self._trained_until.get(run, -math.inf)
+        turn = self._turns.get(run)
+        return turn is not None and not turn.over and time.monotonic() < turn.until

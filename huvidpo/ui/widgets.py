@@ -3,6 +3,8 @@
 They are instances of `gr.HTML` and no subclasses, for which Gradio would write stub files into the package.
 """
 
+import itertools
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from huvidpo.categories import known_categories
 
 START = "horse"  # the action that is chosen when the page opens
 WALL_SCRIPT = Path(__file__).with_name("clip_wall.js")
+SAID = itertools.count(int(1000 * time.time()))  # numbers what meters say; after a restart higher than ever before
 
 
 def action_menu(elem_id: str | None = None, scale: int | None = None) -> gr.Dropdown:
@@ -25,6 +28,31 @@ def action_menu(elem_id: str | None = None, scale: int | None = None) -> gr.Drop
 def served(file: Path) -> dict[str, Any]:
     """A file below a folder that the page may serve; Gradio knows it by its mark, and gives it an address."""
     return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
+
+
+def ticker(seconds: float) -> gr.HTML:
+    """A clock whose event is `tick` and whose value says whether it goes; also while nobody looks at the page.
+
+    `gr.Timer` stands still then. A worker counts: browsers hold back the timers of a hidden page, but not a worker's.
+    """
+    return gr.HTML(
+        False,
+        html_template="",
+        js_on_load="""
+            const count = `setInterval(() => postMessage(0), ${1000 * props.seconds})`;
+            let worker = null;
+            const turn = () => {
+                if (props.value === (worker !== null)) return;
+                worker?.terminate();
+                worker = props.value ? new Worker(URL.createObjectURL(new Blob([count]))) : null;
+                if (worker) worker.onmessage = () => trigger('tick');
+            };
+            watch('value', turn);
+            turn();
+        """,
+        visible="hidden",
+        seconds=seconds,
+    )
 
 
 def text_line(elem_id: str) -> gr.HTML:
@@ -51,8 +79,10 @@ def meter(elem_id: str) -> gr.HTML:
             <p class="line" role="status"></p>
         """,
         js_on_load="""
+            let shown = props.value;
             const show = () => {
-                const { text, step, total } = props.value;
+                if (props.value.at > shown.at) shown = props.value;  // answers may overtake each other
+                const { text, step, total } = shown;
                 const bar = element.querySelector('.bar');
                 bar.hidden = total === 0;
                 bar.classList.toggle('unknown', total === null);
@@ -70,8 +100,11 @@ def meter(elem_id: str) -> gr.HTML:
 
 
 def meter_value(text: str, step: int = 0, total: int | None = 0) -> dict[str, Any]:
-    """What a `meter` shows; without a total there is no bar, and with None, not known yet, one that comes and goes."""
-    return {"text": text, "step": step, "total": total}
+    """What a `meter` shows; without a total there is no bar, and with None, not known yet, one that comes and goes.
+
+    What was said later stays, whatever reaches the page last.
+    """
+    return {"text": text, "step": step, "total": total, "at": next(SAID)}
 
 
 def fact_sheet(elem_id: str) -> gr.HTML:
@@ -81,12 +114,8 @@ def fact_sheet(elem_id: str) -> gr.HTML:
         html_template='<dl></dl><p class="line" role="status"></p>',
         js_on_load="""
             const show = () => {
-                const rows = props.value.facts.flatMap(([name, text]) => [['dt', name], ['dd', text]]);
-                element.querySelector('dl').replaceChildren(...rows.map(([tag, text]) => {
-                    const part = document.createElement(tag);
-                    part.textContent = text;
-                    return part;
-                }));
+                const fact = ([name, text]) => [make('dt', { textContent: name }), make('dd', { textContent: text })];
+                element.querySelector('dl').replaceChildren(...props.value.facts.flatMap(fact));
                 element.querySelector('.line').textContent = props.value.text;
             };
             watch('value', show);

@@ -14,7 +14,7 @@ from huvidpo.pocket.practice_clips import render_clip, sample_scene
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames, write_mp4
-from tests.preferences.conftest import add_pair, clips  # noqa: F401 - fixtures
+from tests.preferences.conftest import add_pair, clips, rating_of  # noqa: F401 - fixtures
 from tests.preferences.hub_server import TOKEN, HubServer
 
 PAIR = ("pair", "--prompt", "a red horse runs on the beach", "--category", "horse", "--steps", "1")
@@ -125,6 +125,16 @@ def test_without_a_token_only_push_speaks_of_what_waits(run, monkeypatch: pytest
 def test_segments_are_checked(run, store: RatingStore, add_pair: Callable[..., Pair]) -> None:  # noqa: F811
     rate = ("rate", "--pair", add_pair().pair_id, "--preference", "a", "--segments")
     assert "A clip has 4 segments" in run(*rate, "a,b")[2] and "no segment label 'c'" in run(*rate, "a,b,c,-")[2]
+
+
+def test_an_export_of_several_actions_says_so(run, store, add_pair: Callable[..., Pair]) -> None:  # noqa: F811
+    """An adapter that learned from all of it would learn rain as horses."""
+    for number, category in enumerate(("horse", "rain")):
+        store.append(rating_of(add_pair(2 * number, 2 * number + 1, category=category)))
+    export = ("export-ratings", "--layout", "chosen-rejected")
+    said = run(*export, "all")[2]
+    assert said == "Warning: its pairs are of horse, rain; an adapter learns one action: --category chooses it.\n"
+    assert run(*export, "rain", "--category", "rain")[2] == run("export-ratings", "flat")[2] == ""
 
 
 @pytest.mark.slow

@@ -50,7 +50,8 @@ def run(evaluation: Evaluation) -> tuple[Results, list[Step]]:
 @pytest.fixture(autouse=True)
 def short_work(backbone: LoadedBackbone, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight frames in two steps: what is asked here does not depend on it."""
-    short = dataclasses.replace(backbone.preset, num_frames=8, first_frame_steps=2, clip_steps=2)
+    quick = {name: dataclasses.replace(made, steps=2) for name, made in backbone.preset.first_frames.items()}
+    short = dataclasses.replace(backbone.preset, num_frames=8, first_frames=quick, clip_steps=2)
     monkeypatch.setattr(backbone, "preset", short)
 
 

@@ -4,10 +4,12 @@ import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
 
+from huvidpo.backbones import varied_prompt
 from huvidpo.preferences.store import RatingStore
 
 FOLDER = Path(__file__).parents[2] / "examples"
@@ -64,6 +66,25 @@ def test_a_recipe_is_changes_to_the_preset(example) -> None:
         example.recipe_changes("betta=3")
 
 
+def test_no_prompt_is_rated_and_compared_on(example) -> None:
+    """Birds, seed 2: that of the fourth scene is a rated one. So the next one stands there, with two seeds as all."""
+    backbone = SimpleNamespace(preset=SimpleNamespace(name="pocket"))
+    cell = example.Cell("birds", "livelier", "dense", 24, 0.0, "varied", "segments", "", 2)
+    rated = [example.rated_scene(backbone, cell, number) for number in range(example.MAX_PAIRS)]
+    found = example.unseen_scenes(backbone, cell, 19)
+    assert varied_prompt(backbone, "birds", 3_020_003) in {prompt for _, prompt in rated[:24]}
+    assert not {prompt for _, prompt in rated} & {prompt for _, prompt in found}
+    scenes = [3_020_000 + i for i in range(11) if i != 3]
+    assert [scene for scene, _ in found] == [scene for scene in scenes for _ in range(2)][:19]
+    assert [scene for scene, _ in rated[:3]] == [2_020_000, 2_020_001, 2_020_002], "as published adapters had them"
+
+
+def test_more_pairs_than_are_kept_apart_are_refused(example, capsys) -> None:
+    with pytest.raises(SystemExit):
+        example.main(["--pairs", "24", "101"])
+    assert "At most 100 pairs can be asked for." in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: Path, capsys) -> None:
     options = ["--pairs", "2", "--unseen", "2", "--steps", "1", "--recipes", "pairs_per_step=1", "--start", "none"]
@@ -81,6 +102,21 @@ def test_the_whole_way_and_not_twice(example, own_home, monkeypatch, tmp_path: P
     first = capsys.readouterr().out
     example.main(options)
     assert capsys.readouterr().out == first
+    results = tmp_path / "loop" / "results.jsonl"
+    results.write_text(json.dumps(row | {"scenes": [1], "wins": 7}) + "\n")  # as if it had been compared on another
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(example, "train")
+        example.main(options)
+    assert capsys.readouterr().out == first
+    *_, again = map(json.loads, results.read_text().splitlines())
+    assert again == row
+    for before in (tmp_path / "loop" / "unseen").glob("*[0-9].npy"):
+        np.save(before, np.zeros_like(np.load(before)))  # nothing is less lively than a clip that stands still
+    results.write_text(json.dumps(row | {"scenes": [1]}) + "\n")
+    example.main(options)
+    *_, livelier = map(json.loads, results.read_text().splitlines())
+    assert livelier["wins"] == livelier["decided"] == 2 and livelier["mean_difference"] > 0
+    results.write_text(json.dumps(row) + "\n")
     example.main([*options, "--unseen", "1"])
     rows = [json.loads(text) for text in (tmp_path / "loop" / "results.jsonl").read_text().splitlines()]
     assert [row["adapter"] for row in rows] == [row["adapter"], f"{row['adapter']}-{rows[1]['key']}"]

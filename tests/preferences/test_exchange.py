@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pytest
 
 from huvidpo.preferences.exchange import Imported, import_ratings
 from huvidpo.preferences.export import export_ratings
-from huvidpo.preferences.pairs import votes_by_pair
-from huvidpo.preferences.records import Pair
+from huvidpo.preferences.own_clips import read_own_clips
+from huvidpo.preferences.pairs import training_set, votes_by_pair
+from huvidpo.preferences.records import Pair, TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
 from huvidpo.video import read_frames, write_gif, write_mp4
 from tests.preferences.conftest import PROMPT, rating_of
@@ -224,6 +226,27 @@ def test_chosen_and_rejected(store: RatingStore, add_pair: Callable[..., Pair], 
     before = store.ratings()
     found = import_ratings(store, tmp_path / "out" / "pairs.csv", RATER, "")
     assert found == Imported(0, 0, 1) and store.ratings() == before, "its own export is no further person's votes"
+
+
+def test_an_export_can_be_learned_from(store: RatingStore, clips: list[Path], tmp_path: Path) -> None:
+    """With each pair's own prompt, and without the pairs that measure; these are there all the same."""
+    takes = [TakeRecord(store.keep_file(clip), backbone="pocket") for clip in clips[:4]]
+    for a, b, prompt, split in ((0, 1, "a größer horse runs", "train"), (2, 3, "a red horse", "measure")):
+        pair = new_pair(takes[a], takes[b], prompt, "horse", "queue", "varied")
+        store.append(rating_of(store.add_pair(replace(pair, split=split)), "b"))
+    assert export_ratings(store, tmp_path / "out", "chosen-rejected") == 2
+    found = read_own_clips(tmp_path / "out", "dpo", "horse run", all_pairs=False, seed=0)
+    expected = training_set(store.ratings(), "dpo", "pocket", store.video_path)
+    (learned,), (rated,) = found.pairs, expected.pairs
+    assert (
+        (learned.prompt, learned.segments) == (rated.prompt, rated.segments) == ("a größer horse runs", (1, 1, 1, 1))
+    )
+    assert learned.winner.read_bytes() == rated.winner.read_bytes()
+    assert learned.loser.read_bytes() == rated.loser.read_bytes()
+    kept = read_own_clips(tmp_path / "out" / "measure", "dpo", "horse run", all_pairs=False, seed=0)
+    assert [pair.prompt for pair in kept.pairs] == ["a red horse"]
+    other = RatingStore(tmp_path / "other")
+    assert import_ratings(other, tmp_path / "out", RATER, "") == Imported(2, 2), "whoever reads the table has both"
 
 
 def test_export_writes_over_nothing(store: RatingStore, add_pair: Callable[..., Pair], tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
         plant_pair(store, tmp_path, number)
     here = 2 * sum(pair.split == "train" for pair in store.pairs())
     with pytest.raises(ValueError, match=f"only {here} clips are here"):
-        clips_to_score(store, "horse")
+        clips_to_score(store, "horse", "pocket")
     with pytest.raises(ValueError, match="8 to 16 clips at once, not 2"):
         uploads_to_score(store, [clip(tmp_path, 1), clip(tmp_path, 2)], "horse")
     rain = write_mp4(drawn_clip(3), tmp_path / "rain.mp4", FPS, {"category": "rain"})
@@ -118,7 +118,7 @@ def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
         plant_pair(store, tmp_path, number)
     private = add_uploaded_pair(store, [clip(tmp_path, 41), clip(tmp_path, 42)], "a horse of mine", "horse")
     for seed in range(20):
-        takes = clips_to_score(store, "horse", random.Random(seed))
+        takes = clips_to_score(store, "horse", "pocket", random.Random(seed))
         shown = {take.sha256 for take in takes}
         assert len(shown) == len(takes) == 16
         hidden = [pair for pair in store.pairs() if pair.split == "measure" or pair == private]
@@ -131,12 +131,13 @@ def test_eight_to_sixteen_clips_are_scored(store, tmp_path):
 def test_a_new_page_starts_with_the_pairs_that_ship_and_a_used_one_keeps_its_own(store, tmp_path):
     folder = tmp_path / "pairs"
     folder.mkdir()
-    assert add_starter_pairs(store, folder) == 0
+    assert add_starter_pairs(store, folder, "pocket") == 0
     for seed, side in ((1, "a"), (2, "b")):
         settings = SETTINGS | {"prompt": "a red horse", "seed": seed, "adapter": "motion"}
         write_mp4(drawn_clip(seed), folder / f"horse-{side}.mp4", FPS, settings)
     write_png(Image.new("RGB", (64, 64)), folder / "horse.png", {})
-    assert add_starter_pairs(store, folder) == 1 and add_starter_pairs(store, folder) == 0
+    assert add_starter_pairs(store, folder, "sd14") == 0, "these would teach it nothing"
+    assert add_starter_pairs(store, folder, "pocket") == 1 and add_starter_pairs(store, folder, "pocket") == 0
     (pair,) = store.pairs()
     assert (pair.prompt, pair.category, pair.origin) == ("a red horse", "horse", "queue")
     assert (pair.a.seed, pair.b.seed, pair.a.adapter) == (1, 2, "motion")
@@ -145,7 +146,7 @@ def test_a_new_page_starts_with_the_pairs_that_ship_and_a_used_one_keeps_its_own
 
 def test_the_pairs_that_ship_are_what_they_are_said_to_be(store):
     """Noise and guidance of their own, the higher one on either side."""
-    assert add_starter_pairs(store, Path(__file__).parents[2] / "examples" / "pairs") == 8
+    assert add_starter_pairs(store, Path(__file__).parents[2] / "examples" / "pairs", "pocket") == 8
     pairs = store.pairs()
     assert all({pair.a.guidance, pair.b.guidance} == {1.0, 2.5} and pair.a.seed != pair.b.seed for pair in pairs)
     assert {pair.pairing for pair in pairs} == {"varied"} and len({pair.a.guidance for pair in pairs}) == 2

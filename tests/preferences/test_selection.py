@@ -27,10 +27,12 @@ RATER = "a" * 16
 def fill(store: RatingStore) -> Callable[..., list[Pair]]:
     """Adds pairs of takes whose files are empty: here only the rows matter."""
 
-    def add(count: int, prompt: str = "p", origin: str = "queue", split: str | None = None) -> list[Pair]:
+    def add(
+        count: int, prompt: str = "p", origin: str = "queue", split: str | None = None, backbone: str = ""
+    ) -> list[Pair]:
         pairs = []
         for i in range(count):
-            takes = [TakeRecord(f"{store.counts().pairs:062x}{i % 16:x}{side}") for side in "ab"]
+            takes = [TakeRecord(f"{store.counts().pairs:062x}{i % 16:x}{side}", backbone=backbone) for side in "ab"]
             pair = new_pair(*takes, prompt, "horse", origin, "independent")
             for take in takes:
                 store.video_path(take.sha256).touch()
@@ -57,6 +59,23 @@ def test_a_rater_sees_every_shared_pair_once_and_own_uploads_of_others_never(
     assert next_showing(store, "b" * 16, draw=draw) is not None
     everything = [pair.pair_id for pair in shared]
     assert next_showing(store, "b" * 16, leave_out=everything) is None and next_showing(store, RATER, "rain") is None
+
+
+def test_pairs_of_another_backbone_are_not_shown_not_even_again(
+    store: RatingStore, fill: Callable[..., list[Pair]]
+) -> None:
+    """Nor do their votes count where adapters of one name are compared; clips of unknown making are shown."""
+    others = fill(REPEAT_GAP + 3, backbone="sd14")
+    for pair in others[: REPEAT_GAP + 1]:
+        store.append(rating_of(pair))
+    draw = random.Random(0)
+    assert not any(next_showing(store, RATER, draw=draw, backbone="pocket") for _ in range(50))
+    own = [*fill(1, backbone="pocket"), *fill(1)]
+    shown = {next_showing(store, RATER, draw=draw, backbone="pocket").pair.pair_id for _ in range(50)}
+    assert shown <= {pair.pair_id for pair in own} and len(store.outlines("horse", "pocket")) == 2
+    mixed = new_pair(others[0].a, own[0].b, "p", "horse", "queue", "independent")
+    store.add_pair(mixed)
+    assert len(store.outlines(backbone="pocket")) == 2 and len(store.outlines(backbone="sd14")) == len(others) + 1
 
 
 def test_shares_of_draws(store: RatingStore, fill: Callable[..., list[Pair]]) -> None:

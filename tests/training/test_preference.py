@@ -14,10 +14,10 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training import preference
 from huvidpo.training.clips import EncodedClip
 from huvidpo.training.examples import EncodedExamples, Example, draw_batch, draw_example, frame_labels
-from huvidpo.training.preference import PreferenceRecord, train_preference
+from huvidpo.training.preference import PreferenceRecord, balance, one_step, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, check_settings, preset_settings, total_steps
-from huvidpo.training.preference_state import run_outcome
-from huvidpo.training.reference import lora_state
+from huvidpo.training.preference_state import RunState, run_outcome
+from huvidpo.training.reference import add_policy, load_lora, lora_state
 from tests.launched import launch_two
 
 SETTINGS = PreferenceSettings(
@@ -236,13 +236,48 @@ def test_an_epoch_shows_every_pair_once_in_an_order_of_its_own(pipeline, encoded
     assert all(sorted(epoch) == [0, 1, 2] for epoch in epochs) and len({*map(tuple, epochs)}) > 1
 
 
+def test_one_step_of_kto_by_hand(pipeline, judged) -> None:
+    """One good clip and two bad ones weigh 3 / (2 * 1) = 1.5 and 3 / (2 * 2) = 0.75. A step of one of each.
+
+    Rewards are far below z0 = 1: the good clip's loss is its weight, the bad one's 0, their mean 1.5 / 2 = 0.75. Then
+    z0 is 0.99 * 1 + 0.01 * r with the mean reward r, which is how much nearer to the clips the policy has come.
+    """
+    settings = replace(SETTINGS, objective="kto", pairs_per_step=1, autocast=False)
+    generator, run = torch.Generator().manual_seed(3), RunState(reference_point=1.0)
+    add_policy(pipeline.unet, 2, 4, 0.0, seed=0)
+    learned = {name: torch.randn(v.shape, generator=generator) / 10 for name, v in lora_state(pipeline.unet).items()}
+    load_lora(pipeline.unet, learned)
+    assert balance(judged) == (1.5, 0.75)
+    found = one_step(pipeline, judged, settings, FRAMES, run)
+    reward = -(found["winner_drift"] + found["loser_drift"]) / 2
+    assert found["loss"] == pytest.approx(0.75) and abs(reward) > 1e-3
+    assert run.reference_point == pytest.approx(0.99 + 0.01 * reward, abs=1e-8)
+
+
+def numbered_clip(frames: int, text: float) -> EncodedClip:
+    """A clip whose latents hold the number of the frame, from 1 on, negative where mirrored."""
+    numbers = torch.arange(1.0, frames + 1).view(-1, 1, 1, 1).expand(-1, 4, 4, 4)
+    return EncodedClip(numbers, -numbers, torch.full((2, 8), text))
+
+
+def test_members_of_a_pair_share_window_and_mirroring_and_labels_are_of_that_window(pipeline) -> None:
+    """16 frames, four to a segment: a window of four that begins with frame 7 has the labels of frames 8, 9, 10."""
+    segments = (1, 0, -1, 1)
+    pair = Example((numbered_clip(16, 1.0), numbered_clip(16, 1.0)), segments)
+    encoded = EncodedExamples((pair,), (), torch.zeros(2, 8))
+    batch = draw_batch(encoded, pipeline.scheduler, replace(SETTINGS, objective="dense"), FRAMES, range(40))
+    winners, losers = batch.latents[:, 0, :, 0, 0].chunk(2)
+    assert torch.equal(winners, losers)
+    assert len({*winners.abs()[:, 0].tolist()}) > 5 and {*winners[:, 0].sign().tolist()} == {1, -1}
+    for numbers, labels in zip(winners.abs()[:, 1:].int().tolist(), batch.labels.tolist(), strict=True):
+        assert labels == [segments[(number - 1) // 4] for number in numbers]
+
+
 def of_kto(goods: int, bads: int, lengths: tuple[int, ...] = (6,)) -> EncodedExamples:
-    """Clips that are good or bad, whose latents hold the number of the frame, negative where mirrored."""
-    examples = []
-    for number, label in enumerate([1] * goods + [-1] * bads):
-        frames = torch.arange(1.0, lengths[number % len(lengths)] + 1).view(-1, 1, 1, 1).expand(-1, 4, 4, 4)
-        examples.append(Example((EncodedClip(frames, -frames, torch.full((2, 8), number + 1.0)),), (label,)))
-    return EncodedExamples(tuple(examples), (), torch.zeros(2, 8))
+    """Clips that are good or bad, each with a caption of its own."""
+    clips = [numbered_clip(lengths[i % len(lengths)], i + 1.0) for i in range(goods + bads)]
+    examples = tuple(Example((clip,), (1 if i < goods else -1,)) for i, clip in enumerate(clips))
+    return EncodedExamples(examples, (), torch.zeros(2, 8))
 
 
 def test_an_epoch_of_kto_has_good_and_bad_clips_in_turn(pipeline) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone, varied_prompt
+from huvidpo.evaluation.metrics import motion_magnitude
 from huvidpo.preferences.pairs import TrainingSet
 from huvidpo.preferences.records import TakeRecord, new_pair
 from huvidpo.preferences.store import RatingStore
@@ -25,12 +26,16 @@ from huvidpo.training.rounds import (
     Step,
     check_names,
     check_same_plan,
+    compare,
     comparisons,
     make_pairs,
     rated_places,
     read_rounds,
+    request_at,
+    round_folder,
     run_plan,
     run_rounds,
+    take,
     verdict,
 )
 from huvidpo.video import write_mp4
@@ -62,7 +67,7 @@ def plan(backbone: LoadedBackbone, moving_adapter, own_home: Path, tmp_path: Pat
     return RoundsPlan(
         category="horse",
         critic="taste:warmer",
-        held_out="taste:warmer",
+        held_out="taste:livelier",
         rounds=2,
         pairs=8,
         unseen=1,
@@ -74,7 +79,10 @@ def plan(backbone: LoadedBackbone, moving_adapter, own_home: Path, tmp_path: Pat
 
 
 def drawn_pairs(folder: Path) -> None:
-    """Eight pairs in the store of a round, one clip of each redder towards its end: making them takes its time."""
+    """Eight pairs in the store of a round, one clip of each redder towards its end, the other one moving.
+
+    Making real ones takes its time.
+    """
     store = RatingStore(folder)
     for i in range(8):
         takes, files = [], []
@@ -82,7 +90,9 @@ def drawn_pairs(folder: Path) -> None:
             frames = np.full((16, 32, 32, 3), 20 + 20 * i, np.uint8)
             if redder:
                 frames[8:, ..., 0] += 40
-            frames[:, i : i + 8, 4:12] = 255 - 20 * i - 10 * redder
+            for number, frame in enumerate(frames):
+                start = 4 if redder else 4 + number
+                frame[i : i + 8, start : start + 8] = 255 - 20 * i - 10 * redder
             files.append(write_mp4(frames, folder / f"{i}-{redder}.mp4", 8))
             takes.append(TakeRecord(hashlib.sha256(files[-1].read_bytes()).hexdigest(), backbone="pocket"))
         pair = new_pair(*takes, f"horse {i}", "horse", "queue", "shared-noise")
@@ -101,7 +111,9 @@ def test_rounds_are_done_once_and_go_on_from_the_last_that_counted(backbone, pla
     assert (first.parent, first.adapter, first.examples, first.accepted) == ("gallop", "warm-1", 8, False)
     ratings = RatingStore(plan.work / "round-1").ratings("horse")
     assert {rating.rater_kind for rating in ratings} == {"simulated"}
-    assert [rating.preference for rating in ratings] == ["a", "b"] * 4, "the redder one"
+    assert [rating.preference for rating in ratings] == ["a", "b"] * 4, "the redder one, not the livelier one"
+    (row,) = map(json.loads, (plan.work / "round-1" / "compared.jsonl").read_text().splitlines())
+    assert row["scores"] == row["motion"], "the livelier one, not the redder one"
     assert {rating.segment_labels[0] for rating in ratings} <= {"a", "b", "tie"}
     card = find_adapter("pocket", "horse", "warm-1").card
     assert card["ratings"] == 8 and card["parent"] == "gallop"
@@ -133,6 +145,19 @@ def test_pairs_of_a_round_are_made_with_its_adapter_and_only_once(backbone, plan
     assert {pair.a.adapter_revision, pair.b.adapter_revision} == {moving_adapter.revision()} and pair.split == "train"
     assert pair.pairing == "varied" and pair.a.seed != pair.b.seed and pair.a.guidance != pair.b.guidance
     assert [*make_pairs(backbone, store, plan, 1, moving_adapter)] and store.pairs("horse") == [pair]
+
+
+@pytest.mark.slow
+def test_a_comparison_is_of_the_new_adapter_against_its_parent(backbone, plan: RoundsPlan, moving_adapter) -> None:
+    """By a critic who knows what the new one makes of that place: it wins once, and its motion is the first."""
+    ((place, prompt),) = comparisons(backbone, plan)
+    frame, request = request_at(backbone, "horse", place, prompt, moving_adapter)
+    new = take(backbone, frame, request).frames
+    round_folder(plan, 1).mkdir(parents=True)
+    list(compare(backbone, plan, 1, None, moving_adapter, lambda clip, _: float(np.array_equal(clip, new))))
+    (row,) = map(json.loads, (round_folder(plan, 1) / "compared.jsonl").read_text().splitlines())
+    assert row["scores"] == [1, 0] and row["motion"][0] == motion_magnitude(new) != row["motion"][1]
+    assert (verdict([row])["wins"], verdict([row])["losses"]) == (1, 0)
 
 
 def test_rounds_go_on_with_the_same_real_clips_only(plan: RoundsPlan, backbone, tmp_path: Path) -> None:

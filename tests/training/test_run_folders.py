@@ -8,6 +8,7 @@ import pytest
 
 from huvidpo.training.run_folders import (
     CHECKPOINT,
+    last_change,
     mark_finished,
     new_run,
     run_folder,
@@ -27,6 +28,10 @@ def test_a_new_run_has_the_first_number_that_is_neither_an_adapter_s_nor_a_run_s
     plant_adapter(own_home, "dpo-2")
     assert [new_run("pocket", "horse", "dpo").name for _ in range(2)] == ["dpo-3", "dpo-4"]
     assert new_run("pocket", "horse", "kto").name == "kto-1" == new_run("pocket", "rain", "kto").name
+
+
+def test_a_run_that_is_discarded_while_it_is_listed_is_the_oldest(own_home: Path) -> None:
+    assert last_change(new_run("pocket", "horse", "dpo")) > last_change(own_home / "gone") == 0
 
 
 def test_names_that_lead_elsewhere_are_refused(own_home: Path) -> None:

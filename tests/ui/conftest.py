@@ -13,10 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+import gradio as gr
 import pytest
 
+from huvidpo import adapters
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.categories import Category, add_category
+from huvidpo.ui.jobs import Job, Step
 from tests.ui.planted import plant_pairs
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,18 @@ MINUTES = 60_000  # milliseconds; a page on a busy machine of two cores is slow,
 def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HUVIDPO_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped ones fit the full size only."""
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+
+
+def out_of_quota(job: Job) -> Iterator[Step]:
+    """What computes on ZeroGPU, for a visitor whose quota is used up."""
+    raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
+    yield
 
 
 @pytest.fixture(scope="session")

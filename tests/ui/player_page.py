@@ -18,6 +18,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="wi
 --input-background-fill: white; --border-color-primary: #e7e1d7; font-family: sans-serif; }}
 body {{ margin: 12px; }} {css}</style>
 <main class="gradio-container"><input id="elsewhere"><div id="player">{template}</div></main>
+<script>{page}</script>
 <script>
 window.sent = [];
 const watchers = [];
@@ -34,7 +35,8 @@ def write_page(folder: Path, value: dict[str, Any]) -> None:
     script = "\n".join(part.read_text(encoding="utf-8") for part in PARTS)
     css = "\n".join(file.read_text(encoding="utf-8") for file in CSS)
     template = TEMPLATE.read_text(encoding="utf-8")
-    page = PAGE.format(css=css, template=template, value=json.dumps(value), script=json.dumps(script))
+    scripts = {"page": (CSS[0].with_name("page.js")).read_text(encoding="utf-8"), "script": json.dumps(script)}
+    page = PAGE.format(css=css, template=template, value=json.dumps(value), **scripts)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 

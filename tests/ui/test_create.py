@@ -16,6 +16,7 @@ from PIL import Image
 import app
 from huvidpo import adapters
 from huvidpo.categories import Category, add_category, remove_category
+from huvidpo.presets import FirstFrameSettings
 from huvidpo.requests import FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.ui.create import CreateTab
@@ -209,6 +210,15 @@ def test_models_are_compared_at_one_seed(run, pocket):
     models = pocket.preset.first_frame_models
     frames = [view.first_frame for view in compare_models(run, FORM, models) if view.first_frame]
     assert [(frame.request.model, frame.request.seed) for frame in frames] == [(model, 7) for model in models]
+
+
+def test_numbers_that_are_left_empty_are_those_of_the_chosen_model(pocket):
+    own = pocket.preset.first_frames | {"dpo-small": FirstFrameSettings(64, 64, steps=30, guidance=7.5)}
+    several = replace(pocket, preset=replace(pocket.preset, first_frames=own))
+    with gr.Blocks() as page:
+        tab = CreateTab(page, visitor_state(), several, CountedRun(app.gpu_runner(several)), {})
+    assert [number.placeholder for number in tab.on_frame_model("dpo-small")] == ["30", "7.5"]
+    assert tab.ui.form["frame_guidance"].placeholder == "2.5"
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import get_context
@@ -15,8 +16,7 @@ import pytest
 import torch
 
 import app
-from huvidpo import adapters
-from huvidpo.adapters import find_adapter
+from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.cli import main
 from huvidpo.home import home
@@ -28,17 +28,15 @@ from huvidpo.ui import finetune_needs as needs
 from huvidpo.ui import finetune_runs as runs
 from huvidpo.ui.finetune import FinetuneTab
 from huvidpo.ui.finetune_layout import PLOTS, plot_of
-from huvidpo.ui.jobs import TrainSlice
+from huvidpo.ui.jobs import Job, TrainSlice
 from huvidpo.ui.turns import CountedRun
+from huvidpo.ui.unfinished import STAYS, Turn
 from huvidpo.video import write_mp4
 from tests.rated import rated_pairs, write_clip
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -58,8 +56,8 @@ def tab(pocket, own_home, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
 
 
 @pytest.fixture
-def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Begins a run whose steps are of one pair; gives its name."""
+def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Turn]:
+    """Begins a run whose steps are of one pair; gives the page's turn with it."""
     whole = runs.preset_settings
     monkeypatch.setattr(runs, "preset_settings", lambda *names: replace(whole(*names), rank=2, pairs_per_step=1))
     return lambda: tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
@@ -79,7 +77,6 @@ def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> 
     assert told["Usable"] == "8 pairs, rated by 1 person"
     assert told["Memory"].startswith("1.0 GB of ") and "GPU quota" not in told
     assert full[tab.ui.begin].interactive is True
-    assert tab.on_readiness("horse", "dpo", 5, "horse/dpo-1")[tab.ui.begin].interactive is False, "one run at a time"
 
 
 def test_a_browser_s_nonsense_is_refused(tab, store) -> None:
@@ -113,7 +110,7 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
 
 def test_what_is_left_has_the_measuring_in_it(tab, begin, store) -> None:
     """A minute of training and 22 s of 16 clips; 4 of them are a quarter of that; what was learned may be weakened."""
-    said = tab.drawn(begin(), [a_row()])[tab.ui.meter]["text"]
+    said = tab.drawn(begin().run, [a_row()])[tab.ui.meter]["text"]
     assert said == "horse/dpo-1: step 3, 50% right, about 82 s left with the measuring at the end"
     first, second = (needs.measuring_words(tab.backbone, Measuring(12, 16, strength)) for strength in (1.0, 0.5))
     assert first == "measuring whether its clips still move, clip 12 of 16, about 6 s left"
@@ -127,7 +124,7 @@ def a_row() -> dict[str, float]:
 
 
 def test_clips_before_and_now_stand_under_their_prompt(tab, begin, store) -> None:
-    run = begin()
+    run = begin().run
     plan = runs.plan_of(tab.backbone, tab.store, run)
     (plan.work / "clips").mkdir()
     for name in ("before-0", "step-00003-0"):
@@ -168,11 +165,11 @@ def test_zero_gpu_is_asked_for_what_a_slice_takes(tab, begin, store, monkeypatch
     durations = []
     monkeypatch.setattr(app.spaces, "GPU", lambda duration: lambda function: durations.append(duration))
     app.gpu_runner(tab.backbone)
-    name = begin()
-    plan = runs.plan_of(tab.backbone, tab.store, name)
+    turn = begin()
+    plan = runs.plan_of(tab.backbone, tab.store, turn.run)
     rare = replace(plan, settings=replace(plan.settings, validate_every=10_000))
     assert [durations[0](TrainSlice(one, 45)) for one in (plan, rare)] == [59, 55]
-    list(tab.on_slice(name))
+    list(tab.on_slice(turn))
     read = needs.run_outcome
     monkeypatch.setattr(needs, "run_outcome", lambda work: ended_in(read(work), 8.0))
     assert durations[0](TrainSlice(rare, 45)) == 10 + 8 + 22
@@ -198,36 +195,33 @@ def test_memory_that_is_not_there(pocket, store, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_slices_pause_resume_and_the_adapter_in_the_end(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = begin()
+    turn = begin()
+    run = turn.run
     assert run == "horse/dpo-1"
-    (first,) = tab.on_slice(run)
+    (first,) = tab.on_slice(turn)
     assert "step 1" in first[tab.ui.meter]["text"] and tab.ui.timer not in first, "the next slice may come"
-    paused = tab.on_pause(run)
-    assert paused[tab.ui.timer].active is False
-    late = tab.on_cancelled("", run)
-    assert late[tab.ui.meter]["text"] == paused[tab.ui.meter]["text"] == f"{run} is paused. What it learned is kept."
-    nothing = {tab.ui.meter: gr.skip()}  # Gradio takes an empty answer for one that is missing
-    assert tab.on_cancelled("horse/dpo-2", run) == tab.on_cancelled("", "horse/gone") == nothing
+    paused = tab.on_pause(turn)
+    assert paused[tab.ui.timer] is False and paused[tab.ui.begin].visible is True
+    assert paused[tab.ui.meter]["text"] == f"{run} is paused. What it learned is kept."
     resumed = tab.on_resume(run)
-    assert (
-        resumed[tab.ui.timer].active and resumed[tab.ui.current] == run and "step 1" in resumed[tab.ui.meter]["text"]
-    )
-    (second,) = tab.on_slice(run)
+    turn = resumed[tab.ui.current]
+    assert resumed[tab.ui.timer] is True and "step 1" in resumed[tab.ui.meter]["text"]
+    assert resumed[tab.ui.begin].visible is False, "one run at a time"
+    (second,) = tab.on_slice(turn)
     assert "step 2" in second[tab.ui.meter]["text"]
     assert len(second[tab.ui.plots[0]].value["data"]) == 2 and second[tab.ui.plots[0]].x_lim == [0, 10]
     monkeypatch.setattr(runs, "read_begun", ended_now(runs.read_begun))
-    texts = [[changes[tab.ui.meter]["text"] for changes in tab.on_slice(run)] for _ in range(2)]
+    texts = [[changes[tab.ui.meter]["text"] for changes in tab.on_slice(turn)] for _ in range(2)]
     assert [len(each) for each in texts] == [1, 1] and all("measuring" in each[0] for each in texts), "a clip a slice"
     monkeypatch.setattr(runs, "SLICE_SECONDS", 600)
-    *measuring, last = tab.on_slice(run)
+    *measuring, last = tab.on_slice(turn)
     assert len(measuring) >= 14, "eight clips without what was learned, eight with it; two were there"
-    assert last[tab.ui.timer].active is False and "is finished" in last[tab.ui.meter]["text"]
+    assert last[tab.ui.timer] is False and "is finished" in last[tab.ui.meter]["text"]
     assert find_adapter("pocket", "horse", "dpo-1").card["ratings"] == 8
     assert last[tab.learned.ui.adapter].value == "dpo-1" and last[tab.unfinished.row].visible is False
     assert last[tab.ui.category] == "horse", "whatever action the visitor looked at meanwhile"
-    assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "dpo-1"
     tab.learned.on_delete("horse", "dpo-1", "Really delete dpo-1?")
-    assert tab.on_open("horse", "dpo", 5, "", "dpo-1", "dpo-1")[tab.ui.start].value == "", "it is gone"
+    assert tab.on_open("horse", "dpo", 5, None, "dpo-1", "dpo-1")[tab.ui.start].value == "", "it is gone"
     assert runs.unfinished_runs(tab.backbone.preset) == [], "what was learned and deleted is not unfinished"
 
 
@@ -273,10 +267,8 @@ def test_what_follows_by_itself_names_nothing_from_a_list(pocket, own_home) -> N
     with gr.Blocks() as page, gr.Tabs():
         tab = FinetuneTab(page, pocket, RatingStore(own_home), CountedRun(app.gpu_runner(pocket)), {})
     lists = {tab.unfinished.runs, tab.ui.start, tab.learned.ui.adapter}
-    following = [
-        fn for fn in page.fns.values() if {trigger for _, trigger in fn.targets} & {"tick", "then", "failure"}
-    ]
-    assert len(following) == 8 and not any(lists & {*fn.inputs} for fn in following)
+    following = [fn for fn in page.fns.values() if {trigger for _, trigger in fn.targets} & {"tick", "then"}]
+    assert len(following) == 3 and not any(lists & {*fn.inputs} for fn in following)
 
 
 def ended_now(read):
@@ -290,46 +282,41 @@ def ended_now(read):
 
 
 def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
-    run = begin()
-
-    def out_of_quota(operation: str, payload: Any) -> Iterator[Any]:
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
-        yield
-
+    turn = begin()
     tab.run = out_of_quota
-    (paused,) = tab.on_slice(run)
-    assert paused[tab.ui.timer].active is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
-    assert paused[tab.unfinished.runs].value == run
+    (paused,) = tab.on_slice(turn)
+    assert paused[tab.ui.timer] is False and "Try again in 3:12:05" in paused[tab.ui.meter]["text"]
+    assert paused[tab.unfinished.runs].value == turn.run
 
 
 def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFixture) -> None:
     """Else the timer would come back with the same slice again and again."""
-    run = begin()
+    turn = begin()
 
-    def broken(operation: str, payload: Any) -> Iterator[Any]:
+    def broken(job: Job) -> Iterator[Any]:
         raise RuntimeError("CUDA error: device-side assert triggered")
         yield
 
     tab.run = broken
-    (paused,) = tab.on_slice(run)
-    assert paused[tab.ui.timer].active is False and paused[tab.ui.current] == ""
+    (paused,) = tab.on_slice(turn)
+    assert paused[tab.ui.timer] is False and paused[tab.ui.current] is None
     assert paused[tab.ui.meter]["text"].startswith("Paused by an error of this program (RuntimeError)")
-    assert paused[tab.unfinished.runs].value == run and "device-side assert" in capsys.readouterr().err
+    assert paused[tab.unfinished.runs].value == turn.run and "device-side assert" in capsys.readouterr().err
 
 
 def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
     """Neither that of a run which lies here, nor that of an adapter which does."""
-    assert begin() == "horse/dpo-1"
+    assert begin().run == "horse/dpo-1"
     folder = home() / "adapters" / "pocket" / "horse" / "dpo-2"
     folder.mkdir(parents=True)
     (folder / "card.json").write_text('{"backbone": "pocket", "category": "horse"}')
-    assert begin() == "horse/dpo-3"
+    assert begin().run == "horse/dpo-3"
 
 
 def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, monkeypatch) -> None:
-    run = begin()
-    tab.on_pause(run)
-    asked = ("horse", "dpo", 5, "", "", None)
+    turn = begin()
+    run, asked = turn.run, ("horse", "dpo", 5, None, "", None)
+    tab.on_pause(turn)
     assert tab.on_open(*asked)[tab.unfinished.discard].visible is True
     monkeypatch.setenv("SPACE_ID", "someone/space")
     for visitor in (None, signed_in("anna")):
@@ -347,81 +334,155 @@ def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, 
 
 def test_a_slice_that_was_asked_for_before_a_pause_does_not_begin_after_it(tab, begin, store) -> None:
     """The page's clock may tick between the press of the button and the answer."""
-    run = begin()
-    assert tab.unfinished.is_awaited(run)
-    tab.on_pause(run)
-    (late,) = tab.on_slice(run)
-    assert [*late] == [tab.ui.meter] and not tab.unfinished.is_trained(run)
-    assert runs.log_of(tab.backbone.preset, run) == [], "nothing was trained"
-    with tab.unfinished.training(run):
-        tab.on_pause(run)
-    assert not tab.unfinished.is_trained(run), "a slice that ends as it is paused is not waited for"
-    tab.on_resume(run)
-    assert tab.unfinished.is_awaited(run)
+    turn = begin()
+    tab.on_pause(turn)
+    for late in (turn, None):  # what the page's state may be by then
+        assert [*tab.on_slice(late)] == [nothing(tab)] and tab.on_pause(late) == nothing(tab)
+    assert runs.log_of(tab.backbone.preset, turn.run) == [], "nothing was trained"
+
+
+def nothing(tab: FinetuneTab) -> dict[Any, Any]:
+    """An answer that changes nothing: Gradio takes an empty one for one that is missing."""
+    return {tab.ui.meter: gr.skip()}
+
+
+def test_a_step_that_outlasts_its_pause_leaves_the_next_turn_alone(tab, begin, store, monkeypatch) -> None:
+    """Pause, then Go on while the step still runs: what the old slice has to say comes after both."""
+    monkeypatch.setattr(runs, "SLICE_SECONDS", 600)
+    first = begin()
+    slice_ = tab.on_slice(first)
+    assert "step 1" in next(slice_)[tab.ui.meter]["text"]
+    tab.on_pause(first)
+    second = tab.on_resume(first.run)[tab.ui.current]
+    assert [*slice_] == [nothing(tab)], "its step is done, and nothing is said of it"
+    assert tab.unfinished.is_trained(first.run)
+    slice_ = tab.on_slice(second)
+    assert "step 3" in next(slice_)[tab.ui.meter]["text"]
+    slice_.close()
+    assert not second.over, "a page that only lost the server comes back with its next slice"
+
+
+def test_what_is_said_last_has_the_highest_number(tab, begin, store) -> None:
+    """So the page can tell a step's words that arrive after those of the pause."""
+    turn = begin()
+    (step,) = tab.on_slice(turn)
+    paused = tab.on_pause(turn)
+    gone = tab.on_discard(turn.run, f"Really discard {turn.run}?")
+    numbers = [said[tab.ui.meter]["at"] for said in (step, paused, gone)]
+    assert numbers == sorted({*numbers})
+    assert tab.ui.current not in gone and tab.ui.timer not in gone, "another run may have been begun meanwhile"
+
+
+def test_a_run_that_ends_in_the_step_of_its_pause_is_finished(tab, begin, store) -> None:
+    turn, folder = begin(), home() / "adapters" / "pocket" / "horse" / "dpo-1"
+
+    def ends(job: Job) -> Iterator[Adapter]:
+        tab.on_pause(turn)
+        folder.mkdir(parents=True)
+        (folder / "card.json").write_text('{"backbone": "pocket", "category": "horse", "stopped_because": ""}')
+        yield find_adapter("pocket", "horse", "dpo-1")
+
+    tab.run = ends
+    (last,) = tab.on_slice(turn)
+    assert "is finished" in last[tab.ui.meter]["text"] and not last[tab.unfinished.row].visible
+    assert tab.ui.current not in last and tab.ui.timer not in last, "another run may have been begun meanwhile"
+
+
+def test_a_page_trains_one_run_at_a_time(tab, begin, store) -> None:
+    first = begin()
+    begun = tab.on_begin("horse", "dpo", "", 60.0, None, first)
+    assert [*tab.on_slice(first)] == [nothing(tab)] and begun[tab.ui.current].run == "horse/dpo-2"
+
+
+def test_a_page_that_gave_no_sign_for_long_is_told_who_has_its_run(tab, begin, store) -> None:
+    """As after a sleep of its machine. While it waits for the model, its signs are those of the list."""
+    asleep = begin()
+    tab.unfinished.on_watch(asleep, "")
+    assert asleep.until > time.monotonic() + STAYS - 5 and tab.unfinished.is_trained(asleep.run)
+    asleep.until = 0.0
+    (first,) = tab.on_slice(asleep)
+    assert "step 1" in first[tab.ui.meter]["text"], "nobody has it"
+    asleep.until = 0.0
+    taken = tab.on_resume(asleep.run)[tab.ui.current]
+    (told,) = tab.on_slice(asleep)
+    assert told[tab.ui.meter]["text"] == "Another page has gone on with this run." and told[tab.ui.timer] is False
+    assert "is being trained now" in told[tab.unfinished.note] and told[tab.ui.current] is None
+    tab.unfinished.on_watch(asleep, "")
+    (second,) = tab.on_slice(taken)
+    assert "step 2" in second[tab.ui.meter]["text"]
+
+
+def test_what_is_chosen_while_the_tab_opens_stays(tab, store) -> None:
+    """Its answer says what can be chosen, and only where that is gone what is."""
+    tab_says = tab.on_open("horse", "dpo", 5, None, "", None)[tab.ui.start].constructor_args
+    assert "value" not in tab_says and tab_says["choices"][0][1] == ""
+    assert tab.on_open("horse", "dpo", 5, None, "gone", None)[tab.ui.start].value == ""
 
 
 def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
-    run = begin()
+    turn = begin()
+    run = turn.run
     with held(runs.plan_of(tab.backbone, tab.store, run).work):
-        (refused,) = tab.on_slice(run)
+        (refused,) = tab.on_slice(turn)
         assert "Somebody is going on with this run already" in refused[tab.ui.meter]["text"]
         with pytest.raises(gr.Error, match="Somebody is going on"):
             tab.on_discard(run, f"Really discard {run}?")
-    tab.on_resume(run)
-    (first,) = tab.on_slice(run)
+    turn = tab.on_resume(run)[tab.ui.current]
+    (first,) = tab.on_slice(turn)
     assert "step 1" in first[tab.ui.meter]["text"]
 
 
 @pytest.mark.slow
 def test_a_run_that_another_page_trains_is_named_and_left_to_it(tab, begin, store) -> None:
     """From its start, through its slices and between them, until it pauses or its page is closed."""
-    run, asked = begin(), ("horse", "dpo", 5, "", "", None)
+    turn, asked = begin(), ("horse", "dpo", 5, None, "", None)
+    run = turn.run
 
     def others_are_told_so() -> None:
         shown = [tab.on_open(*asked), tab.on_resume(run), tab.on_discard(run, f"Really discard {run}?")]
         for each in shown:
             assert each[tab.unfinished.note] == f"{run} is being trained now, by another visitor or in another tab."
-            assert each[tab.unfinished.watch].active and not each[tab.unfinished.row].visible
+            assert each[tab.unfinished.watch] is True and not each[tab.unfinished.row].visible
             assert tab.ui.current not in each
 
     others_are_told_so()
-    slice_ = tab.on_slice(run)
+    slice_ = tab.on_slice(turn)
     next(slice_)
     others_are_told_so()
     assert [*slice_] == []
     others_are_told_so()  # the next slice may come
-    slice_ = tab.on_slice(run)
+    slice_ = tab.on_slice(turn)
     next(slice_)
     slice_.close()  # as Gradio does when a page is gone
     paused = tab.on_open(*asked)
     assert paused[tab.unfinished.note] == f"{run} is paused. What it learned is kept, and it can go on."
-    assert paused[tab.unfinished.row].visible and paused[tab.unfinished.runs].value == run
-    assert tab.on_resume(run)[tab.ui.current] == run
+    assert paused[tab.unfinished.row].visible and paused[tab.unfinished.runs].value == turn.run
+    turn = tab.on_resume(run)[tab.ui.current]
     others_are_told_so()
-    tab.on_pause(run)
+    tab.on_pause(turn)
     assert tab.on_open(*asked)[tab.unfinished.row].visible
 
 
 def test_looking_again_changes_nothing_while_nothing_has_changed(tab, begin, store) -> None:
     """What was chosen meanwhile would be lost."""
-    run = begin()
-    said = tab.on_open("horse", "dpo", 5, "", "", None)[tab.unfinished.note]
-    assert tab.unfinished.on_watch("", said) == {tab.unfinished.note: gr.skip()}
-    tab.on_pause(run)
-    again = tab.unfinished.on_watch("", said)
-    assert again[tab.unfinished.runs].value == run and again[tab.unfinished.watch].active is False
-    assert tab.unfinished.on_watch(run, said)[tab.unfinished.row].visible is False, "this page has begun it itself"
+    turn = begin()
+    said = tab.on_open("horse", "dpo", 5, None, "", None)[tab.unfinished.note]
+    assert tab.unfinished.on_watch(None, said) == {tab.unfinished.note: gr.skip()}
+    tab.on_pause(turn)
+    again = tab.unfinished.on_watch(None, said)
+    assert again[tab.unfinished.runs].value == turn.run and again[tab.unfinished.watch] is False
+    assert tab.unfinished.on_watch(turn, said)[tab.unfinished.row].visible is False, "this page has begun it itself"
 
 
 def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
-    run = begin()
+    turn = begin()
     first = store.ratings("horse")[0]
     store.withdraw(first.rating_id, first.rater)
-    (paused,) = tab.on_slice(run)
+    (paused,) = tab.on_slice(turn)
     assert "changed or taken back" in paused[tab.ui.meter]["text"]
-    tab.on_discard(run, f"Really discard {run}?")
+    tab.on_discard(turn.run, f"Really discard {turn.run}?")
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
@@ -436,8 +497,7 @@ def worker(tab: FinetuneTab, job: bytes, answers) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="ZeroGPU forks, on Linux")
 def test_a_slice_crosses_into_a_forked_worker_and_back(tab, begin, store) -> None:
     """As on ZeroGPU: arguments and records are pickled, what the worker's memory holds afterwards is lost."""
-    run = begin()
-    plan = runs.plan_of(tab.backbone, tab.store, run)
+    plan = runs.plan_of(tab.backbone, tab.store, begin().run)
     context = get_context("fork")
     for step in (1, 2):
         answers = context.SimpleQueue()
@@ -472,9 +532,9 @@ def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None
         with pytest.raises(gr.Error, match=sentence):
             tab.on_begin("horse", "ipo", "", 60.0, files)
     assert runs.unfinished_runs(tab.backbone.preset) == []
-    run = tab.on_begin("horse", "ipo", "", 60.0, [str(clip)])[tab.ui.current]
+    turn = tab.on_begin("horse", "ipo", "", 60.0, [str(clip)])[tab.ui.current]
     clip.unlink()
-    plan = runs.plan_of(tab.backbone, tab.store, run)
+    plan = runs.plan_of(tab.backbone, tab.store, turn.run)
     assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
-    (first,) = tab.on_slice(run)
+    (first,) = tab.on_slice(turn)
     assert "step 1" in first[tab.ui.meter]["text"]

@@ -12,9 +12,12 @@ from huvidpo.adapter_weights import remove_adapter, save_motion_adapter
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.models.motion import motion_parameters
+from huvidpo.preferences.pairs import training_set
 from huvidpo.preferences.store import RatingStore
 from tests.rated import rated_pairs, vote
 from tests.ui.conftest import Visit, running_page, visits_of
+from tests.ui.planted import plant_pair
+from tests.ui.test_widgets_in_browser import HIDE
 
 pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -22,18 +25,23 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touc
 
 @pytest.fixture(scope="module")
 def tune_home(shared_backbone: LoadedBackbone, tmp_path_factory) -> Path:
-    """The home of a page whose default for `horse` is an adapter that fits the small model, with eight rated pairs."""
+    """The home of a page that was taught `horse`, with eight rated pairs."""
     home = tmp_path_factory.mktemp("tune") / "home"
-    unet, generator = shared_backbone.video.unet, torch.Generator().manual_seed(5)
+    teach_horse(shared_backbone, home)
+    rated_pairs(RatingStore(home), home, 8)
+    return home
+
+
+def teach_horse(backbone: LoadedBackbone, home: Path) -> None:
+    """Makes an adapter that fits the small model the default."""
+    unet, generator = backbone.video.unet, torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in motion_parameters(unet).values():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
     folder = home / "adapters" / "pocket" / "horse"
     save_motion_adapter(unet, folder / "gallop", {"backbone": "pocket", "category": "horse"})
-    remove_adapter(unet, shared_backbone.still_motion)
+    remove_adapter(unet, backbone.still_motion)
     (folder / "promotions.json").write_text('["gallop"]')
-    rated_pairs(RatingStore(home), home, 8)
-    return home
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +112,24 @@ def test_nothing_is_shown_that_is_not_there(tuner) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.click("#tune-rate")
     page.wait_for_function("document.querySelector('#rate-only input')?.value.includes('Rain')")
+
+
+def test_a_run_goes_on_while_nobody_looks_until_its_page_is_closed(tuner, tune_home: Path) -> None:
+    """The browser says that its tab is behind another one, where Gradio's own timers stand still."""
+    visit = tuner()
+    page = visit.page
+    page.evaluate(HIDE)
+    page.click("#tune-begin")
+    page.wait_for_selector("#tune-meter:has-text('step 1')")
+    assert not page.is_visible("#tune-begin"), "one run at a time"
+    other = tuner().page
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is being trained now')")
+    page.close()
+    other.wait_for_selector("#tune-unfinished-note:has-text('horse/dense-1 is paused')")
+    other.click("#tune-discard")
+    other.click("#tune-discard:has-text('Really discard horse/dense-1?')")
+    other.wait_for_selector("#tune-meter:has-text('is gone')")
+    assert not (tune_home / "runs/pocket/horse/dense-1").exists()
 
 
 def test_from_ratings_to_a_default_and_back(tuner, tune_home: Path, tmp_path: Path) -> None:
@@ -208,3 +234,34 @@ def revision(home: Path, name: str) -> str:
         return adapter.revision()
     finally:
         found.undo()
+
+
+def test_pairs_of_the_chosen_action_come_until_there_are_enough(
+    browser, shared_backbone: LoadedBackbone, pocket_weights: Path, tmp_path: Path
+) -> None:
+    """Somebody has rated five of their own, and three of rain lie there, which nobody rates here."""
+    teach_horse(shared_backbone, tmp_path / "home")
+    store = RatingStore(tmp_path / "home")
+    rated_pairs(store, tmp_path, 5, origin="live")
+    for number in range(3):
+        plant_pair(store, tmp_path, number, category="rain")
+    settings = {"HUVIDPO_DATASET": "", "HUVIDPO_POCKET_WEIGHTS": str(pocket_weights)}
+    with running_page(tmp_path, settings) as url, visits_of(Tuner, browser, url) as start:
+        visit = start()
+        page = visit.page
+        visit.wait("#tune-readiness", "5 pairs, rated by 1 person; 3 more are needed")
+        page.click("#tune-rate")
+        visit.wait(".booth", "The next one is being made now")
+        while usable(store) < 8:
+            page.wait_for_selector(".booth[data-state=open]:not(.unseen)")
+            page.keyboard.press("1")
+            page.wait_for_selector(".booth[data-state=locked]")
+            page.keyboard.press("Enter")
+        assert {rating.pair.category for rating in store.ratings()} == {"horse"}
+        visit.open("Fine-tune")
+        page.wait_for_selector("#tune-begin:enabled")
+
+
+def usable(store: RatingStore) -> int:
+    """How many rated pairs can be trained on."""
+    return len(training_set(store.ratings("horse"), "dense", "pocket", store.video_path))

@@ -3,13 +3,12 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import pytest
 
 import app
-from huvidpo import adapters, shared_adapters
+from huvidpo import shared_adapters
 from huvidpo.adapter_weights import apply_adapter, save_preference_adapter
 from huvidpo.adapters import Adapter, find_adapter
 from huvidpo.candidates import promote
@@ -19,17 +18,16 @@ from huvidpo.preferences.selection import next_showing
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.reference import add_policy
 from huvidpo.ui import learned as module
+from huvidpo.ui.jobs import MakeTakes
 from huvidpo.ui.learned import Learned
+from huvidpo.ui.learned_layout import Contest
 from huvidpo.ui.turns import CountedRun
 from tests.preferences.hub_server import HubServer
 from tests.rated import vote
+from tests.ui.conftest import out_of_quota
 from tests.ui.sign_in import signed_in
 
-
-@pytest.fixture(autouse=True)
-def no_shipped_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipped ones fit the full size only."""
-    monkeypatch.setattr(adapters, "SHIPPED", tmp_path / "shipped")
+pytestmark = pytest.mark.usefixtures("no_shipped_adapters")
 
 
 @pytest.fixture
@@ -37,10 +35,9 @@ def learned(pocket, own_home) -> Learned:
     """The section; first frames and clips are made in two steps each."""
     run = app.gpu_runner(pocket)
 
-    def short(operation: str, payload: Any):
-        first, requests, *rest = payload
-        short = [replace(request, steps=2) for request in requests]
-        return run(operation, (replace(first, steps=2), short, *rest))
+    def short(job: MakeTakes):
+        clips = tuple(replace(request, steps=2) for request in job.clips)
+        return run(replace(job, first=replace(job.first, steps=2), clips=clips))
 
     with gr.Blocks(), gr.Tabs(), gr.Tab("Fine-tune"):
         actions = gr.Dropdown(["horse", "rain"], value="horse")
@@ -76,12 +73,12 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
     monkeypatch.setattr(module, "WAITING_PAIRS", 2)
     begun = learned.on_vote("horse", "dpo-1")
     contest = begun[learned.ui.contest]
-    assert begun[learned.ui.timer].active and contest == ("horse", "dpo-1")
+    assert begun[learned.ui.timer] is True and (contest.category, contest.adapter) == ("horse", "dpo-1")
     steps = [*learned.on_pair(contest)]
     assert any("Pair 1 of 2: first frame: step 1" in step[learned.ui.meter]["text"] for step in steps)
     assert not any(learned.ui.timer in step for step in steps), "the next pair may come"
     *_, last = learned.on_pair(contest)
-    assert last[learned.ui.timer].active is False and "2 pairs wait" in last[learned.ui.meter]["text"]
+    assert last[learned.ui.timer] is False and "2 pairs wait" in last[learned.ui.meter]["text"]
     assert last[learned.category] == "horse", "whatever action the visitor looked at meanwhile"
     with pytest.raises(gr.Error, match="Enough pairs wait"):
         learned.on_vote("horse", "dpo-1")
@@ -101,14 +98,54 @@ def test_pairs_to_vote_on_measure_the_adapter_against_its_parent(
 
 
 def test_out_of_quota_pauses_and_says_when_to_come_back(learned: Learned, candidate: Adapter) -> None:
-    def out_of_quota(operation: str, payload: Any):
-        raise gr.Error("You have exceeded your GPU quota. Try again in 3:12:05")
+    learned.run = out_of_quota
+    *_, paused = learned.on_pair(Contest("horse", "dpo-1"))
+    assert paused[learned.ui.timer] is False and "Try again in 3:12:05" in paused[learned.ui.meter]["text"]
+    assert paused[learned.ui.vote].visible is True
+
+
+def test_an_error_of_ours_stops_it_too(learned: Learned, candidate: Adapter, capsys: pytest.CaptureFixture) -> None:
+    """Else the ticker would come back with the same pair again and again."""
+
+    def broken(job: MakeTakes):
+        raise RuntimeError("CUDA error: device-side assert triggered")
         yield
 
-    learned.run = out_of_quota
-    *_, paused = learned.on_pair(("horse", "dpo-1"))
-    assert paused[learned.ui.timer].active is False and "Try again in 3:12:05" in paused[learned.ui.meter]["text"]
-    assert paused[learned.ui.vote].visible is True
+    learned.run = broken
+    *_, stopped = learned.on_pair(Contest("horse", "dpo-1"))
+    assert stopped[learned.ui.timer] is False and "(RuntimeError)" in stopped[learned.ui.meter]["text"]
+    assert "device-side assert" in capsys.readouterr().err
+
+
+def test_stop_answers_once_and_what_is_made_then_says_nothing(learned: Learned, candidate: Adapter) -> None:
+    """Else a pair that ends later would turn the form back to its action, over what came since."""
+    contest = learned.on_vote("horse", "dpo-1")[learned.ui.contest]
+    making = learned.on_pair(contest)
+    step = next(making)
+    assert [*step] == [learned.ui.meter], "a step that arrives after Stop brings no button back"
+    stopped = learned.on_stop(contest)
+    assert stopped[learned.ui.contest] is None and stopped[learned.ui.timer] is False
+    assert stopped[learned.ui.meter]["at"] > step[learned.ui.meter]["at"]
+    nothing = {learned.ui.meter: gr.skip()}  # Gradio takes an empty answer for one that is missing
+    assert [*making] == [*learned.on_pair(contest)] == [*learned.on_pair(None)] == [nothing]
+    assert learned.on_stop(contest) == learned.on_stop(None) == nothing
+    assert RatingStore(home()).pairs("horse") == [], "nor is another one made"
+    again = learned.on_vote("horse", "dpo-1")[learned.ui.contest]
+    learned.on_vote("horse", "gallop", again)
+    assert [*learned.on_pair(again)] == [nothing], "one adapter's pairs at a time"
+
+
+def test_a_zip_is_packed_beside_those_of_others(learned: Learned, candidate: Adapter, tmp_path, monkeypatch) -> None:
+    """Of another account, which cannot be removed; of a visitor whose file is being copied; of yesterday."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / "huvidpo-adapters"
+    foreign.touch()
+    first = Path(learned.on_download("horse", "dpo-1"))
+    second = Path(learned.on_download("horse", "dpo-1"))
+    assert first.is_file() and second.is_file() and first.name == second.name == "dpo-1.zip"
+    os.utime(first.parent, (0, 0))
+    assert Path(learned.on_download("horse", "dpo-1")).is_file()
+    assert not first.exists() and second.is_file() and foreign.exists()
 
 
 def test_promoted_by_votes_rolled_back_deleted(learned: Learned, candidate: Adapter, moving_adapter: Adapter) -> None:

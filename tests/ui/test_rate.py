@@ -1,5 +1,6 @@
 """The tab Rate on the server: what cannot be shown is passed over, who signs in rates nothing twice, scores."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,11 @@ import gradio as gr
 import pytest
 
 import app
+from huvidpo import adapters
 from huvidpo.preferences.pusher import NoPusher
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
+from huvidpo.ui.pair_making import MAKE_ONE, Filler
 from huvidpo.ui.rate import RateTab
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
@@ -32,11 +35,12 @@ def store(own_home) -> RatingStore:
 @pytest.fixture
 def sources(store: RatingStore, pocket) -> PairSources:
     """The tab with all of its controls; no model runs."""
+    run = CountedRun(app.gpu_runner(pocket))
     with gr.Blocks() as page:
         visitor = visitor_state()
         with gr.Tabs():
-            tab = RateTab(page, visitor, store, NoPusher(""), None)
-            return PairSources(tab, pocket, CountedRun(app.gpu_runner(pocket)), {})
+            tab = RateTab(page, visitor, store, NoPusher(""), Filler(run, store, pocket, ahead=0))
+            return PairSources(tab, pocket, run, {})
 
 
 @pytest.fixture
@@ -85,6 +89,29 @@ def test_who_signs_in_gets_no_pair_a_second_time(tab, store, tmp_path: Path) -> 
     store.withdraw(answer.rating_id, answer.rater)
     tab.booth._seats.clear()
     assert prompt_on(tab, signed_in("anna")) is None, "who took it back has seen the names"
+
+
+def test_an_empty_stage_says_what_is_missing_and_what_to_do(tab, store, tmp_path: Path) -> None:
+    """Pairs of another backbone are as good as none."""
+    pair = plant_pair(store, tmp_path, 0)
+    takes = [replace(take, backbone="sd14") for take in (pair.a, pair.b)]
+    store.add_pair(new_pair(*takes, "elsewhere", "rain", "queue", "varied"))
+    assert prompt_on(tab) == pair.prompt
+
+    def said(category: str) -> str:
+        return tab.on_only(BROWSER, category, asked(), None)[tab.ui.player]["note"]
+
+    assert said("rain") == f"No pair of “Rain” is waiting for you. {MAKE_ONE}"
+    store.append(Rating(new_id(), pair, "a", "a", tab.visitor(BROWSER, asked(), None).rater))
+    assert said("") == f"No pair is waiting for you. {MAKE_ONE}"
+    assert said("horse") == f"No pair of “Horse run” is waiting for you. {MAKE_ONE}"
+
+
+def test_whoever_makes_a_pair_hears_that_nothing_moves_it(sources, monkeypatch, tmp_path: Path) -> None:
+    words = ("horse", "a red horse runs on the beach")
+    assert sources.on_words(*words) == ""
+    monkeypatch.setattr(adapters, "SHIPPED", tmp_path)
+    assert sources.on_words(*words).startswith("Nothing has taught pocket how horse moves")
 
 
 def scores_of(sources: PairSources, shown: dict[str, Any], given: list[float], who: gr.OAuthProfile | None) -> Any:

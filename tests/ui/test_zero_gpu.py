@@ -26,7 +26,7 @@ from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.preferences.own_clips import read_own_clips
 from huvidpo.preferences.records import Pair
 from huvidpo.preferences.store import RatingStore
-from huvidpo.presets import BACKBONES
+from huvidpo.presets import BACKBONES, FirstFrameSettings
 from huvidpo.requests import ClipRequest, FirstFrameRequest
 from huvidpo.takes import Clip
 from huvidpo.training.preference_settings import preset_settings
@@ -48,8 +48,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def sd14(tmp_path_factory: pytest.TempPathFactory) -> LoadedBackbone:
     """As `load_backbone("sd14")` gives it, but for the sizes; all first-frame models are there before the page is."""
-    small = {"width": 64, "height": 64, "num_frames": 8, "first_frame_width": 128, "first_frame_height": 128}
-    preset = replace(BACKBONES["sd14"], **small, first_frame_models=("dpo", "base"))
+    drawn = dict.fromkeys(("dpo", "base"), FirstFrameSettings(128, 128, steps=30, guidance=5.0))
+    preset = replace(BACKBONES["sd14"], width=64, height=64, num_frames=8, first_frames=drawn)
     folder = tmp_path_factory.mktemp("words")
     image = tiny_sd14(folder)
     video = ImageToVideoPipeline(

@@ -76,6 +76,7 @@ def report(counts: dict[str, int], work: Path, out: Path, json_file: Path | None
 def settings(studio: Studio) -> dict[str, object]:
     """What the figures depend on beside the number of samples."""
     preset = studio.backbone.preset
+    model = preset.first_frame_models[0]
     shipped = {action: shipped_adapter(preset.name, action) for action in ACTIONS}
     return {
         "huvidpo": __version__,
@@ -83,9 +84,9 @@ def settings(studio: Studio) -> dict[str, object]:
         "weights": studio.weights,
         "adapters": {action: adapter.revision() if adapter else "none" for action, adapter in shipped.items()},
         "first frames": {
-            "model": preset.first_frame_models[0],
-            "steps": preset.first_frame_steps,
-            "guidance": preset.first_frame_guidance,
+            "model": model,
+            "steps": preset.first_frames[model].steps,
+            "guidance": preset.first_frames[model].guidance,
         },
         "clips": dataclasses.asdict(preset.recipe("default")),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-SCRIPT = Path(__file__).with_name("board.js")
+SCRIPT = Path(__file__).with_name("table.js")
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Column:
     hint: str = ""
 
 
-def board(label: str, elem_id: str) -> gr.HTML:
-    """The table, empty. Its value comes from `board_value`; the template is constant: text enters as text."""
+def table(label: str, elem_id: str) -> gr.HTML:
+    """The table, empty. Its value comes from `table_value`; the template is constant: text enters as text."""
     return gr.HTML(
-        board_value([], []),
+        table_value([], []),
         html_template=(
             f'<div class="board" role="region" tabindex="0" aria-label="{label}"><table hidden></table></div>'
             '<p class="empty" role="status"></p><p class="board-note"></p>'
@@ -52,14 +52,14 @@ def board(label: str, elem_id: str) -> gr.HTML:
     )
 
 
-def board_value(
+def table_value(
     columns: Sequence[Column],
     rows: Sequence[Sequence[Cell]],
     empty: str = "",
     note: str = "",
     tones: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What a `board` shows; the first cell of a row names it. `empty` is said in the place of no rows.
+    """What a `table` shows; the first cell of a row names it. `empty` is said in the place of no rows.
 
     `tones` are the rows' classes: "quiet" for what is there for comparison only.
     """

@@ -1,11 +1,5 @@
 // A table of words, numbers and intervals. Everything enters as text; bars are places on a scale from 0 to 1.
 
-function make(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function bar({ low, value, high, middle }) {
   const percent = (share) => `${100 * Math.min(1, Math.max(0, share))}%`;
   const track = make('div', { className: 'interval' });
