@@ -34,6 +34,7 @@ from huvidpo.ui.finetune_needs import (
 
 COMPARISONS = 5  # clips before and during a run, at most; each takes the time of a clip
 MAX_REAL = 32  # clips, objective ipo
+LAST_STEP = 60.0  # seconds for a step under way to end before its run, which was paused, is discarded
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def discard(backbone: Backbone, run: str) -> None:
     """Forgets a run and what it learned. ValueError while somebody goes on with it."""
     request = read_run(backbone, run)
     folder = run_folder(backbone.name, request.category, request.name)
-    with held(folder):
+    with held(folder, LAST_STEP):
         pass  # nobody goes on with it; the lock itself lies in the folder
     shutil.rmtree(folder)
 
