@@ -43,12 +43,15 @@ def made(folder: Path) -> bool:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Nobody else goes on with the run in that folder meanwhile, also in another process. ValueError when one does."""
+def held(folder: Path, wait: float | None = None) -> Iterator[None]:
+    """Nobody else goes on with the run in that folder meanwhile, also in another process. ValueError when one does.
+
+    `wait` is how many seconds whoever does has to end; None for WAIT.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", thread_local=False)  # a generator may be closed on another thread
     try:
-        lock.acquire(timeout=WAIT)
+        lock.acquire(timeout=WAIT if wait is None else wait)
     except Timeout as error:
         raise ValueError("Somebody is going on with this run already: wait until it pauses.") from error
     try:

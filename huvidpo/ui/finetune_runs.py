@@ -33,6 +33,7 @@ from huvidpo.ui.jobs import Run, Step, TrainSlice
 COMPARISONS = 5  # clips before and during a run, at most; each takes the time of a clip
 PRESET = "recommended"
 MAX_REAL = 32  # clips, objective ipo
+LAST_STEP = 60.0  # seconds for a step under way to end before its run, which was paused, is discarded
 
 
 def begin(
@@ -119,7 +120,7 @@ def unfinished_runs(backbone: Backbone) -> list[str]:
 def discard(backbone: Backbone, run: str) -> None:
     """Forgets a run and what it learned. ValueError while somebody goes on with it."""
     folder = folder_of(backbone, run)
-    with held(folder):
+    with held(folder, LAST_STEP):
         pass  # nobody goes on with it; the lock itself lies in the folder
     shutil.rmtree(folder)
 

@@ -5,9 +5,11 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import gradio as gr
@@ -419,9 +421,22 @@ def test_what_is_chosen_while_the_tab_opens_stays(tab, store) -> None:
     assert tab.on_open("horse", "dpo", 5, None, "gone", None)[tab.ui.start].value == ""
 
 
+def test_a_discard_waits_for_the_step_that_was_under_way(tab, begin, store, monkeypatch) -> None:
+    """On a busy machine that is longer than whoever wants to go on with a run has to wait."""
+    monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
+    turn, step = begin(), ExitStack()
+    work = runs.plan_of(tab.backbone, tab.store, turn.run).work
+    step.enter_context(held(work))
+    tab.on_pause(turn)
+    Timer(1.0, step.close).start()
+    tab.on_discard(turn.run, f"Really discard {turn.run}?")
+    assert not work.exists()
+
+
 def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
+    monkeypatch.setattr(runs, "LAST_STEP", 0.1)
     turn = begin()
     run = turn.run
     with held(runs.plan_of(tab.backbone, tab.store, run).work):
