@@ -178,7 +178,7 @@ class FinetuneTab:
     ) -> Iterator[Changes]:
         """Trains for one slice, showing every step; ends the run when it is over, pauses it when something failed."""
         if turn is None or not self.unfinished.keep(turn):
-            # Asked for just before a pause; or the page gave no sign for long, as after a sleep of its machine.
+            # Asked for just before a pause, as the page knows; or after its machine slept, and then it does not know.
             yield self.paused(turn, "Another page has gone on with this run.")
             return
         try:

@@ -28,6 +28,7 @@ from huvidpo.ui.toasts import toasts
 
 WATCH = "Watch both once, then choose."
 SAME_START = "Both start from the same picture. Watch them once, then choose."
+NONE_LEFT = "No pair{} is waiting for you."
 AGAIN = "Choose again; your earlier answer counts until then."
 OPEN_TAB = """action => {
   document.querySelector("[role=tab][data-tab-id=rate]").click();
@@ -58,9 +59,8 @@ class RateTab:
         cost: str = "",
     ):
         self.store, self.pusher, self.filler = store, pusher, filler
-        self.backbone = filler.backbone.preset.name
         self.salt = rater_salt(home())
-        self.booth = Booth(store, backbone=self.backbone)
+        self.booth = Booth(store, backbone=filler.backbone.preset.name)
         self.ui = RateLayout(visitor, promise(), cost)
         self.stage_parts = [self.ui.visitor, self.ui.player, self.ui.tally, self.ui.own, self.ui.waiting]
         self._summary: tuple[float, Summary] | None = None
@@ -183,8 +183,8 @@ class RateTab:
         saved = saved if counts.saved else "None is saved here yet."
         if stage is None:
             action = self.booth.wanted(visitor)
-            none_left = none_left_words(action, bool(self.store.outlines(action or None, self.backbone)))
-            note = " ".join(filter(None, [note, none_left, self.filler.hope(action)]))
+            of = f" of “{find_category(action).title}”" if action else ""
+            note = " ".join(filter(None, [note, NONE_LEFT.format(of), self.filler.hope(action)]))
         return {
             ui.player: player_value(stage, told, note, self.booth.can_undo(visitor), secrets.token_hex(4)),
             ui.tally: tally_value(f"{counted(rated, 'pair')} rated by you", f"Thank you. {saved}" if rated else saved),
@@ -232,12 +232,6 @@ def opening_words(showing: OpenPair) -> str:
         return AGAIN
     usual = SAME_START if showing.pair.first_frame else WATCH
     return f"You skipped this one; no others are left. {usual}" if showing.was_skipped else usual
-
-
-def none_left_words(action: str, some_there: bool) -> str:
-    """What is said of an empty stage to who wants pairs of an action; "" is any."""
-    pair = f"pair of “{find_category(action).title}”" if action else "pair"
-    return f"You have rated every {pair} that is here." if some_there else f"No {pair} is here yet."
 
 
 def revealed(rating: Rating, showing: OpenPair, choice: str) -> Revealed:

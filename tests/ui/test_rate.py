@@ -13,7 +13,7 @@ from huvidpo import adapters
 from huvidpo.preferences.pusher import NoPusher
 from huvidpo.preferences.records import Rating, TakeRecord, new_id, new_pair
 from huvidpo.preferences.store import RatingStore
-from huvidpo.ui.pair_making import MAKE_ONE, ON_THE_WAY, Filler
+from huvidpo.ui.pair_making import MAKE_ONE, Filler
 from huvidpo.ui.rate import RateTab
 from huvidpo.ui.rate_layout import visitor_state
 from huvidpo.ui.rate_sources import PairSources
@@ -101,12 +101,10 @@ def test_an_empty_stage_says_what_is_missing_and_what_to_do(tab, store, tmp_path
     def said(category: str) -> str:
         return tab.on_only(BROWSER, category, asked(), None)[tab.ui.player]["note"]
 
-    assert said("rain") == f"No pair of “Rain” is here yet. {MAKE_ONE}"
+    assert said("rain") == f"No pair of “Rain” is waiting for you. {MAKE_ONE}"
     store.append(Rating(new_id(), pair, "a", "a", tab.visitor(BROWSER, asked(), None).rater))
-    assert said("") == f"You have rated every pair that is here. {MAKE_ONE}"
-    assert said("horse") == f"You have rated every pair of “Horse run” that is here. {MAKE_ONE}"
-    tab.filler.ahead = 1
-    assert said("rain") == f"No pair of “Rain” is here yet. {ON_THE_WAY}"
+    assert said("") == f"No pair is waiting for you. {MAKE_ONE}"
+    assert said("horse") == f"No pair of “Horse run” is waiting for you. {MAKE_ONE}"
 
 
 def test_whoever_makes_a_pair_hears_that_nothing_moves_it(sources, monkeypatch, tmp_path: Path) -> None:
