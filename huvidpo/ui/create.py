@@ -115,7 +115,8 @@ class CreateTab:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return show_progress(self.ui, View(self.run.waiting())) | {self.ui.reason: STOPPED}
+        begun = {self.ui.reason: STOPPED, self.ui.cancel: gr.Button("Cancel", visible=True)}
+        return show_progress(self.ui, View(self.run.waiting())) | begun
 
     def on_make(self, names: object, visitor: object, *values: Any) -> Iterator[Changes]:
         yield from told(self.making(self.form(values), names, visitor), self.ui.reason)

@@ -30,7 +30,7 @@ def show_progress(ui: CreateLayout, view: View) -> Changes:
     buttons = (ui.make, ui.draw, ui.reroll, ui.compare)
     return {button: gr.Button(interactive=not view.busy) for button in buttons} | {
         ui.meter: meter_value(view.text, view.step, view.total),
-        ui.cancel: gr.Button("Cancel", visible=view.busy),
+        ui.cancel: gr.Button(visible=view.busy),
         ui.preview: gr.Image(view.preview, visible=view.preview is not None),
     }
 

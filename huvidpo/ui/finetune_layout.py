@@ -17,6 +17,7 @@ PLOTS = {  # what is drawn -> its lines: number of a step record -> name
     "Pairs that it gets right": {"accuracy": "share"},
     "Drift from the start": {"winner_drift": "winners", "loser_drift": "losers"},
 }
+POINTS = 200  # of a line, about
 FEWEST_ON_AXIS = 10  # steps: an axis of fewer would have ticks between whole numbers
 EXPLAINED = """
 <p class="line"><b>Margin</b>: how much more than at its start the adapter prefers the clips that people chose; above 0
@@ -116,7 +117,7 @@ def empty_plot() -> pd.DataFrame:
     return pd.DataFrame({"step": pd.Series(dtype=int), "value": pd.Series(dtype=float), "line": pd.Series(dtype=str)})
 
 
-def plot_of(rows: list[Row], lines: dict[str, str], points: int = 200) -> pd.DataFrame:
+def plot_of(rows: list[Row], lines: dict[str, str]) -> pd.DataFrame:
     """The lines of a plot from the rows of a run, each value the mean of its neighbourhood: steps alone are noisy.
 
     A line has a gap where nothing was measured in the whole neighbourhood.
@@ -125,5 +126,5 @@ def plot_of(rows: list[Row], lines: dict[str, str], points: int = 200) -> pd.Dat
         return empty_plot()
     table = pd.DataFrame(rows)
     smooth = table[list(lines)].astype(float).rolling(max(1, min(20, len(rows) // 4)), min_periods=1).mean()
-    chosen = smooth.assign(step=table["step"].astype(int)).iloc[:: max(1, len(rows) // points)]
+    chosen = smooth.assign(step=table["step"].astype(int)).iloc[:: max(1, len(rows) // POINTS)]
     return chosen.rename(columns=lines).melt("step", var_name="line", value_name="value")

@@ -58,14 +58,9 @@ def learned_choices(adapters: list[Adapter]) -> list[tuple[str, str]]:
     return [(f"{adapter.name} ({adapter.status})", adapter.name) for adapter in adapters]
 
 
-def small(elem_id: str) -> dict[str, object]:
-    """How a button looks that stands beside others."""
-    return {"size": "md", "min_width": 0, "elem_id": elem_id}
-
-
 def hidden_button(text: str, elem_id: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
     """A button that is not there yet."""
-    return gr.Button(text, variant=variant, visible=False, **small(elem_id))
+    return gr.Button(text, variant=variant, size="md", min_width=0, visible=False, elem_id=elem_id)
 
 
 def adapter_facts(adapter: Adapter, verdict: Verdict, waiting: int) -> Iterator[tuple[str, str]]:

@@ -72,7 +72,8 @@ class PairSources:
 
     def on_wait(self) -> Changes:
         """At once: the model may be busy for others, and then the queue is long silent."""
-        return self.progress(View(self.run.waiting())) | {self.ui.reason: STOPPED}
+        begun = {self.ui.reason: STOPPED, self.ui.stop: gr.Button("Cancel", visible=True)}
+        return self.progress(View(self.run.waiting())) | begun
 
     def on_make(
         self, known: object, prompt: str, category: str, request: gr.Request, profile: gr.OAuthProfile | None
@@ -97,7 +98,7 @@ class PairSources:
         return {
             self.ui.meter: meter_value(view.text, view.step, view.total),
             self.ui.make: gr.Button(interactive=not view.busy),
-            self.ui.stop: gr.Button("Cancel", visible=view.busy),
+            self.ui.stop: gr.Button(visible=view.busy),
         }
 
     def on_words(self, category: str, prompt: str) -> str:
