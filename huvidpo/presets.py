@@ -113,7 +113,7 @@ BACKBONES = {
             training_gigabytes=(
                 7.5,
                 4.0,
-            ),  # benchmarks/memory.py, stage 2 without the weights, 6.96 and 3.63; some on top
+            ),  # benchmarks/memory.py, stage 2 without the weights, 6.65 and 3.32; some on top
             seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
             # Peaks of benchmarks/memory.py, and 1 to 2 on top for CUDA: all models; SDXL; its UNet; the video model.
             gigabytes={"all": 20.0, "turns": 10.0, "offload": 7.0, "sequential": 5.5},

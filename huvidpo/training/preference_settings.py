@@ -48,7 +48,7 @@ class PreferenceSettings:
     caption_dropout: float = 0.1  # share of empty captions, always for both members of a pair
     mirror: bool = True  # show half of the pairs mirrored
     draws_per_pair: int = 0  # fixed (timestep, noise) draws of a pair, whose reference errors are kept; 0: always new
-    autocast: bool = True  # bfloat16 for matrix work, where the hardware has it
+    autocast: bool = True  # half precision for matrix work: the frozen weights' float16, or bfloat16 where it is fast
     guard: bool = True  # stop when winners drift away, gradients explode, or motion is lost
     validate_every: int = 50  # steps between the clips that show what has changed
     seed: int = 33
@@ -60,7 +60,7 @@ PRESETS = {
     "recommended": PreferenceSettings(
         objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.2, epochs=6, pairs_per_step=2
     ),
-    # What HuViDPO's published code does, but for its half precision: dropout also in training's margins, an Adam
+    # What HuViDPO's published code does, but for a loss scale: dropout also in training's margins, an Adam
     # epsilon that makes it nearly plain gradient descent, no warm-up, all pairs in 12 passes one by one.
     "huvidpo-release": PreferenceSettings(
         objective="dpo",
