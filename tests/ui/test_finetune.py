@@ -19,6 +19,7 @@ from huvidpo.adapters import find_adapter
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
+from huvidpo.training.examples import encode_clips
 from huvidpo.training.run_folders import held
 from huvidpo.training.strength import Measuring
 from huvidpo.ui import finetune_needs as needs
@@ -55,10 +56,23 @@ def tab(pocket, own_home, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
 
 @pytest.fixture
 def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """Begins a run whose steps are of one pair; gives its name."""
+    """Begins a run whose steps are of one pair, and whose clips are encoded; gives its name."""
     whole = runs.preset_settings
     monkeypatch.setattr(runs, "preset_settings", lambda *names: replace(whole(*names), rank=2, pairs_per_step=1))
-    return lambda: tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
+
+    def begun() -> str:
+        run = tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
+        encode(tab, run)
+        return run
+
+    return begun
+
+
+def encode(tab: FinetuneTab, run: str) -> None:
+    """What the first slices of a run do."""
+    preset, plan = tab.backbone.preset, runs.plan_of(tab.backbone, tab.store, run)
+    size = (preset.num_frames, preset.width, preset.height)
+    list(encode_clips(tab.backbone.video, plan.examples, plan.real, size, plan.work / "latents"))
 
 
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
@@ -430,5 +444,6 @@ def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None
     clip.unlink()
     plan = runs.plan_of(tab.backbone, tab.store, run)
     assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
+    encode(tab, run)
     (first,) = tab.on_slice(run)
     assert "step 1" in first[tab.ui.meter]["text"]
