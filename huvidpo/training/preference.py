@@ -59,7 +59,6 @@ class PreferenceRecord:
     loser_error: float
     winner_drift: float
     loser_drift: float
-    loser_dominant: float
     gradient_norm: float  # before clipping
     learning_rate: float
     seconds_left: float
@@ -193,7 +192,7 @@ def accumulate_step(
     unet, count = pipeline.unet, examples_per_step(settings)
     rank, processes = process_number()
     own = range(run.step * count + rank, (run.step + 1) * count, processes)
-    at_once = settings.pairs_at_once * (2 if settings.objective == "kto" else 1)
+    at_once = 2 if settings.objective == "kto" else 1
     batches = [
         draw_batch(encoded, pipeline.scheduler, settings, num_frames, own[i : i + at_once])
         for i in range(0, len(own), at_once)

@@ -38,7 +38,6 @@ class PreferenceSettings:
     warmup: float = 0.1  # share of the run
     decay: float = 0.4  # share of the run
     pairs_per_step: int = 4  # over all processes; for kto, clips in twos
-    pairs_at_once: int = 1  # that go through the network together
     members: str = "together"  # winner and loser in one batch, or "apart": less memory, one more forward pass each
     # Share of DPO's first force (rho) that pulls towards winners less likely than the reference finds them; objective
     # ipo: towards all winners.
@@ -116,7 +115,6 @@ RANGES = {
     "weight_decay": (0.0, 1.0),
     "gradient_clip": (1e-6, 1e6),
     "pairs_per_step": (1, 1024),
-    "pairs_at_once": (1, 1024),
     "draws_per_pair": (0, 1000),
     "validate_every": (1, MAX_STEPS),
     "seed": (0, 2**31 - 1),
@@ -150,4 +148,4 @@ def total_steps(settings: PreferenceSettings, examples: int) -> int:
 
 def clips_at_once(settings: PreferenceSettings) -> int:
     """How many clips go through the network together; activations take memory for each."""
-    return 1 if settings.members == "apart" else settings.pairs_at_once * MEMBERS_OF.get(settings.objective, 2)
+    return 1 if settings.members == "apart" else MEMBERS_OF.get(settings.objective, 2)

@@ -14,7 +14,7 @@ from huvidpo.training.preference_settings import PreferenceSettings
 from huvidpo.training.processes import process_number
 from huvidpo.training.reference import load_lora, lora_state
 
-FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
+FREE_TO_CHANGE = ("minutes", "members", "autocast", "validate_every", "guard")  # when a run goes on
 
 
 @dataclass

@@ -26,7 +26,6 @@ NUMBERS = (
     "loser_error",
     "winner_drift",  # policy - reference: below 0 where the policy has come nearer to the winners
     "loser_drift",
-    "loser_dominant",  # share of pairs on which the loser's drift is the larger one
 )
 PAIRED = {
     "dpo": losses.diffusion_dpo,
@@ -93,7 +92,7 @@ def accumulate_gradients(
 def denoiser(unet: VideoUNet, scheduler: DDIMScheduler, batch: Batch, autocast: bool) -> Callable[[slice], Tensor]:
     """Gives prediction - target of some of the batch's clips, (m c f-1 h w): frame 0 was given, not predicted.
 
-    A network with weights in float16 computes in it: in bfloat16, whose grid is eight times as coarse, most of what a
+    A network with weights in float16 computes in it: in bfloat16, whose grid is eight times as coarse, much of what a
     LoRA has learned in few small steps is rounded away where it is added to a layer's output.
     """
     half = torch.float16 if unet.dtype == torch.float16 else torch.bfloat16
@@ -147,16 +146,14 @@ def outcome(
     winner, loser, reference_w, reference_l = errors
     weights = batch.labels.abs() if dense else torch.ones_like(winner)
     terms = paired_terms(errors, weights, policy[judged:], settings)
-    drift_w, drift_l = winner - reference_w, loser - reference_l
     columns = {
         "loss": terms.loss,
         "margin": terms.margin,
         "accuracy": (terms.margin > 0).float() + 0.5 * (terms.margin == 0).float(),
         "winner_error": winner,
         "loser_error": loser,
-        "winner_drift": drift_w,
-        "loser_drift": drift_l,
-        "loser_dominant": (drift_l.abs() > drift_w.abs()).float(),
+        "winner_drift": winner - reference_w,
+        "loser_drift": loser - reference_l,
     }
     return Outcome(terms.loss, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
 
@@ -217,7 +214,6 @@ def judged_outcome(
         "loser_error": (error, 1 - good.float()),
         "winner_drift": (error - before, good.float()),
         "loser_drift": (error - before, 1 - good.float()),
-        "loser_dominant": (torch.zeros_like(error), torch.zeros_like(error)),
     }
     return Outcome(terms.loss, weights, {name: weighted_sum(*column) for name, column in columns.items()})
 
