@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from unittest import mock
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -13,11 +12,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from huvidpo.models.motion import motion_parameters
 from huvidpo.models.video_unet import VideoUNet
-from huvidpo.training import preference_step
 from huvidpo.training.examples import Batch
 from huvidpo.training.loop import apply_gradients
 from huvidpo.training.motion import motion_loss
 from huvidpo.training.preference_settings import PreferenceSettings
+from huvidpo.training.preference_step import accumulate_gradients
 from huvidpo.training.reference import add_policy
 
 FRAMES, ROWS, COLUMNS, TEXT = 16, 40, 64, (77, 768)  # 512x320 pixels are 64x40 latents
@@ -59,8 +58,8 @@ def video_unet(config: dict, device: str, dtype: torch.dtype = torch.bfloat16) -
 def half_precision(dtype: torch.dtype = torch.bfloat16) -> Iterator[None]:
     """New tensors are in half precision; tensors without numbers cannot be converted afterwards.
 
-    Weights of `sd14` are float16, of which autocast to bfloat16 keeps copies for the backward pass. Where nothing is
-    learned bfloat16 stands in, which is as large: CPUs lack float16 in places.
+    Weights of `sd14` are float16, of which stage 1's autocast to bfloat16 keeps copies for the backward pass. Where
+    nothing is learned bfloat16 stands in, which is as large: CPUs lack float16 in places.
     """
     torch.set_default_dtype(dtype)
     try:
@@ -124,8 +123,7 @@ def stage_2(config: dict, rows: int, columns: int, device: str, levels: int | No
         latents, noise, timesteps, words = batch(2, rows, columns, device)
         labels = torch.ones(1, FRAMES - 1, device=device)
         pair = Batch(latents, noise, timesteps, words, labels, real=0, draws=((0, 0),))
-        with mock.patch.object(preference_step, "mixed_precision", half_precision_work):
-            preference_step.accumulate_gradients(unet, scheduler, pair, settings, 1.0)
+        accumulate_gradients(unet, scheduler, pair, settings, 1.0)
         apply_gradients(optimizer, 1e-5, 1.0, 0.0)
 
     return step, [unet, optimizer]
@@ -138,11 +136,6 @@ def give_memory(network: nn.Module, device: str) -> None:
             if parameter is not None:
                 zeros = torch.zeros(parameter.shape, dtype=parameter.dtype, device=device)
                 module._parameters[name] = nn.Parameter(zeros, parameter.requires_grad)
-
-
-def half_precision_work(device: str, wanted: bool = True) -> torch.autocast:
-    """As `mixed_precision` is on a GPU, on whatever CPU this counts."""
-    return torch.autocast(device, torch.bfloat16, enabled=wanted)
 
 
 def clip_sampling(config: dict, rows: int, columns: int, device: str, levels: int | None) -> Job:

@@ -98,7 +98,7 @@ BACKBONES = {
             height=320,
             first_frames=dict.fromkeys(("dpo", "base"), FirstFrameSettings(1024, 640, steps=30, guidance=5.0))
             | {"dpo-small": FirstFrameSettings(512, 320, steps=30, guidance=7.5, time=0.15)},
-            # benchmarks/memory.py, stage 2 without the weights, 6.96 and 3.63; some on top
+            # benchmarks/memory.py, stage 2 without the weights, 6.65 and 3.32; some on top
             training_gigabytes=(7.5, 4.0),
             seconds_per_step={"cpu": (60.0, 120.0), "cuda": (0.25, 0.6)},
             # Peaks of benchmarks/memory.py, and 1 to 2 on top for CUDA: all models; SDXL; its UNet; the video model.

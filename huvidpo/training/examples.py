@@ -5,7 +5,7 @@ a run that was interrupted, or is spread over processes, draws what an uninterru
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,30 @@ class Batch:
         return Batch(*tensors, self.real, self.draws)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A clip's latents were computed; for a progress bar."""
+
+    done: int
+    total: int
+
+
+def encode_clips(
+    pipeline: ImageToVideoPipeline,
+    examples: TrainingSet,
+    real: Sequence[tuple[Path, str]],
+    size: tuple[int, int, int],
+    cache: Path,
+) -> Iterator[Encoded]:
+    """Does of `encode_examples` what takes long, one clip after the other, so that it can be broken off in between."""
+    paths = [path for pair in examples.pairs for path in (pair.winner, pair.loser)]
+    paths = list(dict.fromkeys([*paths, *(clip.clip for clip in examples.clips), *(path for path, _ in real)]))
+    for done, path in enumerate(paths, start=1):
+        if not latents_file(path, size, cache).is_file():
+            clip_latents(pipeline, path, size, cache)
+            yield Encoded(done, len(paths))
+
+
 def encode_examples(
     pipeline: ImageToVideoPipeline,
     examples: TrainingSet,
@@ -98,13 +122,18 @@ def clip_latents(
     pipeline: ImageToVideoPipeline, path: Path, size: tuple[int, int, int], cache: Path
 ) -> dict[str, Tensor]:
     """`latents` and `mirrored` (f c h w) of a clip; from the cache when the same bytes were encoded at this size."""
-    frames, width, height = size
-    file = cache / f"{file_sha256(path)}-{width}x{height}.safetensors"
+    file = latents_file(path, size, cache)
     if not file.is_file():
-        encoded = encode_both_ways(pipeline.vae, fitted_frames(path, frames, width, height))
+        encoded = encode_both_ways(pipeline.vae, fitted_frames(path, *size))
         cache.mkdir(parents=True, exist_ok=True)
         write_whole(file, save(encoded))
     return load_file(file)
+
+
+def latents_file(path: Path, size: tuple[int, int, int], cache: Path) -> Path:
+    """Where the latents of a clip lie once they are computed."""
+    _, width, height = size
+    return cache / f"{file_sha256(path)}-{width}x{height}.safetensors"
 
 
 def draw_batch(

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from huvidpo.atomic import write_whole
 from huvidpo.home import CHECKPOINT
+from huvidpo.memory import GIGABYTE
 from huvidpo.models.motion import motion_parameters
-from huvidpo.models.precision import check_can_learn, mixed_precision
+from huvidpo.models.precision import check_can_learn_motion, mixed_precision
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.pipelines.latents import with_first_frame
@@ -83,14 +84,13 @@ def train_motion(
     if settings.clips_per_step < processes:
         raise ValueError(f"{processes} processes need {processes} clips per step at least: add --clips-per-step.")
     unet, device, frozen = pipeline.unet, pipeline.device, pipeline.unet.dtype
-    check_can_learn(unet)
+    check_can_learn_motion(unet)
     encoded = encode_clips(pipeline, clips)
     trained = prepare(unet)
     copy_from_first(trained.values())
     empty = encode_text(pipeline.text_encoder, pipeline.tokenizer, [""]).detach()[0].cpu()
-    states = 4 * sum(parameter.nbytes for parameter in trained.values()) / 1e9  # gradients, two of Adam, the average
-    own_clips = len(own_share(range(settings.clips_per_step)))
-    recompute_as_needed(unet, own_clips, settings.num_frames, *encoded[0].latents.shape[-2:], states)
+    own_clips, size = len(own_share(range(settings.clips_per_step))), encoded[0].latents.shape[-2:]
+    recompute_as_needed(unet, own_clips, settings.num_frames, *size, gigabytes_beside(unet))
     optimizer = new_optimizer(settings.optimizer, trained)
     average = new_ema(trained.values(), settings.average_decay)
     begin(work, settings, clips, origin)
@@ -135,6 +135,17 @@ def prepare(unet: VideoUNet) -> dict[str, torch.nn.Parameter]:
         parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
     return trained
+
+
+def gigabytes_beside(unet: VideoUNet) -> float:
+    """What a step holds beside weights and activations.
+
+    That is the gradient, two numbers of Adam and the average of what is trained; and of frozen weights in float16 the
+    copies in bfloat16 that autocast keeps for the backward pass.
+    """
+    trained = [weight for weight in unet.parameters() if weight.requires_grad]
+    copied = [weight for weight in unet.parameters() if not weight.requires_grad and weight.dtype == torch.float16]
+    return (4 * sum(weight.nbytes for weight in trained) + sum(weight.nbytes for weight in copied)) / GIGABYTE
 
 
 def encode_clips(pipeline: ImageToVideoPipeline, clips: list[TrainingClip]) -> list[EncodedClip]:

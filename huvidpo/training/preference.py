@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from huvidpo.models.precision import check_can_learn
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
 from huvidpo.training.examples import EncodedExamples, draw_batch
@@ -60,7 +59,6 @@ class PreferenceRecord:
     loser_error: float
     winner_drift: float
     loser_drift: float
-    loser_dominant: float
     gradient_norm: float  # before clipping
     learning_rate: float
     seconds_left: float
@@ -95,7 +93,6 @@ def train_preference(
     """
     check_settings(settings)
     unet = pipeline.unet
-    check_can_learn(unet)
     optimizer = policy_optimizer(unet, settings, start)
     size = (num_frames, *encoded.examples[0].clips[0].latents.shape[-2:])
     recompute_as_needed(unet, clips_at_once(settings), *size, 0.0)
@@ -108,8 +105,7 @@ def train_preference(
     progress, saved = largest_over_processes(clock.progress(run.step), unet.device), time.monotonic()
     while progress < 1 and not run.stopped:
         rate = settings.learning_rate * learning_rate_factor(progress, settings.warmup, settings.decay)
-        numbers = one_step(pipeline, encoded, settings, num_frames, run)
-        norm = apply_gradients(optimizer, rate, settings.gradient_clip, numbers["loss"])
+        numbers, norm = one_step(pipeline, encoded, settings, num_frames, run, optimizer, rate)
         run.step += 1
         motion = -1.0
         if validate is not None and run.step % settings.validate_every == 0:
@@ -160,12 +156,43 @@ def one_step(
     settings: PreferenceSettings,
     num_frames: int,
     run: RunState,
-) -> dict[str, float]:
-    """The gradient of one step, summed over all processes, in the policy's parameters; its numbers by name."""
+    optimizer: torch.optim.Optimizer,
+    learning_rate: float,
+) -> tuple[dict[str, float], float]:
+    """Takes one step; gives its numbers by name, and the norm of its gradient before clipping.
+
+    Where that overflows although the loss does not, the step is computed again with half of the loss scale, in all
+    processes alike: both are of their sums.
+    """
+    while True:
+        sums = accumulate_step(pipeline, encoded, settings, num_frames, run)
+        numbers = means(sums)
+        norm = apply_gradients(optimizer, learning_rate, settings.gradient_clip, numbers["loss"])
+        if math.isfinite(norm) or not math.isfinite(numbers["loss"]) or run.loss_scale <= 1:
+            break
+        run.loss_scale /= 2
+    if settings.objective == "kto":
+        drift = sums[0, NUMBERS.index("winner_drift")] + sums[0, NUMBERS.index("loser_drift")]
+        reward = -drift / examples_per_step(settings)
+        run.reference_point = next_reference_point(run.reference_point, reward)
+    return numbers, norm
+
+
+def accumulate_step(
+    pipeline: ImageToVideoPipeline,
+    encoded: EncodedExamples,
+    settings: PreferenceSettings,
+    num_frames: int,
+    run: RunState,
+) -> Tensor:
+    """Puts this process's part of a step's gradient into the policy's parameters; gives all processes' sums (2 n).
+
+    They are those of NUMBERS, and their weights.
+    """
     unet, count = pipeline.unet, examples_per_step(settings)
     rank, processes = process_number()
     own = range(run.step * count + rank, (run.step + 1) * count, processes)
-    at_once = settings.pairs_at_once * (2 if settings.objective == "kto" else 1)
+    at_once = 2 if settings.objective == "kto" else 1
     batches = [
         draw_batch(encoded, pipeline.scheduler, settings, num_frames, own[i : i + at_once])
         for i in range(0, len(own), at_once)
@@ -184,16 +211,15 @@ def one_step(
             balance(encoded),
             run.reference_point,
             None if known is None else known.to(unet.device),
+            run.loss_scale,
         )
         if run.known is not None:
             remember(run.known, batch.draws, errors.cpu())
         sums += torch.tensor([found[name] for name in NUMBERS], dtype=torch.float64).T
-    sums = sum_over_processes(sums.float().to(unet.device)).double().cpu()
-    numbers = means(sums)
-    if settings.objective == "kto":
-        reward = -(sums[0, NUMBERS.index("winner_drift")] + sums[0, NUMBERS.index("loser_drift")]) / count
-        run.reference_point = next_reference_point(run.reference_point, reward)
-    return numbers
+    for parameter in unet.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= run.loss_scale
+    return sum_over_processes(sums.float().to(unet.device)).double().cpu()
 
 
 def means(sums: Tensor) -> dict[str, float]:

@@ -39,7 +39,6 @@ class PreferenceSettings:
     warmup: float = 0.1  # share of the run
     decay: float = 0.4  # share of the run
     pairs_per_step: int = 4  # over all processes; for kto, clips in twos
-    pairs_at_once: int = 1  # that go through the network together
     members: str = "together"  # winner and loser in one batch, or "apart": less memory, one more forward pass each
     # Share of DPO's first force (rho) that pulls towards winners less likely than the reference finds them; objective
     # ipo: towards all winners.
@@ -49,13 +48,13 @@ class PreferenceSettings:
     caption_dropout: float = 0.1  # share of empty captions, always for both members of a pair
     mirror: bool = True  # show half of the pairs mirrored
     draws_per_pair: int = 0  # fixed (timestep, noise) draws of a pair, whose reference errors are kept; 0: always new
-    autocast: bool = True  # bfloat16 for matrix work, where the hardware has it
+    autocast: bool = True  # half precision for matrix work: the frozen weights' float16, or bfloat16 where it is fast
     guard: bool = True  # stop when winners drift away, gradients explode, or motion is lost
     validate_every: int = 50  # steps between the clips that show what has changed
     seed: int = 33
 
 
-FREE_TO_CHANGE = ("minutes", "members", "pairs_at_once", "autocast", "validate_every", "guard")  # when a run goes on
+FREE_TO_CHANGE = ("minutes", "members", "autocast", "validate_every", "guard")  # when a run goes on
 
 PRESETS = {
     # Constant beta and small steps as in DenseDPO and Flow-DPO; the anchor against winners that get less likely too.
@@ -63,7 +62,7 @@ PRESETS = {
     "recommended": PreferenceSettings(
         objective="dpo", beta=500.0, learning_rate=1e-5, winner_anchor=0.2, epochs=6, pairs_per_step=2
     ),
-    # What HuViDPO's published code does, but for its half precision: dropout also in training's margins, an Adam
+    # What HuViDPO's published code does, but for a loss scale: dropout also in training's margins, an Adam
     # epsilon that makes it nearly plain gradient descent, no warm-up, all pairs in 12 passes one by one.
     "huvidpo-release": PreferenceSettings(
         objective="dpo",
@@ -119,7 +118,6 @@ RANGES = {
     "weight_decay": (0.0, 1.0),
     "gradient_clip": (1e-6, 1e6),
     "pairs_per_step": (1, 1024),
-    "pairs_at_once": (1, 1024),
     "draws_per_pair": (0, 1000),
     "validate_every": (1, MAX_STEPS),
     "seed": (0, MAX_SEED),
@@ -150,4 +148,4 @@ def total_steps(settings: PreferenceSettings, examples: int) -> int:
 
 def clips_at_once(settings: PreferenceSettings) -> int:
     """How many clips go through the network together; activations take memory for each."""
-    return 1 if settings.members == "apart" else settings.pairs_at_once * MEMBERS_OF.get(settings.objective, 2)
+    return 1 if settings.members == "apart" else MEMBERS_OF.get(settings.objective, 2)

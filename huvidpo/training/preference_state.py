@@ -22,6 +22,7 @@ class RunState:
     step: int = 0
     rows: list[Row] = field(default_factory=list)
     reference_point: float = 0.0  # kto's z0
+    loss_scale: float = 2.0**12  # halved whenever float16 overflows in the backward pass
     known: Tensor | None = None  # reference errors (examples, draws, members, f-1), NaN where not known yet
     best: dict[str, Tensor] | None = None  # LoRA of the lowest recent loss without drifted winners; first, the start
     best_step: int = 0
@@ -94,5 +95,5 @@ class Checkpoint:
         load_lora(self.unet, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         clock.spent = state["seconds"]
-        for name in vars(run):
+        for name in vars(run).keys() & state:  # a run of an earlier version has no loss scale
             setattr(run, name, state[name])

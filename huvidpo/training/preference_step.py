@@ -26,7 +26,6 @@ NUMBERS = (
     "loser_error",
     "winner_drift",  # policy - reference: below 0 where the policy has come nearer to the winners
     "loser_drift",
-    "loser_dominant",  # share of pairs on which the loser's drift is the larger one
 )
 PAIRED = {
     "dpo": losses.diffusion_dpo,
@@ -52,11 +51,13 @@ def accumulate_gradients(
     balance: tuple[float, float] = (1.0, 1.0),  # kto: weights of good and of bad clips
     reference_point: float = 0.0,  # kto: z0
     reference_errors: Tensor | None = None,
+    loss_scale: float = 1.0,
 ) -> tuple[dict[str, tuple[float, float]], Tensor]:
     """Adds the batch's part of the gradient to the policy's parameters; gives sums for NUMBERS, and reference errors.
 
     `total_weight` is that of the whole step over all batches and processes (see `batch_weight`). `reference_errors`
-    (m f-1), where they are known already, save the reference's forward pass; the given ones are given back.
+    (m f-1), where they are known already, save the reference's forward pass; the given ones are given back. The
+    gradient is that of `loss_scale` times the loss: the backward pass through float16 rounds small numbers to zero.
     """
     residuals = denoiser(unet, scheduler, batch, settings.autocast)
     clips, judged = len(batch.latents), len(batch.latents) - batch.real  # real clips have no reference
@@ -79,7 +80,7 @@ def accumulate_gradients(
     if apart:
         errors.requires_grad_(True)
     result = outcome(errors, reference_errors, batch, settings, balance, reference_point, all_residuals)
-    ((result.losses * result.weights).sum() / total_weight).backward()
+    (loss_scale * (result.losses * result.weights).sum() / total_weight).backward()
     if apart:
         # The exact gradient with the activations of one clip at a time: the loss depends on the network through the
         # errors alone, and its derivative by each of them is known now.
@@ -89,12 +90,17 @@ def accumulate_gradients(
 
 
 def denoiser(unet: VideoUNet, scheduler: DDIMScheduler, batch: Batch, autocast: bool) -> Callable[[slice], Tensor]:
-    """Gives prediction - target of some of the batch's clips, (m c f-1 h w): frame 0 was given, not predicted."""
+    """Gives prediction - target of some of the batch's clips, (m c f-1 h w): frame 0 was given, not predicted.
+
+    A network with weights in float16 computes in it: in bfloat16, whose grid is eight times as coarse, much of what a
+    LoRA has learned in few small steps is rounded away where it is added to a layer's output.
+    """
+    half = torch.float16 if unet.dtype == torch.float16 else torch.bfloat16
     noisy = with_first_frame(scheduler.add_noise(batch.latents, batch.noise, batch.timesteps), batch.latents[:, :, 0])
     target = denoising_target(scheduler, batch.latents, batch.noise, batch.timesteps)
 
     def residuals(clips: slice) -> Tensor:
-        with mixed_precision(unet.device.type, autocast):
+        with mixed_precision(unet.device.type, autocast, half):
             prediction = unet(noisy[clips], batch.timesteps[clips], batch.text[clips]).sample
         return (prediction.float() - target[clips])[:, :, 1:]
 
@@ -140,16 +146,14 @@ def outcome(
     winner, loser, reference_w, reference_l = errors
     weights = batch.labels.abs() if dense else torch.ones_like(winner)
     terms = paired_terms(errors, weights, policy[judged:], settings)
-    drift_w, drift_l = winner - reference_w, loser - reference_l
     columns = {
         "loss": terms.loss,
         "margin": terms.margin,
         "accuracy": (terms.margin > 0).float() + 0.5 * (terms.margin == 0).float(),
         "winner_error": winner,
         "loser_error": loser,
-        "winner_drift": drift_w,
-        "loser_drift": drift_l,
-        "loser_dominant": (drift_l.abs() > drift_w.abs()).float(),
+        "winner_drift": winner - reference_w,
+        "loser_drift": loser - reference_l,
     }
     return Outcome(terms.loss, weights, {name: weighted_sum(column, weights) for name, column in columns.items()})
 
@@ -210,7 +214,6 @@ def judged_outcome(
         "loser_error": (error, 1 - good.float()),
         "winner_drift": (error - before, good.float()),
         "loser_drift": (error - before, 1 - good.float()),
-        "loser_dominant": (torch.zeros_like(error), torch.zeros_like(error)),
     }
     return Outcome(terms.loss, weights, {name: weighted_sum(*column) for name, column in columns.items()})
 

@@ -14,7 +14,7 @@ from huvidpo.memory import explained
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.preferences.own_clips import real_sha256
 from huvidpo.preferences.pairs import TrainingSet
-from huvidpo.training.examples import encode_examples
+from huvidpo.training.examples import Encoded, encode_clips, encode_examples
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord, train_preference
 from huvidpo.training.preference_settings import PreferenceSettings, total_steps
@@ -62,8 +62,8 @@ def fitted_to_start(settings: PreferenceSettings, start: Adapter | None) -> Pref
 
 def train_plan(
     backbone: LoadedBackbone, plan: RunPlan, seconds: float = math.inf
-) -> Iterator[PreferenceRecord | Measuring | Adapter]:
-    """Trains, for at most so many seconds, and yields every step, the measuring after it, and the saved adapter.
+) -> Iterator[Encoded | PreferenceRecord | Measuring | Adapter]:
+    """Trains, for at most so many seconds; yields every encoded clip, every step, the measuring, the saved adapter.
 
     What a slice has learned is kept when it ends: the next one goes on there. ValueError for clips that cannot be
     read, settings out of range, a folder that holds another run, or one that somebody goes on with now. Closing the
@@ -106,14 +106,16 @@ def use_precision_of_clips(unet: VideoUNet) -> None:
             parameter.data = parameter.data.to(unet.dtype)
 
 
-def steps_of(backbone: LoadedBackbone, plan: RunPlan) -> Iterator[PreferenceRecord]:
+def steps_of(backbone: LoadedBackbone, plan: RunPlan) -> Iterator[Encoded | PreferenceRecord]:
     """The training of a plan, on a UNet that has the start's motion: its clips encoded, then step after step."""
     preset = backbone.preset
     size = (preset.num_frames, preset.width, preset.height)
-    encoded = encode_examples(backbone.video, plan.examples, plan.real, size, plan.work / "latents")
+    clips = (backbone.video, plan.examples, plan.real, size, plan.work / "latents")
+    yield from encode_clips(*clips)
+    encoded = encode_examples(*clips)
     validate = validation_of(backbone, plan, "clips", plan.validation_clips) if plan.validation_clips else None
     start = learned_before(plan.start)
-    return train_preference(
+    yield from train_preference(
         backbone.video, encoded, plan.settings, plan.work, preset.num_frames, plan.identity(), start, validate
     )
 
@@ -132,8 +134,10 @@ def learned_before(start: Adapter | None) -> Path | None:
     return file if file and file.is_file() else None
 
 
-def is_over(record: PreferenceRecord) -> bool:
+def is_over(record: Encoded | PreferenceRecord) -> bool:
     """Whether a step was the last of its run."""
+    if isinstance(record, Encoded):
+        return False
     return bool(record.stopped) or record.step >= record.steps or record.seconds_left <= 0
 
 

@@ -22,6 +22,7 @@ from huvidpo.preferences.blind import blind_copy
 from huvidpo.preferences.raters import rater_salt
 from huvidpo.preferences.store import RatingStore
 from huvidpo.requests import draw_seed
+from huvidpo.training.examples import Encoded
 from huvidpo.training.guard import Row
 from huvidpo.training.preference import PreferenceRecord
 from huvidpo.training.runs import RunPlan
@@ -202,6 +203,9 @@ class FinetuneTab:
                 if isinstance(event, PreferenceRecord):
                     rows.append(event.to_row())
                     changes = self.drawn(run, rows, plan.examples.first_prompt)
+                elif isinstance(event, Encoded):
+                    text = f"{run}: reading clip {event.done} of {event.total}"
+                    changes = {self.ui.meter: meter_value(text, event.done, event.total)}
                 elif isinstance(event, Measuring):
                     text = f"{run}: {measuring_words(self.backbone, event)}"
                     changes = {self.ui.meter: meter_value(text, event.done, event.total)}

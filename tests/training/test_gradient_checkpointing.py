@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from huvidpo.models.precision import check_can_learn
+from huvidpo.models.precision import check_can_learn_motion
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.training import gradient_checkpointing
 from huvidpo.training.gradient_checkpointing import levels_needed, recompute_as_needed
@@ -69,7 +69,7 @@ def test_a_small_network_or_a_cpu_recomputes_nothing(monkeypatch: pytest.MonkeyP
     assert asked == [0, None]
 
 
-def test_a_card_without_bfloat16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_without_bfloat16_learns_no_motion(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is emulated: attention in it would write out its scores."""
 
     class OnAGpu(torch.nn.Linear):
@@ -81,8 +81,8 @@ def test_a_card_without_bfloat16_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
-    with pytest.raises(ValueError, match="Tesla T4 makes clips with this backbone and cannot learn"):
-        check_can_learn(OnAGpu(1, 1).half())
-    check_can_learn(OnAGpu(1, 1))
+    with pytest.raises(ValueError, match="Tesla T4 makes clips with this backbone and cannot learn motion"):
+        check_can_learn_motion(OnAGpu(1, 1).half())
+    check_can_learn_motion(OnAGpu(1, 1))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    check_can_learn(OnAGpu(1, 1).half())
+    check_can_learn_motion(OnAGpu(1, 1).half())

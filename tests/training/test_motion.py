@@ -12,7 +12,7 @@ from diffusers import DDIMScheduler
 from huvidpo.models.motion import is_motion_parameter, motion_state_dict
 from huvidpo.models.precision import has_bfloat16
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
-from huvidpo.training.motion import invert, motion_loss, train_motion
+from huvidpo.training.motion import gigabytes_beside, invert, motion_loss, train_motion
 from huvidpo.training.motion_settings import MotionSettings
 from tests.goldens import load_golden_unet
 from tests.training.conftest import moving_clips
@@ -121,3 +121,10 @@ def test_frozen_weights_in_half_precision_can_be_inverted_too(pipeline: ImageToV
     settings = replace(SETTINGS, steps=2, inverted_latents=True)
     assert all(np.isfinite(r.loss) for r in train_motion(pipeline, moving_clips(), settings, tmp_path / "run"))
     assert {parameter.dtype for parameter in pipeline.unet.parameters()} == {torch.bfloat16}, "it makes clips again"
+
+
+def test_what_a_step_holds_beside_weights_and_activations() -> None:
+    """100 numbers are trained, four times 400 bytes beside them; of 100 frozen ones in float16 copies of 200 bytes."""
+    network = torch.nn.Sequential(torch.nn.Linear(10, 10, bias=False), torch.nn.Linear(10, 10, bias=False))
+    network[0].half().requires_grad_(False)
+    assert 1e9 * gigabytes_beside(network) == pytest.approx(4 * 400 + 200)

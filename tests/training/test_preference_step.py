@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from unittest import mock
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ from safetensors.torch import save_file
 
 from huvidpo.models.video_unet import VideoUNet
 from huvidpo.pipelines.image_to_video import ImageToVideoPipeline
-from huvidpo.training import preference_step
 from huvidpo.training.examples import Batch, EncodedExamples, draw_batch
 from huvidpo.training.preference_settings import OBJECTIVES, PRESETS, PreferenceSettings, preset_settings
 from huvidpo.training.preference_step import accumulate_gradients, batch_weight, outcome
@@ -86,6 +84,16 @@ def randomise(unet: VideoUNet) -> None:
     load_lora(unet, {name: 0.1 * torch.randn(v.shape, generator=generator) for name, v in lora_state(unet).items()})
 
 
+def as_on_a_gpu(unet: VideoUNet) -> None:
+    """Frozen weights in float16, but those of norms, which autocast computes in single precision there."""
+    for parameter in unet.parameters():
+        if not parameter.requires_grad:
+            parameter.data = parameter.data.half()
+    for module in unet.modules():
+        if isinstance(module, (torch.nn.GroupNorm, torch.nn.LayerNorm)):
+            module.float()
+
+
 def drawn(pipeline: ImageToVideoPipeline, encoded: EncodedExamples, settings: PreferenceSettings) -> Batch:
     return draw_batch(encoded, pipeline.scheduler, settings, 4, range(3))
 
@@ -108,15 +116,11 @@ def test_policy_and_start_are_equal_where_weights_are_in_half_precision(policy, 
     randomise(policy)
     save_file({name: weight.half() for name, weight in lora_state(policy).items()}, tmp_path / "start.safetensors")
     policy.unload_lora()
-    policy.half()
-    for module in policy.modules():  # which autocast on a GPU computes in single precision
-        if isinstance(module, (torch.nn.GroupNorm, torch.nn.LayerNorm)):
-            module.float()
+    as_on_a_gpu(policy)
     add_policy(policy, 2, 4, 0.0, seed=1, start=tmp_path / "start.safetensors")
     settings = replace(SETTINGS, autocast=True)
     batch = drawn(pipeline, encoded, settings)
-    with mock.patch.object(preference_step, "mixed_precision", lambda *_: torch.autocast("cpu", torch.bfloat16)):
-        numbers, _ = accumulate_gradients(policy, pipeline.scheduler, batch, settings, 3.0)
+    numbers, _ = accumulate_gradients(policy, pipeline.scheduler, batch, settings, 3.0)
     assert numbers["winner_error"][0] > 0
     assert numbers["winner_drift"][0] == numbers["loser_drift"][0] == numbers["margin"][0] == 0
 

@@ -9,6 +9,7 @@ import torch
 
 from huvidpo.backbones import LoadedBackbone
 from huvidpo.preferences.pairs import TrainingPair, TrainingSet
+from huvidpo.training.examples import Encoded
 from huvidpo.training.preference_settings import preset_settings
 from huvidpo.training.reference import TARGETS
 from huvidpo.training.runs import RunPlan, last_numbers, run_card, train_plan
@@ -55,6 +56,17 @@ def test_last_numbers_are_means_of_what_was_measured() -> None:
     row = {"loss": 1.0, "margin": 0.0, "accuracy": 0.5, "winner_drift": None, "loser_drift": None}
     found = last_numbers([row] * 19 + [row | {"loss": 2.0, "winner_drift": 0.25}])
     assert (found["final_loss"], found["final_winner_drift"], found["final_loser_drift"]) == (1.5, 0.25, None)
+
+
+def test_a_slice_ends_between_clips_that_are_encoded(backbone: LoadedBackbone, tmp_path: Path) -> None:
+    """Without any time: a clip in each of the first two, which are not read again, and then a step."""
+    a, b = (write_moving(tmp_path / f"{name}.mp4", 16, seed) for seed, name in enumerate("ab"))
+    examples = TrainingSet((TrainingPair(a, b, "a red horse"),), sources_sha256="s")
+    settings = preset_settings("recommended", "dpo")
+    plan = RunPlan("horse", "recommended", settings, examples, None, tmp_path / "work", tmp_path / "out")
+    slices = [list(train_plan(backbone, plan, 0.0)) for _ in range(3)]
+    assert slices[:2] == [[Encoded(1, 2)], [Encoded(2, 2)]]
+    assert [record.step for record in slices[2]] == [1]
 
 
 def test_pairs_without_room_say_how_to_learn_in_half_of_the_memory(backbone: LoadedBackbone, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from huvidpo.cli import main
 from huvidpo.home import home
 from huvidpo.preferences.store import RatingStore
 from huvidpo.training.begun_runs import read_begun, write_begun
+from huvidpo.training.examples import encode_clips
 from huvidpo.training.run_folders import held, new_run
 from huvidpo.training.strength import Measuring
 from huvidpo.ui import finetune_needs as needs
@@ -59,10 +60,23 @@ def tab(pocket, own_home, monkeypatch: pytest.MonkeyPatch) -> FinetuneTab:
 
 @pytest.fixture
 def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Turn]:
-    """Begins a run whose steps are of one pair; gives the page's turn with it."""
+    """Begins a run whose steps are of one pair, and whose clips are encoded; gives the page's turn with it."""
     whole = runs.preset_settings
     monkeypatch.setattr(runs, "preset_settings", lambda *names: replace(whole(*names), rank=2, pairs_per_step=1))
-    return lambda: tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
+
+    def begun() -> Turn:
+        turn = tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
+        encode(tab, turn.run)
+        return turn
+
+    return begun
+
+
+def encode(tab: FinetuneTab, run: str) -> None:
+    """What the first slices of a run do."""
+    preset, plan = tab.backbone.preset, runs.plan_of(tab.backbone, tab.store, run)
+    size = (preset.num_frames, preset.width, preset.height)
+    list(encode_clips(tab.backbone.video, plan.examples, plan.real, size, plan.work / "latents"))
 
 
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
@@ -551,5 +565,6 @@ def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None
     clip.unlink()
     plan = runs.plan_of(tab.backbone, tab.store, turn.run)
     assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
+    encode(tab, turn.run)
     (first,) = tab.on_slice(turn)
     assert "step 1" in first[tab.ui.meter]["text"]
