@@ -248,7 +248,8 @@ def test_one_step_of_kto_by_hand(pipeline, judged) -> None:
     learned = {name: torch.randn(v.shape, generator=generator) / 10 for name, v in lora_state(pipeline.unet).items()}
     load_lora(pipeline.unet, learned)
     assert balance(judged) == (1.5, 0.75)
-    found = one_step(pipeline, judged, settings, FRAMES, run)
+    policy = torch.optim.SGD([value for value in pipeline.unet.parameters() if value.requires_grad])
+    found, _ = one_step(pipeline, judged, settings, FRAMES, run, policy, learning_rate=1e-3)
     reward = -(found["winner_drift"] + found["loser_drift"]) / 2
     assert found["loss"] == pytest.approx(0.75) and abs(reward) > 1e-3
     assert run.reference_point == pytest.approx(0.99 + 0.01 * reward, abs=1e-8)
