@@ -67,6 +67,7 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Tur
     def begun() -> Turn:
         turn = tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
         encode(tab, turn.run)
+        tab.unfinished.keep(turn)  # as after a slice
         return turn
 
     return begun
