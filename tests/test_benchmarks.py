@@ -66,13 +66,18 @@ def test_the_count_without_numbers_is_that_with_them(benchmark, capsys: pytest.C
     assert len(rows) == 3 and all(float(row.split()[-1]) > 0 for row in rows)
 
 
+def written_down() -> str:
+    """docs/deploy.md, wherever its lines end."""
+    return " ".join((BENCHMARKS.parent / "docs" / "deploy.md").read_text().split())
+
+
 @pytest.mark.slow
 def test_what_a_memory_mode_asks_for_is_what_it_takes_and_what_cuda_does(benchmark) -> None:
     """About 1 GB of CUDA's own, and less than 2.5 in all: more would keep a mode from a GPU that has room for it."""
     needs = BACKBONES["sd14"].gigabytes
     found = benchmark("memory").mode_gigabytes()
     assert list(found) == list(needs)
-    written = (BENCHMARKS.parent / "docs" / "deploy.md").read_text()
+    written = written_down()
     for mode, (weights, peak) in found.items():
         assert weights < peak and peak + 1 < needs[mode] < peak + 2.5
         assert f"`{mode}` {weights:.1f} and {peak:.1f}" in written
@@ -87,7 +92,7 @@ def test_the_quota_that_is_written_down_is_what_the_page_asks_for(
     frame, both, pair = cost["a first frame"], cost["a first frame and its clip"], cost["a pair"]
     training = f"45 s of training {cost['45 s of training']} s, the first of them {cost['the first of them']} s"
     words = f"a first frame costs {frame} s of quota, with its clip {both} s, a pair {pair} s and {training}"
-    assert words in (BENCHMARKS.parent / "docs" / "deploy.md").read_text()
+    assert words in written_down()
     there = LoadedBackbone(BACKBONES["sd14"], "cuda", None, {}, {})
     monkeypatch.setenv("SPACES_ZERO_GPU", "1")
     assert pair_quota_words(there) == f"A pair asks for {pair} s of your quota."

@@ -27,6 +27,7 @@ from huvidpo.pipelines.latents import fit_image
 from huvidpo.presets import FirstFrameSettings
 from huvidpo.requests import ClipRequest, FirstFrameRequest, request_from_metadata, starting_from
 from huvidpo.takes import FirstFrame, Progress, first_frame_metadata, make_clip, make_first_frame
+from huvidpo.ui.jobs import MakeTakes
 from huvidpo.ui.making import Form, estimate
 from huvidpo.video import read_frames
 from tests.preferences.hub_server import HubServer
@@ -153,7 +154,7 @@ def test_zerogpus_workers_get_every_model_before_the_page_starts(
     assert isinstance(page, gr.Blocks) and settings["max_file_size"] == app.UPLOAD and len(requests) == 1
     before = hub.requests.copy()
     for model in ("dpo", "base", "dpo-small"):
-        *_, frame = requests[0]("first_frame", FirstFrameRequest(PROMPT, steps=1, model=model))
+        *_, frame = requests[0](MakeTakes(FirstFrameRequest(PROMPT, steps=1, model=model)))
         assert frame.image.size == (64, 64)
     assert hub.requests == before
 

@@ -249,16 +249,18 @@ def test_a_command_goes_on_with_a_run_of_the_page(
     """It needs no option, and refuses one that contradicts; the page does not list a run that a command began."""
     monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(pocket_weights))
     resume = ("train-preference", "--category", "horse", "--resume", "--json")
-    run = tab.on_begin("horse", "dpo", "gallop", 60.0)[tab.ui.current]
-    list(tab.on_slice(run))
-    tab.on_pause(run)
+    turn = tab.on_begin("horse", "dpo", "gallop", 60.0)[tab.ui.current]
+    encode(tab, turn.run)
+    tab.unfinished.keep(turn)
+    list(tab.on_slice(turn))
+    tab.on_pause(turn)
     assert main([*resume, "--start", "none"]) == 2 and "begun with --start " in capsys.readouterr().err
     assert main([*resume, "--start", "gallop", "--minutes", "0.001"]) == 0
     result = json.loads(capsys.readouterr().out)
     card = result["card"]
     assert (result["name"], card["parent"], card["ratings"], card["rank"]) == ("dpo-1", "gallop", 8, 2)
     assert find_adapter("pocket", "horse", "dpo-1") and runs.unfinished_runs(tab.backbone.preset) == []
-    write_begun(new_run("pocket", "horse", "dpo"), read_begun(runs.folder_of(tab.backbone.preset, run)))
+    write_begun(new_run("pocket", "horse", "dpo"), read_begun(runs.folder_of(tab.backbone.preset, turn.run)))
     assert runs.unfinished_runs(tab.backbone.preset) == []
 
 
