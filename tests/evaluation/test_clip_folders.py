@@ -89,6 +89,7 @@ def test_folders_alone_are_held_against_their_own_first_frame(backbone, theirs: 
     assert results.problems == ()
 
 
+@pytest.mark.slow
 def test_fidelity_is_to_a_first_frame_that_the_clip_says_it_continues(backbone, theirs: Path) -> None:
     """One clip names our picture of its task, the other does not: only the first has figures of fidelity."""
     evaluation = compared(backbone, theirs, TASKS)
@@ -128,6 +129,7 @@ def test_figures_of_other_weights_or_another_action_are_measured_anew(backbone, 
     assert run(compared(backbone, theirs, tasks, vision))[0].clips[0].metrics["action_seen"] == 0
 
 
+@pytest.mark.slow
 def test_a_judge_that_breaks_costs_one_clip_its_figures(backbone, theirs: Path) -> None:
     """Frames of 64 pixels end with a library's error, those of 32 without memory; the third is measured."""
     write_mp4(drawn_clip(4, 8)[:, :32, :32], theirs / "horse-02-0.mp4", 8)

@@ -144,6 +144,7 @@ def test_a_new_page_starts_with_the_pairs_that_ship_and_a_used_one_keeps_its_own
     assert store.frame_path(pair.first_frame).is_file()
 
 
+@pytest.mark.slow
 def test_the_pairs_that_ship_are_what_they_are_said_to_be(store):
     """Noise and guidance of their own, the higher one on either side."""
     assert add_starter_pairs(store, Path(__file__).parents[2] / "examples" / "pairs", "pocket") == 8

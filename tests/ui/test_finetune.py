@@ -125,6 +125,7 @@ def test_the_time_is_that_of_the_preset_s_passes_but_no_more_than_was_given(pock
     assert said == [steps.format("3 min", 24), steps.format("82 s", 11)]
 
 
+@pytest.mark.slow
 def test_what_is_left_has_the_measuring_in_it(tab, begin, store) -> None:
     """A minute of training and 22 s of 16 clips; 4 of them are a quarter of that; what was learned may be weakened."""
     said = tab.drawn(begin().run, [a_row()])[tab.ui.meter]["text"]
@@ -140,6 +141,7 @@ def a_row() -> dict[str, float]:
     return numbers | {"step": 3, "steps": 24, "accuracy": 0.5, "seconds_left": 60.0}
 
 
+@pytest.mark.slow
 def test_clips_before_and_now_stand_under_their_prompt(tab, begin, store) -> None:
     run = begin().run
     plan = runs.plan_of(tab.backbone, tab.store, run)
@@ -308,6 +310,7 @@ def test_a_failure_pauses_and_keeps_everything(tab, begin, store) -> None:
     assert paused[tab.unfinished.runs].value == turn.run
 
 
+@pytest.mark.slow
 def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFixture) -> None:
     """Else the timer would come back with the same slice again and again."""
     turn = begin()
@@ -323,6 +326,7 @@ def test_an_error_of_ours_pauses_too(tab, begin, store, capsys: pytest.CaptureFi
     assert paused[tab.unfinished.runs].value == turn.run and "device-side assert" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
     """Neither that of a run which lies here, nor that of an adapter which does."""
     assert begin().run == "horse/dpo-1"
@@ -332,6 +336,7 @@ def test_a_run_has_a_name_of_its_own(tab, begin, store) -> None:
     assert begin().run == "horse/dpo-3"
 
 
+@pytest.mark.slow
 def test_on_a_space_its_owner_discards_a_run_and_nobody_else(tab, begin, store, monkeypatch) -> None:
     turn = begin()
     run, asked = turn.run, ("horse", "dpo", 5, None, "", None)
@@ -365,6 +370,7 @@ def nothing(tab: FinetuneTab) -> dict[Any, Any]:
     return {tab.ui.meter: gr.skip()}
 
 
+@pytest.mark.slow
 def test_a_step_that_outlasts_its_pause_leaves_the_next_turn_alone(tab, begin, store, monkeypatch) -> None:
     """Pause, then Go on while the step still runs: what the old slice has to say comes after both."""
     monkeypatch.setattr(runs, "SLICE_SECONDS", 600)
@@ -381,6 +387,7 @@ def test_a_step_that_outlasts_its_pause_leaves_the_next_turn_alone(tab, begin, s
     assert not second.over, "a page that only lost the server comes back with its next slice"
 
 
+@pytest.mark.slow
 def test_what_is_said_last_has_the_highest_number(tab, begin, store) -> None:
     """So the page can tell a step's words that arrive after those of the pause."""
     turn = begin()
@@ -392,6 +399,7 @@ def test_what_is_said_last_has_the_highest_number(tab, begin, store) -> None:
     assert tab.ui.current not in gone and tab.ui.timer not in gone, "another run may have been begun meanwhile"
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_in_the_step_of_its_pause_is_finished(tab, begin, store) -> None:
     turn, folder = begin(), home() / "adapters" / "pocket" / "horse" / "dpo-1"
 
@@ -407,12 +415,14 @@ def test_a_run_that_ends_in_the_step_of_its_pause_is_finished(tab, begin, store)
     assert tab.ui.current not in last and tab.ui.timer not in last, "another run may have been begun meanwhile"
 
 
+@pytest.mark.slow
 def test_a_page_trains_one_run_at_a_time(tab, begin, store) -> None:
     first = begin()
     begun = tab.on_begin("horse", "dpo", "", 60.0, None, first)
     assert [*tab.on_slice(first)] == [nothing(tab)] and begun[tab.ui.current].run == "horse/dpo-2"
 
 
+@pytest.mark.slow
 def test_a_page_that_gave_no_sign_for_long_is_told_who_has_its_run(tab, begin, store) -> None:
     """As after a sleep of its machine. While it waits for the model, its signs are those of the list."""
     asleep = begin()
@@ -438,6 +448,7 @@ def test_what_is_chosen_while_the_tab_opens_stays(tab, store) -> None:
     assert tab.on_open("horse", "dpo", 5, None, "gone", None)[tab.ui.start].value == ""
 
 
+@pytest.mark.slow
 def test_a_discard_waits_for_the_step_that_was_under_way(tab, begin, store, monkeypatch) -> None:
     """On a busy machine that is longer than whoever wants to go on with a run has to wait."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
@@ -450,6 +461,7 @@ def test_a_discard_waits_for_the_step_that_was_under_way(tab, begin, store, monk
     assert not work.exists()
 
 
+@pytest.mark.slow
 def test_two_cannot_go_on_with_one_run(tab, begin, store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As two workers on ZeroGPU could, each of which would overwrite the other's checkpoint."""
     monkeypatch.setattr("huvidpo.training.run_folders.WAIT", 0.1)
@@ -508,6 +520,7 @@ def test_looking_again_changes_nothing_while_nothing_has_changed(tab, begin, sto
     assert tab.unfinished.on_watch(turn, said)[tab.unfinished.row].visible is False, "this page has begun it itself"
 
 
+@pytest.mark.slow
 def test_withdrawn_ratings_end_a_run(tab, begin, store) -> None:
     turn = begin()
     first = store.ratings("horse")[0]
