@@ -1,6 +1,6 @@
 """Values of the form: those of a finished clip, and those that a browser kept. Knows nothing of components."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from PIL import Image
@@ -66,14 +66,14 @@ def kept_values(kept: object, frame_models: Sequence[str]) -> dict[str, Any]:
     Which adapters there are is another matter: theirs is a name.
     """
     found = kept if isinstance(kept, dict) else {}
-    return {name: found[name] for name in KEPT if name in found and _fits(name, found[name], frame_models)}
+    choices = CHOICES | {"category": known_categories(), "frame_model": frame_models}
+    return {name: found[name] for name in KEPT if name in found and _fits(name, found[name], choices.get(name))}
 
 
-def _fits(name: str, value: object, frame_models: Sequence[str]) -> bool:
+def _fits(name: str, value: object, choices: Collection[str] | None) -> bool:
     if name in RANGES:
         low, high = RANGES[name]
         return value is None or (type(value) in (int, float) and low <= value <= high)
     if name == "random_seed":
         return isinstance(value, bool)
-    choices = {"frame_model": frame_models, "category": known_categories()}.get(name, CHOICES.get(name))
     return isinstance(value, str) and len(value) <= MAX_PROMPT and (choices is None or value in choices)
