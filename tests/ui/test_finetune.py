@@ -66,18 +66,18 @@ def begin(tab: FinetuneTab, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Tur
 
     def begun() -> Turn:
         turn = tab.on_begin("horse", "dpo", "", 60.0)[tab.ui.current]
-        encode(tab, turn.run)
-        tab.unfinished.keep(turn)  # as after a slice
+        encode(tab, turn)
         return turn
 
     return begun
 
 
-def encode(tab: FinetuneTab, run: str) -> None:
+def encode(tab: FinetuneTab, turn: Turn) -> None:
     """What the first slices of a run do."""
-    preset, plan = tab.backbone.preset, runs.plan_of(tab.backbone, tab.store, run)
+    preset, plan = tab.backbone.preset, runs.plan_of(tab.backbone, tab.store, turn.run)
     size = (preset.num_frames, preset.width, preset.height)
     list(encode_clips(tab.backbone.video, plan.examples, plan.real, size, plan.work / "latents"))
+    tab.unfinished.keep(turn)  # as after a slice
 
 
 def test_the_page_says_what_is_missing(tab, begin, own_home, tmp_path: Path) -> None:
@@ -252,8 +252,7 @@ def test_a_command_goes_on_with_a_run_of_the_page(
     monkeypatch.setenv("HUVIDPO_POCKET_WEIGHTS", str(pocket_weights))
     resume = ("train-preference", "--category", "horse", "--resume", "--json")
     turn = tab.on_begin("horse", "dpo", "gallop", 60.0)[tab.ui.current]
-    encode(tab, turn.run)
-    tab.unfinished.keep(turn)
+    encode(tab, turn)
     list(tab.on_slice(turn))
     tab.on_pause(turn)
     assert main([*resume, "--start", "none"]) == 2 and "begun with --start " in capsys.readouterr().err
@@ -581,6 +580,6 @@ def test_real_clips_go_along_with_ipo(tab, store, begin, tmp_path: Path) -> None
     clip.unlink()
     plan = runs.plan_of(tab.backbone, tab.store, turn.run)
     assert [prompt for _, prompt in plan.real] == ["horse run"] and plan.settings.real_anchor > 0
-    encode(tab, turn.run)
+    encode(tab, turn)
     (first,) = tab.on_slice(turn)
     assert "step 1" in first[tab.ui.meter]["text"]
